@@ -1,0 +1,154 @@
+// Package fleet holds the plain values that the pool, the plan, the journal and the command line share: machines and their
+// states, the decision of the policy chain, the actions of the plan, and the events that tell people what happened. It does
+// nothing by itself.
+package fleet
+
+import (
+	"time"
+
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+)
+
+// State is a machine's state, in the words of GitLab's metric gitlab_runner_autoscaling_machine_states.
+type State string
+
+// The states of a machine. Stuck is a label of Removing after three failed tries, not a state of its own.
+const (
+	Creating State = "creating" // from the decision to create until it has an engine that answers
+	Idle     State = "idle"     // usable, nobody holds it
+	Acquired State = "acquired" // held by a lease that has no job yet
+	Used     State = "used"     // a job runs on it
+	Removing State = "removing" // removal requested
+)
+
+// StuckAfter is the number of failed removals after which a machine counts as stuck-on-removing.
+const StuckAfter = 3
+
+// Machine is one machine that Millwright owns. It is a value: the pool holds the only live copy.
+type Machine struct {
+	Name    string
+	Runner  string // the runner's stable key, see config.Runner.Key
+	Driver  string
+	Options abi.Options // as they were at creation, defaults filled in
+	State   State
+
+	CreatedAt  time.Time // when its creation was decided
+	ReadyAt    time.Time // when it became usable first; zero before
+	IdleSince  time.Time // start of the idle clock; zero unless idle or acquired
+	StateSince time.Time
+
+	UsedCount    int    // jobs that ran on it
+	JobID        int64  // the job that runs on it; 0 when none
+	RemoveReason string // why it is being removed
+	RemoveTries  int    // failed removals so far
+
+	Instance abi.Instance // the provider's record, as last seen
+}
+
+// Stuck tells whether the machine's removal has failed so often that it counts as stuck-on-removing.
+func (m Machine) Stuck() bool { return m.State == Removing && m.RemoveTries >= StuckAfter }
+
+// Endpoint is where a machine's engine answers.
+type Endpoint struct {
+	Host     string // tcp://10.0.0.7:2376
+	CertPath string // folder with ca.pem, cert.pem and key.pem
+}
+
+// Fleet is a runner's machines as the plan sees them.
+type Fleet []Machine
+
+// Counts sums the fleet by state.
+func (f Fleet) Counts() abi.Counts {
+	var c abi.Counts
+	for _, m := range f {
+		switch m.State {
+		case Creating:
+			c.Creating++
+		case Idle:
+			c.Idle++
+		case Acquired:
+			c.Acquired++
+		case Used:
+			c.Used++
+		case Removing:
+			if m.Stuck() {
+				c.Stuck++
+			} else {
+				c.Removing++
+			}
+		}
+	}
+	c.Available = c.Creating + c.Idle + c.Acquired
+	c.Total = len(f)
+	return c
+}
+
+// Limits are the guard rails of one runner. They hold whatever a policy says.
+type Limits struct {
+	Limit         int // machines in any state at most; 0 or less = none
+	MaxGrowthRate int // machines being created at once at most; 0 or less = none
+	MaxBuilds     int // jobs per machine at most; 0 or less = none
+}
+
+// Decision is what the policy chain as a whole decided, with its reasons.
+type Decision struct {
+	At         time.Time
+	IdleTarget int           // machines to hold available (creating, idle, acquired)
+	IdleTime   time.Duration // how long a machine beyond the target may stay idle
+	// GrowthLimit and MaxBuilds tighten the guard rails of the same name; 0 leaves them.
+	GrowthLimit int
+	MaxBuilds   int
+	Remove      []abi.Removal
+	NextMachine abi.Options
+	AskAgain    time.Duration // ask again at the latest after this; 0 = at the next tick
+	Reason      string        // in words, for people: the last module's, or what became of the chain
+	Steps       []Step
+	// NoGrowth is set when a required policy failed.
+	NoGrowth bool
+}
+
+// Step is what one module of the chain made of the snapshot.
+type Step struct {
+	Module   string
+	Proposal abi.Proposal
+	Err      string // why it was skipped; "" when it was not
+	Duration time.Duration
+}
+
+// ActionKind is what the plan wants done.
+type ActionKind string
+
+// The kinds of action.
+const (
+	Create ActionKind = "create"
+	Remove ActionKind = "remove"
+)
+
+// Action is one thing that the plan wants done. The pool does it.
+type Action struct {
+	Kind    ActionKind
+	Machine string // of Remove; the pool names the machines that it creates
+	Reason  string // GitLab's reason text where there is one
+}
+
+// Event tells people what happened; nothing depends on it. Exactly one of Machine and Decision is set.
+type Event struct {
+	At      time.Time
+	Runner  string // the runner's name
+	Machine *MachineEvent
+	// Decision is sent when its target or its reason changed.
+	Decision *Decision
+	// Actions are what the plan made of the decision.
+	Actions []Action
+}
+
+// MachineEvent is a machine that changed.
+type MachineEvent struct {
+	Name     string
+	State    State         // the new state
+	Gone     bool          // it exists no more
+	Phase    string        // of creation: insert, boot, ssh, engine, image; "" otherwise
+	Reason   string        // why, in words
+	Err      string        // what failed, if something did
+	Duration time.Duration // how long the state or the phase before took
+}

@@ -1,0 +1,10 @@
+// Package policies embeds the built-in policies, compiled to Wasm and compressed by `task guests`. One folder below it holds the
+// source of each.
+package policies
+
+import "embed"
+
+// Dist holds NAME.wasm.gz for each built-in policy, and nothing but a README when the guests have not been built.
+//
+//go:embed dist
+var Dist embed.FS

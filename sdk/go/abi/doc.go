@@ -1,0 +1,7 @@
+// Package abi holds the shapes that cross the boundary between the agent (the host) and a module (the guest): the JSON payloads
+// of hostfuncs/ABI.md, version 1.
+//
+// Both sides import it and it imports nothing, so that a guest stays small. Names on the wire carry their units (idle_time_s,
+// deadline_ms, memory_bytes) and times are RFC 3339 with their zone. A field that is absent has its zero value; unknown fields
+// are ignored, so that either side may be newer.
+package abi
