@@ -1,0 +1,82 @@
+// Package archtest holds the table of who may import whom and the test that keeps it. An arrow points at what is imported; there
+// is no arrow back. When two packages want each other, the shared values move down, to fleet or sdk/go/abi; where a row needs
+// more, it declares a small interface of its own and cli passes the real thing in.
+package archtest
+
+// rule is one row: the first that matches a package holds.
+type rule struct {
+	pkg       string   // path in the module; a trailing /... takes all below
+	inner     []string // packages of the project that it may import
+	libraries []string // what it may import beside the standard library
+	why       string   // the sentence that a violation comes with
+}
+
+// neverRule forbids what a package would reach even through others.
+type neverRule struct {
+	pkg     string
+	reaches []string
+	why     string
+}
+
+var rules = []rule{
+	{pkg: "agent/archtest", why: "it reads the tree and needs nothing of it"},
+	{pkg: "agent/cmd/millwright", inner: []string{"agent/cli"}, why: "main only picks the command line by its name; put the rest into agent/cli"},
+	{pkg: "agent/cmd/millwright-helper/...", inner: []string{"agent/archive"},
+		libraries: []string{"github.com/minio/...", "github.com/klauspost/compress/...", "mvdan.cc/sh/v3/...", "github.com/google/go-containerregistry/..."},
+		why:       "the helper goes onto every machine and stays slim"},
+	{pkg: "agent/archive", libraries: []string{"github.com/klauspost/compress/...", "github.com/bmatcuk/doublestar/v4"},
+		why: "archives know of files and nothing else; the helper binary holds them"},
+	{pkg: "agent/cli/...", inner: []string{"agent/...", "sdk/go/...", "policies", "providers"},
+		libraries: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "golang.org/x/sync/...", "github.com/prometheus/client_golang/..."},
+		why:       "the command line wires the parts together; logic belongs into the part"},
+	{pkg: "agent/config", libraries: []string{"github.com/knadh/koanf/...", "github.com/pelletier/go-toml/v2/..."},
+		why: "configuration is a value that everybody reads; it knows nobody"},
+	{pkg: "agent/supervisor/...", inner: []string{"agent/config", "agent/coordinator", "agent/driver/...", "agent/executor/...", "agent/feed", "agent/fleet", "agent/job/...", "agent/journal", "agent/metrics", "agent/module", "agent/pool", "agent/provision", "agent/trace", "sdk/go/abi", "sdk/go/period"},
+		libraries: []string{"golang.org/x/sync/...", "github.com/fsnotify/fsnotify", "github.com/prometheus/client_golang/..."},
+		why:       "it starts and stops workers; what a worker does lies in feed, pool and job"},
+	{pkg: "agent/coordinator/embedded/...", inner: []string{"agent/config", "agent/ciyaml"}, why: "the embedded coordinator is the other side of the wire; it must not know the agent"},
+	{pkg: "agent/ciyaml", libraries: []string{"github.com/goccy/go-yaml/..."}, why: "it reads a file into a value"},
+	{pkg: "agent/coordinator", inner: []string{"agent/config"}, why: "the runner API needs the runner's settings and nothing else"},
+	{pkg: "agent/feed", inner: []string{"agent/coordinator", "agent/config"}, why: "it asks for jobs and hands them on; machines come through its own interface"},
+	{pkg: "agent/trace", inner: []string{"agent/coordinator", "agent/config"}, why: "a trace goes to the coordinator; how jobs run is not its matter"},
+	{pkg: "agent/job/...", inner: []string{"agent/config", "agent/coordinator", "agent/trace", "agent/executor/...", "agent/fleet"}, libraries: []string{"github.com/minio/..."},
+		why: "a job knows stages and scripts; containers are the executor's, machines the pool's"},
+	{pkg: "agent/executor/...", inner: []string{"agent/config", "agent/fleet"},
+		libraries: []string{"github.com/docker/...", "golang.org/x/crypto/ssh/...", "github.com/distribution/reference", "github.com/bmatcuk/doublestar/v4", "github.com/opencontainers/...", "github.com/containerd/errdefs/...", "golang.org/x/sync/..."},
+		why:       "an executor runs stages; what they mean lies in job"},
+	{pkg: "agent/fleet", inner: []string{"sdk/go/abi"}, why: "plain values import nothing but the ABI's shapes"},
+	{pkg: "agent/plan", inner: []string{"agent/fleet", "sdk/go/abi"}, why: "the plan is pure: values in, values out"},
+	{pkg: "agent/pool", inner: []string{"agent/fleet", "agent/plan", "agent/driver", "agent/journal", "sdk/go/abi"}, why: "the pool owns the fleet; the rest reaches it through interfaces that it defines"},
+	{pkg: "agent/journal", inner: []string{"agent/fleet", "sdk/go/abi"}, libraries: []string{"golang.org/x/sys/..."}, why: "the journal stores values"},
+	{pkg: "agent/driver/wasm", inner: []string{"agent/fleet", "sdk/go/abi", "agent/module", "hostfuncs/..."}, why: "the Wasm driver is a module behind the driver's interface"},
+	{pkg: "agent/driver/...", inner: []string{"agent/fleet", "sdk/go/abi"}, libraries: []string{"github.com/google/go-cmp/..."}, why: "a driver knows machines and the ABI"},
+	{pkg: "agent/provision", inner: []string{"agent/fleet", "sdk/go/abi"},
+		libraries: []string{"golang.org/x/crypto/ssh/...", "github.com/docker/...", "github.com/containerd/errdefs/...", "golang.org/x/sys/..."}, why: "it makes a fresh machine ready and knows nothing of pools or jobs"},
+	{pkg: "agent/module/...", inner: []string{"agent/fleet", "hostfuncs/...", "policies", "providers", "sdk/go/abi"},
+		libraries: []string{"github.com/extism/go-sdk", "github.com/tetratelabs/wazero/...", "github.com/klauspost/compress/..."}, why: "it hosts modules and knows nothing of machines"},
+	{pkg: "agent/metrics", inner: []string{"agent/fleet", "sdk/go/abi"}, libraries: []string{"github.com/prometheus/..."}, why: "metrics are fed with values and ask no one"},
+	{pkg: "agent/internal/...", inner: []string{"agent/..."}, libraries: []string{"github.com/google/go-containerregistry/...", "golang.org/x/net/dns/dnsmessage", "github.com/docker/..."},
+		why: "help for tests, demo and build; nothing of the agent depends on it but cli"},
+	{pkg: "hostfuncs/...", inner: []string{"sdk/go/abi"}, libraries: []string{"github.com/extism/go-sdk", "github.com/tetratelabs/wazero/..."}, why: "host functions are the sandbox's only door; keep what stands behind it small"},
+	{pkg: "policies", why: "it only embeds dist"},
+	{pkg: "providers", why: "it only embeds dist"},
+	{pkg: "sdk/go/abi", why: "the leaf that both sides share imports nothing"},
+	{pkg: "sdk/go/period", why: "guests and host share it; it imports nothing"},
+	{pkg: "sdk/go/...", inner: []string{"sdk/go/..."}, libraries: []string{"github.com/extism/go-pdk"}, why: "whoever imports the SDK gets go-pdk and no other dependency"},
+	{pkg: "policies/...", inner: []string{"sdk/go/..."}, why: "a guest imports the SDK alone"},
+	{pkg: "providers/...", inner: []string{"sdk/go/..."}, why: "a guest imports the SDK alone"},
+	{pkg: "examples/...", inner: []string{"sdk/go/..."}, why: "examples are what users copy: they import the SDK alone"},
+}
+
+// pure packages may not import these, nor read the clock.
+var (
+	purePackages   = []string{"agent/plan", "agent/fleet", "sdk/go/abi", "sdk/go/period", "policies/periods", "policies/idlescale"}
+	impureImports  = []string{"os", "net", "net/http", "sync", "math/rand", "math/rand/v2", "crypto/rand", "io/fs"}
+	clockFunctions = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
+)
+
+var never = []neverRule{
+	{pkg: "agent/cmd/millwright-helper", reaches: []string{"github.com/tetratelabs/wazero/...", "github.com/docker/docker/..."}, why: "the helper is copied onto every machine"},
+	{pkg: "agent/coordinator/embedded", reaches: []string{"agent/pool", "agent/job", "agent/feed"}, why: "the coordinator is the other side of the wire"},
+	{pkg: "sdk/go/...", reaches: []string{"agent/...", "github.com/tetratelabs/wazero/..."}, why: "the SDK depends on nothing inside"},
+}
