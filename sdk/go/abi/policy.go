@@ -128,3 +128,12 @@ type Removal struct {
 	Name   string `json:"name"`
 	Reason string `json:"reason"`
 }
+
+// ObserveRequest is the input of observe: what a policy needs to know before it looks at the world. It has no more, so that what is
+// observed never depends on a decision.
+type ObserveRequest struct {
+	ABI       int    `json:"abi"`
+	Now       string `json:"now"`         // RFC 3339 with nanoseconds, UTC
+	NowUnixMS int64  `json:"now_unix_ms"` // the same instant, milliseconds since 1970
+	Config    Raw    `json:"config,omitempty"`
+}
