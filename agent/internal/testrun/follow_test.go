@@ -1,0 +1,34 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestFollow(t *testing.T) {
+	const events = `{"Action":"build-output","ImportPath":"p","Output":"p.go:1: broken\n"}
+{"Action":"run","Package":"p","Test":"TestGood"}
+{"Action":"output","Package":"p","Test":"TestGood","Output":"quiet please\n"}
+{"Action":"pass","Package":"p","Test":"TestGood","Elapsed":0.1}
+{"Action":"output","Package":"p","Test":"TestBad","Output":"    p_test.go:7: got 1\n"}
+{"Action":"fail","Package":"p","Test":"TestBad","Elapsed":0.1}
+{"Action":"output","Package":"p","Test":"TestNoEngine","Output":"    needs an engine\n"}
+{"Action":"skip","Package":"p","Test":"TestNoEngine"}
+{"Action":"fail","Package":"p","Elapsed":1.5}
+{"Action":"skip","Package":"no tests here"}
+not json
+`
+	var out strings.Builder
+	c := follow(strings.NewReader(events), &out)
+	if c.passed != 1 || c.failed != 1 || c.skipped != 1 || len(c.packages) != 1 {
+		t.Errorf("got %d passed, %d failed, %d skipped, %d packages; want 1 of each", c.passed, c.failed, c.skipped, len(c.packages))
+	}
+	for _, want := range []string{"p.go:1: broken", "got 1", "needs an engine", "not json"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the output lacks %q:\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "quiet please") {
+		t.Error("the output of a test that passed is shown")
+	}
+}
