@@ -88,6 +88,7 @@ type Instance struct {
 	Message    string `json:"message,omitempty"`     // why, in the provider's words
 	Address    string `json:"address,omitempty"`     // where the agent reaches it: IP or hostname
 	SSHPort    int    `json:"ssh_port,omitempty"`    // 0 = 22
+	SSHUser    string `json:"ssh_user,omitempty"`    // where the login is another one than the bootstrap's
 	EnginePort int    `json:"engine_port,omitempty"` // 0 = 2376
 	CreatedAt  string `json:"created_at,omitempty"`  // RFC 3339
 	State      Raw    `json:"state,omitempty"`       // opaque to the host

@@ -1,0 +1,133 @@
+package provision
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/docker/docker/client"
+)
+
+// engine is the second phase: it finds out what the machine is, installs an engine where there is none, configures and starts it,
+// and waits until it answers over TLS.
+func (r *run) engine(ctx context.Context) error {
+	f, err := r.probe(ctx)
+	if err != nil {
+		return err
+	}
+	r.debug.printf("%s on %s, engine %q, systemd %t", f.os, f.arch, f.dockerd, f.systemd)
+	if f.dockerd == "" {
+		if err := r.install(ctx, f); err != nil {
+			return fmt.Errorf("error installing docker: %w", err)
+		}
+		if f, err = r.probe(ctx); err != nil {
+			return err
+		}
+	}
+	limit := r.p.opts.EngineTimeout
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no engine within %s", limit))
+	defer cancel()
+	if err := r.configure(ctx, f); err != nil {
+		return err
+	}
+	return r.waitEngine(ctx)
+}
+
+func (r *run) probe(ctx context.Context) (facts, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, fmt.Errorf("no answer within a minute"))
+	defer cancel()
+	mark := "==" + rand.Text()
+	out, err := r.conn.run(ctx, script{name: "probe", vars: map[string]string{"MARK": mark}})
+	if err != nil {
+		return facts{}, err
+	}
+	return parseFacts(out, mark)
+}
+
+// install puts an engine on a machine that has none. The words "error installing docker", which its errors get, are those that
+// people search docker-machine's logs for.
+func (r *run) install(ctx context.Context, f facts) error {
+	if r.opts.installURL == "" {
+		return fmt.Errorf("%s has no engine (no dockerd on its PATH); use an image with Docker in it, "+
+			"or name a script that installs it: MachineOptions engine-install-url=https://get.docker.com", f.os)
+	}
+	limit := r.p.opts.InstallTimeout
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not installed within %s", limit))
+	defer cancel()
+	r.log.Info("installing the engine", "os", f.os.String(), "url", r.opts.installURL)
+	_, err := r.conn.run(ctx, script{name: "install", vars: map[string]string{"URL": r.opts.installURL}})
+	if err != nil {
+		return fmt.Errorf("on %s: %w", f.os, err)
+	}
+	return nil
+}
+
+// configure sends certificates and configuration and (re)starts the engine, unless it runs with exactly these already.
+func (r *run) configure(ctx context.Context, f facts) error {
+	ca, server, err := r.p.machineCerts(ctx, r.m, r.opts.sans)
+	if err != nil {
+		return err
+	}
+	r.p.engines.forget(r.p.Endpoint(r.m)) // the certificates may be new
+	daemon, err := r.opts.daemonJSON(f.daemonJSON)
+	if err != nil {
+		return err
+	}
+	s := script{name: "engine", files: []file{
+		{name: "ca.pem", data: ca},
+		{name: "server.pem", data: server.certPEM},
+		{name: "server-key.pem", data: server.keyPEM, secret: true},
+		{name: "daemon.json", data: daemon},
+		{name: "drop-in", data: r.opts.dropIn(f.dockerd)},
+		{name: "start", data: r.opts.startScript(f.dockerd)},
+	}}
+	s.vars = map[string]string{"STAMP": s.stamp()}
+	_, err = r.conn.run(ctx, s)
+	return err
+}
+
+// stamp stands for the content of all files of s.
+func (s script) stamp() string {
+	h := sha256.New()
+	for _, f := range s.files {
+		fmt.Fprintf(h, "%s %d\n%s", f.name, len(f.data), f.data)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// waitEngine asks the engine over TLS until it answers, and looks after it over SSH in between: one that died will never answer.
+func (r *run) waitEngine(ctx context.Context) error {
+	engine, err := r.p.engines.get(r.p.Endpoint(r.m))
+	if err != nil {
+		return err
+	}
+	pause := backoff(30*time.Millisecond, 500*time.Millisecond)
+	looked := time.Now()
+	for {
+		err := ping(ctx, engine, 5*time.Second)
+		if err == nil {
+			return nil
+		}
+		r.debug.printf("engine: %v", err)
+		if time.Since(looked) > 2*time.Second {
+			if _, dead := r.conn.run(ctx, script{name: "alive"}); dead != nil && ctx.Err() == nil {
+				return fmt.Errorf("the engine does not start: %w", dead)
+			}
+			looked = time.Now()
+		}
+		if sleep(ctx, pause()) != nil {
+			return fmt.Errorf("%s: %w: %w", engine.DaemonHost(), context.Cause(ctx), err)
+		}
+	}
+}
+
+// ping asks the engine for a sign of life.
+func ping(ctx context.Context, engine *client.Client, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	_, err := engine.Ping(ctx)
+	return err
+}

@@ -1,0 +1,138 @@
+package provision
+
+import (
+	"archive/tar"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/docker/docker/client"
+)
+
+// image is the third phase: the helper image is loaded where the engine does not have it yet.
+func (r *run) image(ctx context.Context) error {
+	if r.p.opts.HelperImage == nil {
+		return nil
+	}
+	limit := r.p.opts.ImageTimeout
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not loaded within %s", limit))
+	defer cancel()
+	engine, err := r.p.engines.get(r.p.Endpoint(r.m))
+	if err != nil {
+		return err
+	}
+	info, err := engine.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("engine info: %w", err)
+	}
+	arch := goArch(info.Architecture)
+	file, err := r.p.opts.HelperImage(arch)
+	if err != nil {
+		return fmt.Errorf("helper image for %s: %w", arch, err)
+	}
+	if file == "" {
+		return nil
+	}
+	r.debug.printf("helper image for %s: %s", arch, file)
+	loaded, err := loadImage(ctx, engine, file)
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
+	}
+	if err != nil {
+		return fmt.Errorf("helper image %s: %w", file, err)
+	}
+	r.debug.printf("helper image: loaded %t", loaded)
+	return nil
+}
+
+// loadImage loads the archive at file unless the engine has all its images, under their tags, already.
+func loadImage(ctx context.Context, engine *client.Client, file string) (loaded bool, err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	images, err := readManifest(f)
+	if err != nil {
+		return false, err
+	}
+	missing := false
+	for _, image := range images {
+		for _, tag := range image.RepoTags {
+			have, err := engine.ImageInspect(ctx, tag)
+			if err != nil && !client.IsErrNotFound(err) {
+				return false, err
+			}
+			missing = missing || err != nil || !image.is(have.ID)
+		}
+	}
+	if !missing {
+		return false, nil
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return false, err
+	}
+	res, err := engine.ImageLoad(ctx, f, client.ImageLoadWithQuiet(true))
+	if err != nil {
+		return false, err
+	}
+	defer res.Body.Close()
+	return true, loadError(res.Body)
+}
+
+// archiveImage is one entry of manifest.json in an archive of `docker save`.
+type archiveImage struct {
+	Config   string   // name of the image's configuration, which holds its digest: HEX.json or blobs/sha256/HEX
+	RepoTags []string // NAME:TAG
+}
+
+// is tells whether id, sha256:HEX, is this image's. An engine with containerd's image store has other ids, and gets the image again.
+func (a archiveImage) is(id string) bool {
+	return strings.TrimPrefix(id, "sha256:") == strings.TrimSuffix(path.Base(a.Config), ".json")
+}
+
+func readManifest(r io.Reader) ([]archiveImage, error) {
+	archive := tar.NewReader(r)
+	for {
+		h, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return nil, errors.New("no image archive: it has no manifest.json")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("no image archive: %w", err)
+		}
+		if h.Name != "manifest.json" {
+			continue
+		}
+		var images []archiveImage
+		if err := json.NewDecoder(archive).Decode(&images); err != nil {
+			return nil, fmt.Errorf("manifest.json: %w", err)
+		}
+		return images, nil
+	}
+}
+
+// loadError reads the engine's progress messages to their end and returns the failure among them.
+func loadError(r io.Reader) error {
+	d := json.NewDecoder(r)
+	for {
+		var message struct {
+			Error string `json:"error"`
+		}
+		err := d.Decode(&message)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("the engine's answer: %w", err)
+		}
+		if message.Error != "" {
+			return errors.New(message.Error)
+		}
+	}
+}

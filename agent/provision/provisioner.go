@@ -1,0 +1,200 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/millwright-ci/millwright/agent/fleet"
+)
+
+// The phases of Provision, as they are reported.
+const (
+	PhaseSSH    = "ssh"
+	PhaseEngine = "engine"
+	PhaseImage  = "image"
+)
+
+// Options are what New needs; all but StoreDir may be left out.
+type Options struct {
+	StoreDir string
+	Logger   *slog.Logger
+
+	// HelperImage returns the file that holds the helper image for an architecture in Go's words (amd64, arm64), as `docker save`
+	// writes it. An empty path means that no image is to be loaded.
+	HelperImage func(arch string) (path string, err error)
+
+	// Debug gets the full log of provisioning: every script, every file that is sent (never a private key's content) and all
+	// remote output. Writes come one at a time.
+	Debug io.Writer
+
+	SSHUser string // the login that new machines get; default root
+
+	// How long a phase may take.
+	SSHTimeout     time.Duration // until the login works; default 5m
+	InstallTimeout time.Duration // installation of the engine, where there is none; default 10m
+	EngineTimeout  time.Duration // until the configured engine answers; default 3m
+	ImageTimeout   time.Duration // loading of the helper image; default 5m
+
+	// HostKeyGrace is how long another host key is retried, since some clouds put the given one in place only while the machine
+	// boots already; default 20s. No other key is ever accepted.
+	HostKeyGrace time.Duration
+}
+
+// Provisioner makes machines ready. It is safe for concurrent use; machines are independent of each other.
+type Provisioner struct {
+	opts  Options
+	log   *slog.Logger
+	store store
+	debug *debugLog
+
+	caMu sync.Mutex // guards auth, and is held while the CA is made
+	auth authority
+
+	engines engines
+}
+
+// New returns a provisioner over the store in o.StoreDir, which is made when it is first needed.
+func New(o Options) (*Provisioner, error) {
+	if o.StoreDir == "" {
+		return nil, errors.New("provision: no store directory given")
+	}
+	dir, err := filepath.Abs(o.StoreDir)
+	if err != nil {
+		return nil, fmt.Errorf("provision: store directory: %w", err)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.SSHUser == "" {
+		o.SSHUser = "root"
+	}
+	for _, d := range []struct {
+		v     *time.Duration
+		value time.Duration
+	}{
+		{&o.SSHTimeout, 5 * time.Minute},
+		{&o.InstallTimeout, 10 * time.Minute},
+		{&o.EngineTimeout, 3 * time.Minute},
+		{&o.ImageTimeout, 5 * time.Minute},
+		{&o.HostKeyGrace, 20 * time.Second},
+	} {
+		if *d.v <= 0 {
+			*d.v = d.value
+		}
+	}
+	return &Provisioner{opts: o, log: o.Logger, store: store{dir}, debug: newDebugLog(o.Debug)}, nil
+}
+
+// Provision makes the running instance of m ready and returns where its engine answers. It blocks, for seconds where the engine is
+// there and for minutes where it must be installed; ctx ends it at any point. phase, when not nil, is told each phase as it begins.
+// Called again for a machine that is ready, it changes nothing and restarts nothing.
+//
+// The machine's keys must be in the store (Bootstrap). An error names the machine and the phase and carries the end of the remote
+// output; errors.Is(err, ErrHostKey) means that the machine at that address is not ours.
+func (p *Provisioner) Provision(ctx context.Context, m fleet.Machine, phase func(string)) (fleet.Endpoint, error) {
+	r := &run{p: p, m: m, phase: phase, log: p.log.With("machine", m.Name), debug: p.debug.machine(m.Name)}
+	if err := r.all(ctx); err != nil {
+		r.debug.printf("%s: %v", r.name, err)
+		return fleet.Endpoint{}, fmt.Errorf("machine %s: %s: %w", m.Name, r.name, err)
+	}
+	r.log.Info("machine provisioned", r.took...)
+	return p.Endpoint(m), nil
+}
+
+// Endpoint returns where m's engine answers, from what is known of it; it asks nobody.
+func (p *Provisioner) Endpoint(m fleet.Machine) fleet.Endpoint {
+	port := m.Instance.EnginePort
+	if port == 0 {
+		port = 2376
+	}
+	return fleet.Endpoint{
+		Host:     "tcp://" + net.JoinHostPort(m.Instance.Address, strconv.Itoa(port)),
+		CertPath: p.store.machine(m.Name),
+	}
+}
+
+// run is one machine on its way through the phases.
+type run struct {
+	p     *Provisioner
+	m     fleet.Machine
+	opts  engineOptions
+	phase func(string)
+	log   *slog.Logger
+	debug *debugLog
+
+	name string // of the present phase
+	took []any  // log attributes: how long each phase took
+	conn *conn
+}
+
+func (r *run) all(ctx context.Context) error {
+	r.name = "prepare"
+	var err error
+	if r.opts, err = parseEngineOptions(r.m.Driver, r.m.Options); err != nil {
+		return err
+	}
+	if r.m.Instance.Address == "" {
+		return errors.New("its instance has no address yet; provision it when its driver reports one")
+	}
+	defer func() {
+		if r.conn != nil {
+			r.conn.Close()
+		}
+	}()
+	for _, step := range []struct {
+		name string
+		do   func(context.Context) error
+	}{{PhaseSSH, r.login}, {PhaseEngine, r.engine}, {PhaseImage, r.image}} {
+		if err := r.step(ctx, step.name, step.do); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// step runs one phase and notes its time.
+func (r *run) step(ctx context.Context, name string, do func(context.Context) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r.name = name
+	if r.phase != nil {
+		r.phase(name)
+	}
+	start := time.Now()
+	err := do(ctx)
+	took := time.Since(start).Round(time.Millisecond)
+	r.took = append(r.took, name, took)
+	r.debug.printf("phase %s took %s", name, took)
+	return err
+}
+
+// sleep waits for d, or until ctx ends, and then returns why.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// backoff returns growing pauses: first, then half as much again each time, up to limit.
+func backoff(first, limit time.Duration) func() time.Duration {
+	next := first
+	return func() time.Duration {
+		d := next
+		next = min(next+next/2, limit)
+		return d
+	}
+}

@@ -1,0 +1,86 @@
+# Puts the engine's certificates and configuration in place and (re)starts it, unless it runs with exactly these. STAMP stands for
+# them all; it is written last, so that an interrupted run is done again. Files come beside this script.
+set -eu
+. ./env
+PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export PATH
+stamp=/run/millwright-engine.stamp
+log=/var/log/millwright-engine.log
+
+systemd() { [ -d /run/systemd/system ]; }
+
+# engine PID tells whether that process is an engine, and none that only waits to be reaped.
+engine() {
+	[ "$(cat "/proc/$1/comm" 2>/dev/null)" = dockerd ] && ! grep -q "^State:.*zombie" "/proc/$1/status" 2>/dev/null
+}
+
+# running prints the engine's process ids, where no systemd keeps them.
+running() {
+	for f in /run/millwright-engine.pid /var/run/docker.pid; do
+		pid=$(cat "$f" 2>/dev/null) || continue
+		if engine "$pid"; then echo "$pid"; fi
+	done | sort -u
+}
+
+up() {
+	if systemd; then systemctl is-active --quiet docker.service; else [ -n "$(running)" ]; fi
+}
+
+if [ "$(cat $stamp 2>/dev/null)" = "$STAMP" ] && up; then
+	echo "the engine runs with this configuration already"
+	exit 0
+fi
+rm -f $stamp
+
+# put FILE TARGET MODE replaces TARGET as a whole.
+put() {
+	mkdir -p "$(dirname "$2")"
+	cp "$1" "$2.new"
+	chmod "$3" "$2.new"
+	mv -f "$2.new" "$2"
+}
+
+mkdir -p /etc/docker
+if [ -e /etc/docker/daemon.json ] && [ ! -e /etc/docker/daemon.json.image ]; then
+	cp -p /etc/docker/daemon.json /etc/docker/daemon.json.image
+elif [ ! -e /etc/docker/daemon.json.image ]; then
+	echo '{}' >/etc/docker/daemon.json.image
+fi
+put ca.pem /etc/docker/ca.pem 644
+put server.pem /etc/docker/server.pem 644
+put server-key.pem /etc/docker/server-key.pem 600
+put daemon.json /etc/docker/daemon.json 644
+
+if systemd; then
+	put drop-in /etc/systemd/system/docker.service.d/zz-millwright.conf 600
+	systemctl daemon-reload
+	systemctl enable docker.service >/dev/null 2>&1 || :
+	systemctl reset-failed docker.service 2>/dev/null || :
+	systemctl restart docker.service || {
+		journalctl -u docker.service -n 30 --no-pager -o cat 2>/dev/null || systemctl status docker.service --no-pager || :
+		exit 1
+	}
+else
+	put start /etc/docker/millwright-engine 700
+	for pid in $(running); do
+		kill "$pid" || :
+		i=0
+		while engine "$pid"; do
+			i=$((i + 1))
+			if [ $i -eq 300 ]; then kill -9 "$pid" || :; fi
+			if [ $i -gt 350 ]; then
+				echo "the engine that runs here (process $pid) does not end" >&2
+				exit 1
+			fi
+			sleep 0.1
+		done
+	done
+	rm -f /run/millwright-engine.pid /var/run/docker.pid
+	setsid sh /etc/docker/millwright-engine </dev/null >$log 2>&1 &
+	i=0
+	while [ ! -s /run/millwright-engine.pid ] && [ $i -lt 50 ]; do
+		i=$((i + 1))
+		sleep 0.1
+	done
+fi
+echo "$STAMP" >$stamp
