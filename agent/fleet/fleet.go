@@ -42,6 +42,7 @@ type Machine struct {
 	RemoveReason string // why it is being removed
 	RemoveTries  int    // failed removals so far
 
+	SSHUser  string       // who the provisioner logs in as; "" before its keys were made
 	Instance abi.Instance // the provider's record, as last seen
 }
 
@@ -145,7 +146,8 @@ type Event struct {
 // MachineEvent is a machine that changed.
 type MachineEvent struct {
 	Name     string
-	State    State         // the new state
+	From     State         // the state before; "" when it is new
+	State    State         // the new state; the same as From when only the phase changed
 	Gone     bool          // it exists no more
 	Phase    string        // of creation: insert, boot, ssh, engine, image; "" otherwise
 	Reason   string        // why, in words

@@ -1,0 +1,117 @@
+// Package plan decides what a fleet needs next. It is pure: the same clock, fleet, decision and limits give the same actions,
+// whether the pool asks for a live runner or the simulator for last week's. It enforces the guard rails whatever a policy says.
+package plan
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/millwright-ci/millwright/agent/fleet"
+)
+
+// The reasons for a removal, in GitLab Runner's words, because people search their logs for them.
+const (
+	TooManyBuilds   = "too many builds"
+	TooManyMachines = "too many machines"
+	TooManyIdle     = "too many idle machines"
+)
+
+// maxCreates bounds the creations of one step, so that no policy's number fills the memory where no limit is set.
+const maxCreates = 1000
+
+// Plan returns what to do now: removals first, then creations, since a removal may call for a replacement.
+//
+// The guard rails hold for every decision: no machine but an idle one is removed; with a Limit no creation makes the total exceed
+// it, removing machines included; at most MaxGrowthRate machines are being created at once; an idle machine that ran MaxBuilds
+// jobs goes. GrowthLimit and MaxBuilds of the decision can only tighten them.
+//
+// An idle machine goes for the first of these reasons: it ran MaxBuilds jobs; the policies named it; the live machines (all but
+// those being removed) exceed the Limit; it is idle for longer than IdleTime and more than IdleTarget machines are available. The
+// last two take the machine that is idle for longest first. Removing for idleness never leaves fewer than IdleTarget available.
+//
+// The order of f does not matter. Source: GitLab Runner 19.4, autoscaling of docker+machine; its removal judges a machine by those
+// that sort before it, ours by totals and age.
+func Plan(now time.Time, f fleet.Fleet, d fleet.Decision, l fleet.Limits) []fleet.Action {
+	s := newStep(f, d, l)
+	s.removeWornOut()
+	s.removeNamed()
+	s.removeOverLimit()
+	s.removeAged(now)
+	s.create()
+	return s.actions
+}
+
+// Room returns how many machines may be created now, whatever the target is: what Limit, growth and NoGrowth leave. It is bounded
+// even where nothing limits it.
+func Room(f fleet.Fleet, d fleet.Decision, l fleet.Limits) int {
+	return room(f.Counts().Total, f.Counts().Creating, d, l)
+}
+
+// MaxBuilds returns how many jobs a machine may run: the stricter of limit and decision, 0 for any number.
+func MaxBuilds(d fleet.Decision, l fleet.Limits) int { return tighter(l.MaxBuilds, d.MaxBuilds) }
+
+// WithWaiting returns d with its target raised for jobs that wait for a machine of their own. Machines that are being created or
+// idle serve the jobs first, and only what is left of them counts for the target; acquired ones belong to somebody else already.
+func WithWaiting(d fleet.Decision, f fleet.Fleet, waiting int) fleet.Decision {
+	if waiting > 0 {
+		d.IdleTarget = waiting + max(min(d.IdleTarget, math.MaxInt32), f.Counts().Acquired)
+	}
+	return d
+}
+
+// Pick returns the idle machine that a job should get: the newest, so that the older ones age and leave. ok is false when none is
+// idle.
+func Pick(f fleet.Fleet) (best fleet.Machine, ok bool) {
+	for _, m := range f {
+		if m.State == fleet.Idle && (!ok || newer(m, best)) {
+			best, ok = m, true
+		}
+	}
+	return best, ok
+}
+
+func newer(a, b fleet.Machine) bool {
+	if !a.CreatedAt.Equal(b.CreatedAt) {
+		return a.CreatedAt.After(b.CreatedAt)
+	}
+	return a.Name > b.Name
+}
+
+// room is Room over counts.
+func room(total, creating int, d fleet.Decision, l fleet.Limits) int {
+	if d.NoGrowth {
+		return 0
+	}
+	n := maxCreates
+	if l.Limit > 0 {
+		n = min(n, l.Limit-total)
+	}
+	if growth := tighter(l.MaxGrowthRate, d.GrowthLimit); growth > 0 {
+		n = min(n, growth-creating)
+	}
+	return max(n, 0)
+}
+
+// tighter returns the stricter of two limits, of which 0 or less means none.
+func tighter(a, b int) int {
+	switch {
+	case a <= 0:
+		return max(b, 0)
+	case b <= 0:
+		return a
+	}
+	return min(a, b)
+}
+
+// create adds creations up to the target, as far as there is room.
+func (s *step) create() {
+	missing := s.d.IdleTarget - s.available
+	n := min(missing, room(s.total, s.creating, s.d, s.l))
+	for range n {
+		s.actions = append(s.actions, fleet.Action{
+			Kind:   fleet.Create,
+			Reason: fmt.Sprintf("%d of %d wanted are available", s.available, s.d.IdleTarget),
+		})
+	}
+}
