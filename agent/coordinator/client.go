@@ -10,6 +10,8 @@ type PatchResult struct {
 	State    ReplyState
 	SentTo   int64         // what the coordinator has now, in bytes from the start
 	Interval time.Duration // X-GitLab-Trace-Update-Interval; 0 when absent
+	// Canceling is set when Job-Status was canceling, whatever State says of the piece itself.
+	Canceling bool
 }
 
 // Update is a report of a job's state.
@@ -25,6 +27,8 @@ type Update struct {
 type UpdateResult struct {
 	State    ReplyState
 	Interval time.Duration
+	// Canceling is set when Job-Status was canceling, whatever State says of the update itself.
+	Canceling bool
 }
 
 // ReplyState says what follows from a coordinator's reply to a trace piece or an update.

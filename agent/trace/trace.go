@@ -1,10 +1,18 @@
 // Package trace carries a job's output to the coordinator: it masks secrets, stamps lines, limits the size, and sends what it has
 // in pieces until the coordinator holds every byte.
+//
+// Who writes never waits for the coordinator: a writer ends in a buffer on disk, and one goroutine, from Start to Finish, sends
+// from there.
 package trace
 
 import (
 	"context"
+	"errors"
 	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/config"
@@ -30,11 +38,14 @@ type Options struct {
 	// MaskAllTokens is FF_MASK_ALL_DEFAULT_TOKENS.
 	MaskAllTokens bool
 	DebugTrace    bool
-	FinalRetries  int    // job_status_final_update_retry_limit; 0 or less means 10
-	Dir           string // where the buffer file lies; "" means os.TempDir
-	Now           func() time.Time
+	// DynamicForceSend is FF_USE_DYNAMIC_TRACE_FORCE_SEND_INTERVAL: the more seldom the coordinator wants the trace, the more seldom
+	// it is asked whether the job still stands.
+	DynamicForceSend bool
+	FinalRetries     int    // job_status_final_update_retry_limit; 0 or less means 10
+	Dir              string // where the buffer file lies; "" means os.TempDir
+	Now              func() time.Time
 	// OnCancel is called once when the coordinator asks for a cancel (Job-Status: canceling), OnAbort once when the job is over
-	// for it (canceled, failed, 403).
+	// for it (canceled, failed, 403). The goroutine that sends calls them: they return soon and do not call Finish.
 	OnCancel, OnAbort func()
 }
 
@@ -45,37 +56,156 @@ type Client interface {
 }
 
 // Trace is the log of one job. Its methods are safe for concurrent use.
-type Trace struct{ impl }
+type Trace struct {
+	o        Options
+	now      func() time.Time
+	sections bool
+	secrets  secretSet
+	prefixes *matcher
+	buf      *buffer
+	runner   io.Writer // the runner's own lines
 
-type impl struct{}
+	mu      sync.Mutex // guards writers and ended
+	writers map[string]*writer
+	ended   bool // Finish has begun: nothing more is taken
 
-// New returns a trace for a job whose 201 has been received. Nothing is sent before Start.
-func New(o Options) (*Trace, error) { panic("to come") }
+	wrote  chan struct{} // has a value when something was written since it was last emptied
+	sender sender
+}
 
-// Start sends what is written from now on, until Finish or until ctx ends.
-func (t *Trace) Start(ctx context.Context) { panic("to come") }
+// New returns a trace for a job whose 201 has been received. The job's masked variables, its tokens and its passwords are hidden from
+// the start. Nothing is sent before Start.
+func New(o Options) (*Trace, error) {
+	if o.Job == nil || o.Client == nil {
+		return nil, errors.New("trace: Options needs a Job and a Client")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	t := &Trace{
+		o:        o,
+		now:      o.Now,
+		sections: o.Job.Features.TraceSections,
+		prefixes: newMatcher(prefixes(o)),
+		buf:      newBuffer(o.Dir, o.Limit),
+		writers:  map[string]*writer{},
+		wrote:    make(chan struct{}, 1),
+	}
+	t.secrets.values = map[string]bool{}
+	t.secrets.add(secretsOf(o.Job)...)
+	t.runner = t.Stdout(StreamRunner)
+	t.sender.init(t)
+	return t, nil
+}
 
-// Mask hides a value from now on.
-func (t *Trace) Mask(secret config.Secret) { panic("to come") }
+// prefixes are the token prefixes to mask: all that there are, where GitLab Runner stops after fifteen.
+func prefixes(o Options) []string {
+	list := []string{personalPrefix}
+	if o.MaskAllTokens {
+		list = tokenPrefixes
+	}
+	return append(append([]string(nil), list...), o.Job.Features.TokenMaskPrefixes...)
+}
 
-// Stdout and Stderr return the two writers of a stream. A value split over two writes of one writer is masked.
-func (t *Trace) Stdout(s Stream) io.Writer { panic("to come") }
+func secretsOf(job *coordinator.Job) []string {
+	list := []string{job.Token.Reveal()}
+	for _, v := range job.Variables {
+		if v.Masked {
+			list = append(list, strings.TrimSpace(v.Value))
+		}
+	}
+	for _, c := range job.Credentials {
+		list = append(list, c.Password.Reveal())
+	}
+	for _, d := range job.Dependencies {
+		list = append(list, d.Token.Reveal())
+	}
+	return list
+}
+
+// Mask hides a value, without the white space around it, from now on.
+func (t *Trace) Mask(secret config.Secret) { t.secrets.add(strings.TrimSpace(secret.Reveal())) }
+
+// Stdout and Stderr return the two writers of a stream, the same ones at each call. A value split over two writes of one writer is
+// masked.
+func (t *Trace) Stdout(s Stream) io.Writer { return t.writer(s, 'O') }
 
 // Stderr is Stdout's twin.
-func (t *Trace) Stderr(s Stream) io.Writer { panic("to come") }
+func (t *Trace) Stderr(s Stream) io.Writer { return t.writer(s, 'E') }
 
-// Println, Infoln, Warningln, Errorln and Titleln write a line of the runner's own, in GitLab's colours.
-func (t *Trace) Println(text string)   { panic("to come") }
-func (t *Trace) Infoln(text string)    { panic("to come") }
-func (t *Trace) Warningln(text string) { panic("to come") }
-func (t *Trace) Errorln(text string)   { panic("to come") }
-func (t *Trace) Titleln(text string)   { panic("to come") }
+func (t *Trace) writer(s Stream, kind byte) *writer {
+	const hex = "0123456789abcdef"
+	tag := string([]byte{hex[s>>4], hex[s&0xf], kind})
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	w := t.writers[tag]
+	if w == nil {
+		w = &writer{trace: t, tokens: tokenMask{prefixes: t.prefixes}, closed: t.ended}
+		if t.o.Timestamps {
+			w.stamps = &stamper{tag: tag, now: t.now}
+		}
+		t.writers[tag] = w
+	}
+	return w
+}
 
-// Section opens a collapsible section (when the coordinator understands it) with a title line, and returns what closes it.
-func (t *Trace) Section(name, title string) (end func()) { panic("to come") }
+// put takes what a writer made of its stream, which may be nothing yet.
+func (t *Trace) put(p []byte) {
+	if len(p) > 0 {
+		t.buf.append(p)
+	}
+	select {
+	case t.wrote <- struct{}{}:
+	default:
+	}
+}
+
+// FlushJob lets out what the job's streams hold back: the beginning of what might become a secret, and an unfinished line. Call it
+// when a script has ended; Section does.
+func (t *Trace) FlushJob() {
+	for _, w := range []io.Writer{t.Stdout(StreamJob), t.Stderr(StreamJob)} {
+		w := w.(*writer)
+		w.mu.Lock()
+		if !w.closed {
+			w.flush()
+		}
+		w.mu.Unlock()
+	}
+}
+
+// end flushes all writers and takes nothing more.
+func (t *Trace) end() {
+	t.mu.Lock()
+	t.ended = true
+	t.mu.Unlock()
+	t.each(func(w *writer) {
+		if !w.closed {
+			w.flush()
+			w.closed = true
+		}
+	})
+}
+
+// each calls f for every writer, in the order of their streams, with the writer's lock held.
+func (t *Trace) each(f func(*writer)) {
+	t.mu.Lock()
+	tags, list := slices.Sorted(maps.Keys(t.writers)), []*writer(nil)
+	for _, tag := range tags {
+		list = append(list, t.writers[tag])
+	}
+	t.mu.Unlock()
+	for _, w := range list {
+		w.mu.Lock()
+		f(w)
+		w.mu.Unlock()
+	}
+}
 
 // Size is the number of bytes after masking so far.
-func (t *Trace) Size() int64 { panic("to come") }
+func (t *Trace) Size() int64 {
+	size, _ := t.buf.state()
+	return size
+}
 
 // Outcome is how a job ended.
 type Outcome struct {
@@ -84,8 +214,8 @@ type Outcome struct {
 	ExitCode      int
 }
 
-// Finish sends the rest of the trace and the final state, and returns when the coordinator has both or gave the job up.
-func (t *Trace) Finish(ctx context.Context, o Outcome) error { panic("to come") }
-
 // Close removes the buffer file. It is safe after Finish and without it.
-func (t *Trace) Close() error { panic("to come") }
+func (t *Trace) Close() error {
+	t.sender.halt()
+	return t.buf.close()
+}
