@@ -1,0 +1,67 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"net"
+	"path/filepath"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/client"
+
+	"github.com/millwright-ci/millwright/agent/executor"
+)
+
+// callTimeout bounds the short calls, so that an engine that went silent does not hold a job for ever. Streams, waits and pulls
+// have no limit of their own.
+const callTimeout = 2 * time.Minute
+
+// dial makes a client for the engine. It does not connect yet.
+func dial(o Options) (*client.Client, error) {
+	host, certs := o.Host, o.CertPath
+	if host == "" && o.Config.Host != "" {
+		host, certs = o.Config.Host, o.Config.TLSCertPath
+	}
+	opts := []client.Opt{client.WithAPIVersionNegotiation()}
+	if host == "" {
+		opts = append(opts, client.FromEnv)
+	} else {
+		if certs != "" {
+			opts = append(opts, client.WithTLSClientConfig(
+				filepath.Join(certs, "ca.pem"), filepath.Join(certs, "cert.pem"), filepath.Join(certs, "key.pem")))
+		}
+		opts = append(opts, client.WithHost(host))
+	}
+	c, err := client.NewClientWithOpts(opts...)
+	if err != nil {
+		return nil, executor.Errorf(executor.Configuration, "engine %s: %w; check the address and the certificates", host, err)
+	}
+	return c, nil
+}
+
+// engineErr classifies an error of the engine: a refusal of what was asked for is the configuration's fault, silence the
+// engine's, the rest stays as it is.
+func engineErr(err error) error {
+	var classified *executor.Error
+	switch {
+	case err == nil || errors.As(err, &classified):
+		return err
+	case errdefs.IsInvalidArgument(err):
+		return &executor.Error{Kind: executor.Configuration, Err: err}
+	case isUnreachable(err):
+		return &executor.Error{Kind: executor.Engine, Err: err}
+	}
+	return err
+}
+
+func isUnreachable(err error) bool {
+	var network net.Error
+	return client.IsErrConnectionFailed(err) || errors.As(err, &network) && !errors.Is(err, context.Canceled)
+}
+
+// lasting returns a context for a call that must not be torn off in the middle, because the engine would go on with it: it
+// outlives ctx but not callTimeout.
+func lasting(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+}

@@ -1,0 +1,293 @@
+// Package docker runs a job's stages in containers of one Docker engine: a helper container for git, caches and artifacts, a
+// build container of the user's image, and one container per service. Each stage starts its container anew with the script as
+// a file inside; no stage runs through exec, so that a container's life is the stage's and outlives the agent.
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/client"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millwright-ci/millwright/agent/config"
+	"github.com/millwright-ci/millwright/agent/executor"
+)
+
+// Executor is one job on one engine. It implements executor.Executor.
+type Executor struct {
+	o    Options
+	api  *client.Client
+	auth *resolver
+	own  string // value of ownLabel
+	base string // stem of the containers' names
+	arch string // of the engine, in Go's words
+
+	image    Image // the job's image, expanded
+	build    local
+	helper   local
+	vols     volumes
+	net      networks
+	services []*service
+
+	life      context.Context // ends with Cleanup; followers live in it
+	endLife   context.CancelFunc
+	followers sync.WaitGroup
+
+	mu         sync.Mutex                // guards containers
+	containers map[executor.Place]string // ids of the containers made so far
+}
+
+// New returns an executor for one job. Nothing is asked of the engine before Prepare. After New, Cleanup must be called.
+func New(o Options) (*Executor, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	api, err := dial(o)
+	if err != nil {
+		return nil, err
+	}
+	stem := random()
+	e := &Executor{
+		o: o, api: api, auth: newResolver(o.Auth, o.Console),
+		own: fmt.Sprintf("%d-%s", o.Name.JobID, stem), base: o.Name.base(stem),
+		containers: map[executor.Place]string{},
+	}
+	e.life, e.endLife = context.WithCancel(context.Background())
+	return e, nil
+}
+
+// SharedBuildsDir tells whether a bind of the engine's host covers the builds directory, so that several jobs share it.
+func SharedBuildsDir(c *config.Docker, buildsDir string) bool {
+	for _, entry := range c.Volumes {
+		parts := strings.SplitN(entry, ":", 3)
+		if len(parts) > 1 && coveredBy(buildsDir, map[string]bool{path.Clean(parts[1]): true}) {
+			return true
+		}
+	}
+	return false
+}
+
+// Prepare checks what the job asks for, then gets images and services at the same time.
+func (e *Executor) Prepare(ctx context.Context) (executor.Ready, error) {
+	if err := e.check(); err != nil {
+		return executor.Ready{}, err
+	}
+	if err := e.greet(ctx); err != nil {
+		return executor.Ready{}, err
+	}
+	if err := e.makeNetwork(ctx); err != nil {
+		return executor.Ready{}, err
+	}
+	group, all := errgroup.WithContext(ctx)
+	group.Go(func() (err error) { e.helper, err = e.ensureHelper(all); return })
+	group.Go(func() (err error) { e.build, err = e.ensure(all, e.image); return })
+	group.Go(func() error { return e.startServices(all) })
+	if err := group.Wait(); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return executor.Ready{}, err
+	}
+	if err := e.waitForServices(ctx); err != nil {
+		return executor.Ready{}, err
+	}
+	ready := executor.Ready{Dirs: e.vols.fresh}
+	if e.net.name != "" {
+		ready.Variables = append(ready.Variables, executor.Variable{Name: "CI_BUILD_NETWORK_NAME", Value: e.net.name})
+	}
+	return ready, nil
+}
+
+// check settles what needs no engine, so that a refusal comes at once and for the right reason.
+func (e *Executor) check() (err error) {
+	e.image = e.o.Image
+	configured := e.o.Expand(e.o.Config.Image)
+	if e.image.Name = e.o.Expand(e.image.Name); e.image.Name == "" {
+		e.image.Name = configured
+	}
+	if e.image.Name == "" {
+		return executor.Errorf(executor.Configuration, "no image: neither the job nor [runners.docker] names one; set image")
+	}
+	if err := e.checkAllowed("image", e.image.Name, e.o.Config.AllowedImages, configured); err != nil {
+		return err
+	}
+	if e.o.Config.DisableEntrypointOverwrite && e.image.Entrypoint != nil {
+		e.o.Console.Warningln("Entrypoint override disabled")
+		e.image.Entrypoint = nil
+	}
+	if _, err := e.user(); err != nil {
+		return err
+	}
+	if e.vols, err = e.volumes(); err != nil {
+		return err
+	}
+	if e.services, err = e.pickServices(); err != nil {
+		return err
+	}
+	_, err = hostConfig(e.o.Config, buildRole, e.image.Name, false)
+	return err
+}
+
+// user is the build container's user: the configured one, else the job's, as far as the lists allow.
+func (e *Executor) user() (string, error) {
+	user, allowed := e.o.Config.User, e.o.Config.AllowedUsers
+	if user != "" && len(allowed) == 0 {
+		allowed = []string{user}
+	}
+	if user == "" {
+		user = e.o.Expand(e.o.UserOverAny)
+	}
+	if user != "" && len(allowed) > 0 && !slices.Contains(allowed, user) {
+		return "", executor.Errorf(executor.Configuration, "user %q is not one of the allowed users %s", user, strings.Join(allowed, ", "))
+	}
+	return user, nil
+}
+
+// greet learns the engine's version and architecture.
+func (e *Executor) greet(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	v, err := e.api.ServerVersion(ctx)
+	if err != nil {
+		return executor.Errorf(executor.Engine, "engine %s: %w", e.api.DaemonHost(), err)
+	}
+	e.arch = v.Arch
+	return nil
+}
+
+// container returns the id of the place's container and makes it when there is none yet.
+func (e *Executor) container(ctx context.Context, place executor.Place) (string, error) {
+	e.mu.Lock()
+	id := e.containers[place]
+	e.mu.Unlock()
+	if id != "" {
+		return id, nil
+	}
+	c, r, platform := &container.Config{Image: e.helper.ref}, helperRole, ""
+	image := e.helper.ref
+	if place == executor.Build {
+		r, image, platform = buildRole, e.image.Name, e.image.Platform
+		c.Image, c.Entrypoint = e.build.ref, e.image.Entrypoint
+		c.User, _ = e.user() // checked in Prepare
+	}
+	host, err := hostConfig(e.o.Config, r, image, e.o.Flags.Init)
+	if err != nil {
+		return "", err
+	}
+	host.Binds, host.Mounts = e.vols.binds, e.vols.mounts
+	host.ExtraHosts = append(host.ExtraHosts, e.links()...)
+	c.Cmd = []string{"sh", "-c", detectShell}
+	c.Env = e.o.Env
+	c.Labels = e.o.Name.labels(string(r), e.own)
+	for k, v := range e.o.Config.ContainerLabels {
+		c.Labels[k] = e.o.Expand(v)
+	}
+	if c.Hostname = e.o.Config.Hostname; c.Hostname == "" {
+		c.Hostname = e.base
+	}
+	name := e.base + "-" + string(r)
+	id, err = e.create(ctx, c, host, name, platform, "build", name)
+	if err != nil {
+		return "", fmt.Errorf("%s container: %w", place, err)
+	}
+	e.mu.Lock()
+	e.containers[place] = id
+	e.mu.Unlock()
+	return id, nil
+}
+
+// create makes a container. The call is not torn off when ctx ends: the engine would make it all the same, unknown to Cleanup.
+func (e *Executor) create(ctx context.Context, c *container.Config, h *container.HostConfig, name, platform string, aliases ...string) (string, error) {
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	call, cancel := lasting(ctx)
+	defer cancel()
+	if h.NetworkMode.IsHost() || h.NetworkMode.IsContainer() {
+		c.Hostname = ""
+	}
+	made, err := e.api.ContainerCreate(call, c, h, e.join(h, aliases...), parsePlatform(platform), name)
+	if err != nil {
+		return "", engineErr(err)
+	}
+	for _, w := range made.Warnings {
+		e.o.Log.Debug("engine's warning", "container", name, "warning", w)
+	}
+	return made.ID, nil
+}
+
+// gone forgets a container that has vanished, so that another try makes a new one.
+func (e *Executor) gone(place executor.Place, err error) error {
+	if !errdefs.IsNotFound(err) {
+		return err
+	}
+	e.mu.Lock()
+	delete(e.containers, place)
+	e.mu.Unlock()
+	return &executor.Error{Kind: executor.Gone, Err: err}
+}
+
+// drop removes a container by force and forgets it.
+func (e *Executor) drop(ctx context.Context, id string) {
+	e.mu.Lock()
+	maps.DeleteFunc(e.containers, func(_ executor.Place, v string) bool { return v == id })
+	e.mu.Unlock()
+	if err := e.remove(ctx, id); err != nil {
+		e.o.Log.Warn("a container stays behind until the job's end", "container", id, "error", err)
+	}
+}
+
+func (e *Executor) remove(ctx context.Context, id string) error {
+	err := e.api.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: !e.o.Config.VolumeKeep})
+	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) { // conflict: its removal is under way
+		return nil
+	}
+	return err
+}
+
+// Cleanup removes the containers, then the temporary volumes and the network. It asks the engine what bears this executor's
+// label, so that what was made unseen goes too.
+func (e *Executor) Cleanup(ctx context.Context) error {
+	e.endLife()
+	defer e.api.Close()
+	defer e.followers.Wait()
+	list, err := e.api.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", ownLabel+"="+e.own))})
+	if err != nil {
+		return engineErr(fmt.Errorf("clean-up: %w", err))
+	}
+	var group sync.WaitGroup
+	errs := make([]error, len(list))
+	for i, c := range list {
+		group.Go(func() { errs[i] = e.remove(ctx, c.ID) })
+	}
+	group.Wait()
+	for _, v := range e.vols.temporary {
+		if e.o.Config.VolumeKeep {
+			break
+		}
+		if err := e.api.VolumeRemove(ctx, v, true); err != nil && !errdefs.IsNotFound(err) {
+			errs = append(errs, err)
+		}
+	}
+	if e.net.id != "" {
+		if err := e.api.NetworkRemove(ctx, e.net.id); err != nil && !errdefs.IsNotFound(err) {
+			errs = append(errs, err)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return engineErr(fmt.Errorf("clean-up: %w", err))
+	}
+	return nil
+}

@@ -1,0 +1,224 @@
+package docker
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/pkg/stdcopy"
+
+	"github.com/millwright-ci/millwright/agent/executor"
+)
+
+const (
+	scriptDir  = ".millwright" // at the container's root
+	scriptName = "script"
+
+	// stopGrace is what a script has between TERM and KILL.
+	stopGrace = 10 * time.Second
+	// settle is how long the end of an attached stream may come before the end of its container, and the other way round.
+	settle = 2 * time.Second
+)
+
+// detectShell starts the script with the first shell that the image has, in GitLab Runner's order.
+const detectShell = `for s in /usr/local/bin/bash /usr/bin/bash /bin/bash /usr/local/bin/sh /usr/bin/sh /bin/sh /busybox/sh; do ` +
+	`[ -x "$s" ] && exec "$s" /` + scriptDir + `/` + scriptName + ` </dev/null; done; echo shell not found; exit 1`
+
+// scriptArchive packs a script for the engine's copy call. Every user of the image may read it.
+func scriptArchive(script []byte) (io.Reader, error) {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	now := time.Now()
+	err := errors.Join(
+		w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: scriptDir + "/", Mode: 0o755, ModTime: now}),
+		w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: scriptDir + "/" + scriptName, Mode: 0o755, Size: int64(len(script)), ModTime: now}),
+	)
+	if err == nil {
+		_, err = w.Write(script)
+	}
+	return &b, errors.Join(err, w.Close())
+}
+
+// Run runs one stage in its container, which is made when the first stage needs it and started anew for each.
+func (e *Executor) Run(ctx context.Context, s executor.Stage) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	id, err := e.container(ctx, s.Place)
+	if err != nil {
+		return err
+	}
+	archive, err := scriptArchive(s.Script)
+	if err != nil {
+		return fmt.Errorf("stage %s: %w", s.Name, err)
+	}
+	call, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if err := e.api.CopyToContainer(call, id, "/", archive, container.CopyToContainerOptions{}); err != nil {
+		return e.gone(s.Place, fmt.Errorf("stage %s: script: %w", s.Name, engineErr(err)))
+	}
+	run := &stageRun{e: e, id: id, stdout: s.Stdout, stderr: s.Stderr, started: s.Started, grace: stopGrace,
+		terminate: s.Place == executor.Build && !e.o.Flags.NativeStop}
+	return e.gone(s.Place, run.run(ctx))
+}
+
+// stageRun is one start of a container, from attaching to its end.
+type stageRun struct {
+	e              *Executor
+	id             string
+	stdout, stderr io.Writer
+	started        func(executor.Position)
+	terminate      bool          // send TERM to every process inside first
+	grace          time.Duration // between TERM and KILL
+
+	outBytes, errBytes atomic.Int64
+}
+
+// run attaches, starts, copies the output and returns when the container has ended and all of its output is written.
+func (r *stageRun) run(ctx context.Context) error {
+	stream, err := r.e.api.ContainerAttach(ctx, r.id, container.AttachOptions{Stream: true, Stdout: true, Stderr: true})
+	if err != nil {
+		return engineErr(fmt.Errorf("attach: %w", err))
+	}
+	copied := make(chan error, 1)
+	go func() { // ends with the stream, at the latest when it is closed below
+		_, err := stdcopy.StdCopy(&counter{r.stdout, &r.outBytes}, &counter{r.stderr, &r.errBytes}, stream.Reader)
+		copied <- err
+	}()
+	drain := func() {
+		stream.Close()
+		<-copied
+	}
+	call, cancel := lasting(ctx)
+	err = r.e.api.ContainerStart(call, r.id, container.StartOptions{})
+	cancel()
+	if err != nil {
+		drain()
+		return engineErr(fmt.Errorf("start: %w", err))
+	}
+	if r.started != nil {
+		r.started(r.position(ctx))
+	}
+	select {
+	case err = <-copied:
+		stream.Close()
+	case <-ctx.Done():
+		r.stop(ctx)
+		select {
+		case <-copied:
+			stream.Close()
+		case <-time.After(settle):
+			drain()
+		}
+		return context.Cause(ctx)
+	}
+	return r.end(ctx, err)
+}
+
+// end learns how the container ended. When it still runs, the stream was lost on the way: the rest of the output comes from the
+// engine's log, from the byte where the stream broke off.
+func (r *stageRun) end(ctx context.Context, streamErr error) error {
+	code, running, err := r.wait(ctx, settle)
+	for try := 0; err == nil && running && ctx.Err() == nil; try++ {
+		if try > 0 {
+			r.e.o.Log.Warn("a stage's output stream was lost; reading on from the engine's log", "container", r.id, "error", streamErr)
+		}
+		if streamErr = r.readLog(ctx); streamErr != nil && ctx.Err() == nil {
+			if err := sleep(ctx, time.Second); err != nil {
+				break
+			}
+		}
+		code, running, err = r.wait(ctx, settle)
+	}
+	switch {
+	case ctx.Err() != nil:
+		r.stop(ctx)
+		return context.Cause(ctx)
+	case err != nil:
+		return engineErr(fmt.Errorf("wait: %w", err))
+	case code != 0:
+		return &executor.ExitError{Code: code}
+	}
+	return nil
+}
+
+// wait waits a moment for the container's end.
+func (r *stageRun) wait(ctx context.Context, limit time.Duration) (code int, running bool, err error) {
+	call, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	status, failed := r.e.api.ContainerWait(call, r.id, container.WaitConditionNotRunning)
+	select {
+	case s := <-status:
+		if s.Error != nil {
+			return 0, false, errors.New(s.Error.Message)
+		}
+		return int(s.StatusCode), false, nil
+	case err := <-failed:
+		if call.Err() != nil {
+			return 0, true, nil
+		}
+		return 0, false, err
+	}
+}
+
+// readLog writes what the engine's log holds of this start beyond what has been written already, and follows it to its end.
+func (r *stageRun) readLog(ctx context.Context) error {
+	at := r.position(ctx)
+	body, err := r.e.api.ContainerLogs(ctx, r.id, container.LogsOptions{
+		ShowStdout: true, ShowStderr: true, Follow: true, Since: at.StartedAt.Format(time.RFC3339Nano),
+	})
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	stdout := &skipper{to: &counter{r.stdout, &r.outBytes}, skip: at.Stdout}
+	stderr := &skipper{to: &counter{r.stderr, &r.errBytes}, skip: at.Stderr}
+	_, err = stdcopy.StdCopy(stdout, stderr, body)
+	return err
+}
+
+// position says how far this start's output has been written. StartedAt stays zero when the engine does not tell.
+func (r *stageRun) position(ctx context.Context) executor.Position {
+	p := executor.Position{Container: r.id, Stdout: r.outBytes.Load(), Stderr: r.errBytes.Load()}
+	call, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	info, err := r.e.api.ContainerInspect(call, r.id)
+	if err == nil && info.State != nil {
+		p.StartedAt, _ = time.Parse(time.RFC3339Nano, info.State.StartedAt)
+	}
+	return p
+}
+
+// counter counts what has been written.
+type counter struct {
+	to io.Writer
+	n  *atomic.Int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.to.Write(p)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+// skipper leaves out the first bytes.
+type skipper struct {
+	to   io.Writer
+	skip int64
+}
+
+func (s *skipper) Write(p []byte) (int, error) {
+	n := min(s.skip, int64(len(p)))
+	s.skip -= n
+	if n == int64(len(p)) {
+		return len(p), nil
+	}
+	written, err := s.to.Write(p[n:])
+	return int(n) + written, err
+}

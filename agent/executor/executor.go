@@ -1,0 +1,102 @@
+// Package executor says how the stages of a job are run: one Executor serves one job on one engine or host, from Prepare to
+// Cleanup. The job engine in agent/job decides which stages there are and what their scripts hold; an executor knows neither
+// the coordinator nor GitLab's payload. Below it lies one package per executor.
+package executor
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Place says where a stage runs.
+type Place string
+
+// The two places. On executors without containers they are the same host.
+const (
+	Helper Place = "helper" // git, caches, artifacts: the helper container
+	Build  Place = "build"  // the user's image: the build container
+)
+
+// Stage is one script to run to its end.
+type Stage struct {
+	Name   string // get_sources, step_script
+	Place  Place
+	Script []byte // a POSIX shell script, handed over as a file
+	Stdout io.Writer
+	Stderr io.Writer
+	// Started, if set, is called once when the script has been started, with Stdout and Stderr of the position at zero.
+	Started func(Position)
+}
+
+// Position says how far a stage's output has been read. Together with the stage's name it is what another agent needs to go on
+// reading where this one stopped: the container keeps its output in the engine's log.
+type Position struct {
+	Container string    // its id
+	StartedAt time.Time // of this start of the container, by the engine's clock
+	Stdout    int64     // bytes read since StartedAt, before masking
+	Stderr    int64
+}
+
+// Executor runs the stages of one job. Its methods are called one after the other, but Cleanup may follow a call that was
+// given up. Errors are an *ExitError, an *Error, or the context's cause; all others count as a fault of the system.
+type Executor interface {
+	// Prepare makes ready what the stages need. It blocks, for minutes when images are pulled.
+	Prepare(ctx context.Context) (Ready, error)
+	// Run runs a stage to its end and returns when all of its output has been written. A script that ends with another code
+	// than 0 gives an *ExitError. When ctx ends the script is stopped (TERM, then KILL) and the cause is returned; what the
+	// container's file system holds stays for the next stage.
+	Run(ctx context.Context, s Stage) error
+	// Cleanup removes all that Prepare and Run made. It is called once, also after a failed Prepare.
+	Cleanup(ctx context.Context) error
+}
+
+// Ready is what Prepare found out.
+type Ready struct {
+	Dirs      []string // to be made writable for every user before the first stage
+	Variables []Variable
+}
+
+// Variable is a variable that the executor adds to the job.
+type Variable struct{ Name, Value string }
+
+// Console takes the lines that an executor has to say to the user; *trace.Trace is one.
+type Console interface {
+	Println(text string)
+	Infoln(text string)
+	Warningln(text string)
+	Errorln(text string)
+}
+
+// ExitError is a script that ended with another exit code than 0.
+type ExitError struct{ Code int }
+
+func (e *ExitError) Error() string { return fmt.Sprintf("exit code %d", e.Code) }
+
+// Kind classifies a failure that another try would not mend, or whose cause lies elsewhere.
+type Kind string
+
+// The kinds of failure.
+const (
+	Configuration Kind = "configuration" // what the job or the runner's configuration asks for can't be had
+	External      Kind = "external"      // a party outside, a registry say, did not answer
+	ImagePull     Kind = "image_pull"    // an image could not be had for another reason
+	Engine        Kind = "engine"        // the engine can't be reached: another one may serve
+	Gone          Kind = "gone"          // the stage's container has vanished: running the stage again makes a new one
+)
+
+// Error is a classified failure.
+type Error struct {
+	Kind Kind
+	Err  error
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Errorf makes a classified failure; %w wraps as in fmt.Errorf.
+func Errorf(kind Kind, format string, args ...any) *Error {
+	return &Error{Kind: kind, Err: fmt.Errorf(format, args...)}
+}
