@@ -58,7 +58,7 @@ func (r *jobReader) table(j *Job) table {
 func (r *jobReader) commands(n *node, path string) []string {
 	before := len(r.problems)
 	lines := r.script(n, path)
-	if len(lines) == 0 && len(r.problems) == before {
+	if len(lines) == 0 && len(r.problems) == before && !n.said {
 		r.problem(n.pos, path, "is empty; write at least one command")
 	}
 	return lines
