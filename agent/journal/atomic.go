@@ -1,0 +1,79 @@
+package journal
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// tempPrefix marks files that are being written.
+const tempPrefix = ".tmp-"
+
+// writeFile replaces path as a whole, with mode 0600: a reader sees the old content or the new, also after a crash. When it returns
+// nil the new content is on disk.
+func writeFile(path string, data []byte) error {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, tempPrefix+filepath.Base(path)+"-*") // made 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return err
+	}
+	return syncDir(dir)
+}
+
+// sweep finishes what a crash cut off: removals, and first writes that left nothing but a file half written.
+func (j *Journal) sweep() error {
+	entries, err := os.ReadDir(j.machines())
+	if err != nil {
+		return fmt.Errorf("machine store: %w", err)
+	}
+	for _, e := range entries {
+		path := filepath.Join(j.machines(), e.Name())
+		switch {
+		case !e.IsDir():
+		case strings.HasPrefix(e.Name(), removedPrefix):
+			err = os.RemoveAll(path)
+		case !strings.HasPrefix(e.Name(), "."):
+			err = sweepFolder(path)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweepFolder removes half-written files of ours, and the folder when it held something of that kind only.
+func sweepFolder(path string) error {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil // Load reports it
+	}
+	swept := 0
+	for _, e := range entries {
+		if isTemp(e.Name()) {
+			if err := os.Remove(filepath.Join(path, e.Name())); err != nil {
+				return err
+			}
+			swept++
+		}
+	}
+	if swept > 0 && swept == len(entries) {
+		return os.Remove(path)
+	}
+	return nil
+}

@@ -1,0 +1,241 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/millwright-ci/millwright/agent/fleet"
+)
+
+const (
+	recordFile = "millwright.json"
+	configFile = "config.json"
+
+	// removedPrefix hides a folder that is being removed: docker-machine and we ignore names that begin with a dot.
+	removedPrefix = ".removed-"
+)
+
+// The kinds of problem that Load reports.
+var (
+	// ErrForeign is a machine that docker-machine made: it has a config.json and no record of ours.
+	ErrForeign = errors.New("made by docker-machine; not taken up")
+	// ErrIncomplete is a folder without any record, such as docker-machine leaves behind when its creation is cut off.
+	ErrIncomplete = errors.New("holds no record of a machine; not counted, and left as it is")
+	// ErrCorrupt is a record that cannot be read. It is kept for a human to look at.
+	ErrCorrupt = errors.New("unreadable record")
+	// ErrOtherOwner is a machine that was made under another owner id.
+	ErrOtherOwner = errors.New("belongs to another owner")
+)
+
+// Problem is a folder of the store that Load passed over. It is never changed nor deleted.
+type Problem struct {
+	Machine string // the folder's name
+	Path    string
+	Err     error // ErrForeign, ErrIncomplete, ErrCorrupt or ErrOtherOwner, with details
+}
+
+func (p Problem) String() string { return fmt.Sprintf("machine %s: %s: %v", p.Machine, p.Path, p.Err) }
+
+// Journal is the journal of one state directory, held by one agent. Its methods are safe for concurrent use as long as no two
+// concern the same machine.
+type Journal struct {
+	dir   string // absolute
+	owner string
+	lock  *os.File
+}
+
+// Open makes the state directory if need be, takes its lock and reads the owner id, or makes one at the first start. It does not
+// wait: when another process holds the lock, errors.Is(err, ErrLocked), and the error names that process.
+func Open(dir string) (*Journal, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("state directory: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("state directory: %w", err)
+	}
+	lock, err := takeLock(filepath.Join(dir, "lock"))
+	if err != nil {
+		return nil, fmt.Errorf("state directory %s: %w", dir, err)
+	}
+	j := &Journal{dir: dir, lock: lock}
+	if err := j.prepare(); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("state directory %s: %w", dir, err)
+	}
+	return j, nil
+}
+
+// prepare makes the folders, finishes what a crash cut off and finds the owner id.
+func (j *Journal) prepare() error {
+	if err := os.MkdirAll(j.machines(), 0o700); err != nil {
+		return err
+	}
+	if err := j.sweep(); err != nil {
+		return err
+	}
+	owner, err := readOwner(j.dir)
+	if err == nil && owner == "" {
+		owner, err = j.makeOwner()
+	}
+	j.owner = owner
+	return err
+}
+
+// Close gives the lock back.
+func (j *Journal) Close() error { return j.lock.Close() }
+
+// Owner returns the owner id: 16 characters of [0-9a-z].
+func (j *Journal) Owner() string { return j.owner }
+
+// Store returns the path of the store, docker-machine's MACHINE_STORAGE_PATH.
+func (j *Journal) Store() string { return filepath.Join(j.dir, "store") }
+
+func (j *Journal) machines() string { return filepath.Join(j.Store(), "machines") }
+
+func (j *Journal) folder(name string) string { return filepath.Join(j.machines(), name) }
+
+// Save writes m down. When it returns nil the record is on disk; otherwise the record is the one before or, where only config.json
+// could not be written, the new one. It blocks for some disk writes.
+func (j *Journal) Save(m fleet.Machine) error {
+	if err := j.save(m); err != nil {
+		return fmt.Errorf("machine %s: journal: %w", m.Name, err)
+	}
+	return nil
+}
+
+func (j *Journal) save(m fleet.Machine) error {
+	if err := checkName(m.Name); err != nil {
+		return err
+	}
+	dir := j.folder(m.Name)
+	switch err := os.Mkdir(dir, 0o700); {
+	case err == nil:
+		if err := syncDir(j.machines()); err != nil {
+			return err
+		}
+	case !errors.Is(err, fs.ErrExist):
+		return err
+	}
+	data, err := encodeRecord(j.owner, m)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(filepath.Join(dir, recordFile), data); err != nil {
+		return err
+	}
+	return j.saveConfig(dir, m)
+}
+
+// Remove forgets a machine that is gone, with all files in its folder. A machine that is not there is no error.
+func (j *Journal) Remove(name string) error {
+	if err := j.remove(name); err != nil {
+		return fmt.Errorf("machine %s: journal: %w", name, err)
+	}
+	return nil
+}
+
+func (j *Journal) remove(name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	hidden := filepath.Join(j.machines(), removedPrefix+name)
+	if err := os.RemoveAll(hidden); err != nil {
+		return err
+	}
+	if err := os.Rename(j.folder(name), hidden); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	if err := syncDir(j.machines()); err != nil {
+		return err
+	}
+	return os.RemoveAll(hidden)
+}
+
+// Has tells whether the store has a folder for name, readable or not. What has one is nobody's orphan. A name that no machine of
+// ours can bear has none.
+func (j *Journal) Has(name string) bool {
+	if checkName(name) != nil {
+		return false
+	}
+	_, err := os.Lstat(j.folder(name))
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// Load returns the machines of all runners, in order of their names, and what it passed over. It fails only when the store itself
+// cannot be read.
+func (j *Journal) Load() ([]fleet.Machine, []Problem, error) { return load(j.machines(), j.owner) }
+
+// Read is Load for whoever holds no lock: it changes nothing. A state directory that does not exist has no machines. What a
+// running agent changes meanwhile may be seen before or after the change.
+func Read(dir string) ([]fleet.Machine, []Problem, error) {
+	owner, err := readOwner(dir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("state directory %s: %w", dir, err)
+	}
+	machines, problems, err := load(filepath.Join(dir, "store", "machines"), owner)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return machines, problems, err
+}
+
+// load reads each folder below dir. An owner of "" is any.
+func load(dir, owner string) (machines []fleet.Machine, problems []Problem, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("machine store: %w", err)
+	}
+	for _, e := range entries {
+		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		path := filepath.Join(dir, e.Name())
+		m, err := loadMachine(path, e.Name(), owner)
+		if err != nil {
+			problems = append(problems, Problem{Machine: e.Name(), Path: path, Err: err})
+			continue
+		}
+		machines = append(machines, m)
+	}
+	return machines, problems, nil
+}
+
+func loadMachine(path, name, owner string) (fleet.Machine, error) {
+	data, err := os.ReadFile(filepath.Join(path, recordFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(path, configFile)); err == nil {
+			return fleet.Machine{}, ErrForeign
+		}
+		return fleet.Machine{}, ErrIncomplete
+	}
+	if err != nil {
+		return fleet.Machine{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	m, recorded, err := decodeRecord(name, data)
+	if err != nil {
+		return fleet.Machine{}, fmt.Errorf("%w %s: %w", ErrCorrupt, recordFile, err)
+	}
+	if owner != "" && recorded != owner {
+		return fleet.Machine{}, fmt.Errorf("%w: %s, while this state directory's is %s", ErrOtherOwner, recorded, owner)
+	}
+	return m, nil
+}
+
+// machineName is docker-machine's rule for names. It keeps a name from leaving its folder.
+var machineName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9.-]{0,62}$`)
+
+func checkName(name string) error {
+	if !machineName.MatchString(name) {
+		return fmt.Errorf("the name %q is not 1 to 63 letters, digits, dots and hyphens with a letter or digit first", name)
+	}
+	return nil
+}

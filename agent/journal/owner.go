@@ -1,0 +1,91 @@
+package journal
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+const (
+	ownerFile     = "owner"
+	ownerLength   = 16
+	ownerAlphabet = "0123456789abcdefghijklmnopqrstuvwxyz"
+)
+
+var ownerID = regexp.MustCompile(`^[0-9a-z]{16}$`)
+
+// readOwner returns the owner id of a state directory, or "" when it has none yet.
+func readOwner(dir string) (string, error) {
+	path := filepath.Join(dir, ownerFile)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("owner id: %w", err)
+	}
+	id := strings.TrimSpace(string(data))
+	if !ownerID.MatchString(id) {
+		return "", fmt.Errorf("owner id: %s does not hold 16 characters of 0-9 and a-z; put back the id that tags the machines "+
+			"at the provider, since without it they cannot be found again", path)
+	}
+	return id, nil
+}
+
+// makeOwner writes an owner id: the one that the machines in the store were made under when the file got lost, else a new one.
+func (j *Journal) makeOwner() (string, error) {
+	id, err := j.lostOwner()
+	if err != nil {
+		return "", err
+	}
+	if id == "" {
+		id = newOwner()
+	}
+	if err := writeFile(filepath.Join(j.dir, ownerFile), []byte(id+"\n")); err != nil {
+		return "", fmt.Errorf("owner id: %w", err)
+	}
+	return id, nil
+}
+
+// lostOwner looks for the owner id in the records of machines.
+func (j *Journal) lostOwner() (string, error) {
+	entries, err := os.ReadDir(j.machines())
+	if err != nil {
+		return "", err
+	}
+	found := ""
+	for _, e := range entries {
+		data, err := os.ReadFile(filepath.Join(j.machines(), e.Name(), recordFile))
+		if err != nil {
+			continue
+		}
+		_, owner, err := decodeRecord(e.Name(), data)
+		if err != nil || !ownerID.MatchString(owner) {
+			continue
+		}
+		if found != "" && found != owner {
+			return "", fmt.Errorf("owner id: the file %s is lost and the machines in the store were made under %s and %s; write "+
+				"the right one into that file", filepath.Join(j.dir, ownerFile), found, owner)
+		}
+		found = owner
+	}
+	return found, nil
+}
+
+// newOwner makes a random id. Rejecting bytes beyond a multiple of 36 keeps every character equally likely.
+func newOwner() string {
+	const fair = 256 - 256%len(ownerAlphabet)
+	id := make([]byte, 0, ownerLength)
+	for b := make([]byte, 1); len(id) < ownerLength; {
+		rand.Read(b) // never fails: crypto/rand ends the program instead
+		if int(b[0]) < fair {
+			id = append(id, ownerAlphabet[int(b[0])%len(ownerAlphabet)])
+		}
+	}
+	return string(id)
+}
