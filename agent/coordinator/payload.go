@@ -34,6 +34,8 @@ type Job struct {
 
 	// CorrelationID is the X-Request-Id of the response; it is not part of the body.
 	CorrelationID string `json:"-"`
+	// TLS is what the job request's connection was made with; it is not part of the body.
+	TLS TLSData `json:"-"`
 }
 
 // JobInfo names the job.

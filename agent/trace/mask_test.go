@@ -130,11 +130,10 @@ func FuzzMask(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text, cuts []byte, secret string) {
 		secrets := []string{secret, "s3cretvalue", "valueof"}
 		var pieces []string
-		for rest := string(text); rest != ""; {
+		for rest, i := string(text), 0; rest != ""; i++ {
 			n := len(rest)
 			if len(cuts) > 0 {
-				n = min(n, 1+int(cuts[0])%9)
-				cuts = append(cuts[1:], cuts[0])
+				n = min(n, 1+int(cuts[i%len(cuts)])%9)
 			}
 			pieces, rest = append(pieces, rest[:n]), rest[n:]
 		}
