@@ -1,0 +1,195 @@
+// Package drivertest is the suite of the driver's contract. Each driver passes it: the cloud in memory, every built-in driver natively
+// and as Wasm against a provider that it can reach, and legacy drivers.
+//
+//	drivertest.Run(t, func(t *testing.T) drivertest.Subject {
+//		return drivertest.Subject{Driver: d, Options: abi.Options{"docker-image": {"my/machine"}}}
+//	})
+//
+// The suite makes machines with names and owners of its own and removes them, also when it fails.
+package drivertest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/millwright-ci/millwright/agent/driver"
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+)
+
+// Subject is the driver under test and what the suite must know of its provider.
+type Subject struct {
+	Driver  driver.Driver
+	Options abi.Options // of a small machine, defaults filled in
+	// Invalid are options that create must refuse with the kind invalid; nil when the driver has none.
+	Invalid abi.Options
+	// Leftovers returns what still lies at the provider of an owner's, each in words; nil when only the driver can tell.
+	Leftovers func(t *testing.T, owner abi.Owner) []string
+	// Settle is how long the provider may take to show what was done; 0 means one minute.
+	Settle time.Duration
+}
+
+// Run runs the suite. newSubject is called once for each of its tests.
+func Run(t *testing.T, newSubject func(t *testing.T) Subject) {
+	for _, c := range []struct {
+		name string
+		test func(*bench)
+	}{
+		{"a machine comes to life and goes", life},
+		{"create twice gives one machine", createTwice},
+		{"create at the same time gives one machine", createTogether},
+		{"a machine in use by name is made anew after it is removed", createAgain},
+		{"remove twice, and of nothing, is no error", removeTwice},
+		{"several machines at once", several},
+		{"another owner's machine is neither seen nor touched", owners},
+		{"invalid options are refused by kind", invalid},
+		{"an ended context makes nothing that stays", cancelled},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.test(newBench(t, newSubject(t))) })
+	}
+}
+
+func life(b *bench) {
+	made := b.create(b.owner, b.name(0))
+	if made.Name != b.name(0) || made.ID == "" {
+		b.t.Errorf("create returned the name %q and the id %q; both must be set", made.Name, made.ID)
+	}
+	var last abi.Instance
+	b.eventually("the machine runs and has an address", func() bool {
+		last = b.find(b.owner, b.name(0))
+		return last.Status == abi.StatusRunning && last.Address != ""
+	})
+	if last.ID != made.ID {
+		b.t.Errorf("list gives the id %q, create gave %q", last.ID, made.ID)
+	}
+	if _, err := time.Parse(time.RFC3339, last.CreatedAt); last.CreatedAt != "" && err != nil {
+		b.t.Errorf("created_at %q is not RFC 3339", last.CreatedAt)
+	}
+	b.remove(b.owner, b.name(0))
+	b.gone(b.owner, b.name(0))
+}
+
+func createTwice(b *bench) {
+	first := b.create(b.owner, b.name(0))
+	second := b.create(b.owner, b.name(0))
+	if first.ID != second.ID {
+		b.t.Errorf("the second create gave the id %q, the first %q", second.ID, first.ID)
+	}
+	b.eventually("list shows one machine", func() bool { return len(b.list(b.owner)) == 1 })
+}
+
+func createTogether(b *bench) {
+	ids := make([]string, 4)
+	var wg sync.WaitGroup
+	for i := range ids {
+		wg.Go(func() {
+			made, err := b.Driver.Create(b.t.Context(), b.request(b.owner, b.name(0)))
+			if err != nil && !errors.Is(err, driver.ErrConflict) && !errors.Is(err, driver.ErrTransient) {
+				b.t.Errorf("create at the same time: %v; only conflict and transient may happen", err)
+			}
+			ids[i] = made.ID
+		})
+	}
+	wg.Wait()
+	want := b.create(b.owner, b.name(0)).ID
+	for _, id := range ids {
+		if id != "" && id != want {
+			b.t.Errorf("one create gave the id %q, another %q", id, want)
+		}
+	}
+	b.eventually("list shows one machine", func() bool { return len(b.list(b.owner)) == 1 })
+}
+
+func createAgain(b *bench) {
+	first := b.create(b.owner, b.name(0))
+	b.remove(b.owner, b.name(0))
+	b.gone(b.owner, b.name(0))
+	second := b.create(b.owner, b.name(0))
+	if first.ID == second.ID {
+		b.t.Errorf("the new machine has the id %q of the old one", first.ID)
+	}
+}
+
+func removeTwice(b *bench) {
+	b.create(b.owner, b.name(0))
+	b.remove(b.owner, b.name(0))
+	b.remove(b.owner, b.name(0))
+	b.remove(b.owner, b.name(1))
+	b.gone(b.owner, b.name(0))
+}
+
+func several(b *bench) {
+	const n = 4
+	each := func(do func(name string)) {
+		var wg sync.WaitGroup
+		for i := range n {
+			wg.Go(func() { do(b.name(i)) })
+		}
+		wg.Wait()
+	}
+	each(func(name string) {
+		if _, err := b.Driver.Create(b.t.Context(), b.request(b.owner, name)); err != nil {
+			b.t.Errorf("create %s: %v", name, err)
+		}
+	})
+	b.eventually("list shows them all", func() bool { return len(b.list(b.owner)) == n })
+	each(func(name string) {
+		if err := b.Driver.Remove(b.t.Context(), b.removal(b.owner, name)); err != nil && !errors.Is(err, driver.ErrConflict) {
+			b.t.Errorf("remove %s: %v", name, err)
+		}
+	})
+	for i := range n {
+		b.remove(b.owner, b.name(i))
+	}
+	b.eventually("list shows none", func() bool { return len(b.list(b.owner)) == 0 })
+}
+
+func owners(b *bench) {
+	mine := b.create(b.owner, b.name(0))
+	if seen := b.list(b.other); len(seen) != 0 {
+		b.t.Errorf("another owner sees %v", seen)
+	}
+	// Names are unique at some providers and free for each owner at others; both are right as long as nothing is shared.
+	if theirs, err := b.Driver.Create(b.t.Context(), b.request(b.other, b.name(0))); err == nil && theirs.ID == mine.ID {
+		b.t.Error("another owner's create got this owner's machine")
+	} else if err != nil && !errors.Is(err, driver.ErrConflict) {
+		b.t.Errorf("create under a name that another owner has: %v; the kind must be conflict", err)
+	}
+	b.remove(b.other, b.name(0))
+	if left := b.find(b.owner, b.name(0)); left.ID != mine.ID {
+		b.t.Errorf("after another owner's remove the machine is %+v, it was %s", left, mine.ID)
+	}
+}
+
+func invalid(b *bench) {
+	if b.Invalid == nil {
+		b.t.Skip("the subject has no invalid options")
+	}
+	req := b.request(b.owner, b.name(0))
+	req.Options = b.Invalid
+	_, err := b.Driver.Create(b.t.Context(), req)
+	if !errors.Is(err, driver.ErrInvalid) {
+		b.t.Errorf("create with invalid options: %v; the kind must be invalid", err)
+	}
+	var e *driver.Error
+	if !errors.As(err, &e) || e.Info.Message == "" {
+		b.t.Errorf("%v does not say what is wrong", err)
+	}
+	b.remove(b.owner, b.name(0))
+	b.gone(b.owner, b.name(0))
+}
+
+func cancelled(b *bench) {
+	ctx, cancel := context.WithCancel(b.t.Context())
+	cancel()
+	if _, err := b.Driver.Create(ctx, b.request(b.owner, b.name(0))); err == nil {
+		b.t.Error("create in an ended context gave no error")
+	}
+	if _, err := b.Driver.List(ctx, b.listing(b.owner)); err == nil {
+		b.t.Error("list in an ended context gave no error")
+	}
+	b.remove(b.owner, b.name(0))
+	b.gone(b.owner, b.name(0))
+}
