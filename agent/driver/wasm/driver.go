@@ -1,0 +1,164 @@
+package wasm
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/millwright-ci/millwright/agent/driver"
+	"github.com/millwright-ci/millwright/agent/module"
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+)
+
+// Driver is a module that speaks to a provider. It is safe for concurrent use, and closing the module is its owner's business.
+type Driver struct {
+	module   *module.Module
+	describe abi.Describe
+	options  map[string]abi.Option // by name
+}
+
+var _ driver.Driver = (*Driver)(nil)
+
+// New makes a driver of a module. It refuses a module that is none, and one with options that no driver can have yet.
+func New(m *module.Module) (*Driver, error) {
+	d := &Driver{module: m, describe: m.Describe(), options: map[string]abi.Option{}}
+	if d.describe.Kind != abi.KindDriver {
+		return nil, fmt.Errorf("module %s: is a %s, not a driver; put it into policies.d", d.describe.Name, d.describe.Kind)
+	}
+	for _, o := range d.describe.Options {
+		switch {
+		case o.Secret:
+			return nil, fmt.Errorf("driver %s: the option %s is secret, and this agent has no way yet to keep its value out of the module; "+
+				"use a driver without secret options", d.describe.Name, o.Name)
+		case o.Name == "" || !knownType(o.Type):
+			return nil, fmt.Errorf("driver %s: the option %q has the type %q; an option needs a name and one of string, int, bool and list",
+				d.describe.Name, o.Name, o.Type)
+		}
+		d.options[o.Name] = o
+	}
+	return d, nil
+}
+
+// Describe returns what the driver says of itself, its options among it.
+func (d *Driver) Describe() abi.Describe { return d.describe }
+
+// Validate asks the driver what is wrong with options, as ParseOptions returns them. It asks no provider.
+func (d *Driver) Validate(ctx context.Context, options abi.Options) ([]abi.Problem, error) {
+	res, err := call[abi.ValidateResult](ctx, d, abi.ExportValidate, options,
+		abi.ValidateRequest{ABI: abi.Version, Options: d.own(options)})
+	return res.Problems, err
+}
+
+// Create implements driver.Driver.
+func (d *Driver) Create(ctx context.Context, req abi.CreateRequest) (abi.Instance, error) {
+	options := req.Options
+	req.ABI, req.Options = abi.Version, d.own(options)
+	inst, err := call[abi.Instance](ctx, d, abi.ExportCreate, options, req)
+	if err != nil {
+		return abi.Instance{}, err
+	}
+	if err := checkInstance(&inst); err != nil {
+		return abi.Instance{}, d.fault(abi.ExportCreate, err.Error())
+	}
+	if inst.Name != req.Name {
+		return abi.Instance{}, d.fault(abi.ExportCreate, fmt.Sprintf("asked for the machine %s, it returned %.80q", req.Name, inst.Name))
+	}
+	return inst, nil
+}
+
+// List implements driver.Driver. An instance that makes no sense is left out, and then the list is not complete.
+func (d *Driver) List(ctx context.Context, req abi.ListRequest) (abi.ListResult, error) {
+	options := req.Options
+	req.ABI, req.Options = abi.Version, d.own(options)
+	res, err := call[abi.ListResult](ctx, d, abi.ExportList, options, req)
+	if err != nil {
+		return abi.ListResult{}, err
+	}
+	kept := make([]abi.Instance, 0, len(res.Instances))
+	for _, inst := range res.Instances {
+		if checkInstance(&inst) != nil {
+			res.Complete = false
+			continue
+		}
+		kept = append(kept, inst)
+	}
+	res.Instances = kept
+	return res, nil
+}
+
+// Remove implements driver.Driver.
+func (d *Driver) Remove(ctx context.Context, req abi.RemoveRequest) error {
+	options := req.Options
+	req.ABI, req.Options = abi.Version, d.own(options)
+	_, err := call[struct{}](ctx, d, abi.ExportRemove, options, req)
+	if errors.Is(err, driver.ErrNotFound) {
+		return nil // gone is what was asked for
+	}
+	return err
+}
+
+// own leaves out the options that the driver's description does not have: those are the host's, such as engine-opt.
+func (d *Driver) own(options abi.Options) abi.Options {
+	out := abi.Options{}
+	for name, values := range options {
+		if _, ok := d.options[name]; ok {
+			out[name] = values
+		}
+	}
+	return out
+}
+
+// call sends one request and reads the answer out of its envelope.
+func call[Res any](ctx context.Context, d *Driver, op string, options abi.Options, req any) (Res, error) {
+	var res Res
+	grants, err := d.grants(options)
+	if err != nil {
+		return res, d.failure(op, abi.Error{Kind: abi.Invalid, Message: err.Error()})
+	}
+	input, err := json.Marshal(req)
+	if err != nil {
+		return res, d.failure(op, abi.Error{Kind: abi.Invalid, Message: err.Error()})
+	}
+	out, err := d.module.CallGranted(ctx, op, input, grants)
+	if err != nil {
+		var fault *module.Error
+		if errors.As(err, &fault) {
+			return res, d.fault(op, fault.Text)
+		}
+		return res, err // the end of ctx, or of the module
+	}
+	var answer abi.Result
+	if err := json.Unmarshal(out, &answer); err != nil {
+		return res, d.fault(op, "it returned no result of the ABI: "+err.Error())
+	}
+	switch {
+	case answer.Error != nil:
+		return res, d.failure(op, checkError(*answer.Error))
+	case len(answer.OK) == 0:
+		return res, d.fault(op, "it returned a result with neither ok nor error")
+	}
+	if err := json.Unmarshal(answer.OK, &res); err != nil {
+		var zero Res
+		return zero, d.fault(op, "it returned no result of the ABI: "+err.Error())
+	}
+	return res, nil
+}
+
+// failure is what the driver reported.
+func (d *Driver) failure(op string, info abi.Error) error {
+	return &driver.Error{Driver: d.describe.Name, Op: op, Info: info}
+}
+
+// fault is a mistake of the driver itself, which another try may cure.
+func (d *Driver) fault(op, text string) error {
+	return d.failure(op, abi.Error{Kind: abi.Transient, Message: "the module failed: " + text})
+}
+
+func knownType(t abi.OptionType) bool {
+	switch t {
+	case abi.OptionString, abi.OptionInt, abi.OptionBool, abi.OptionList:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,117 @@
+package module
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+
+	extism "github.com/extism/go-sdk"
+	"github.com/tetratelabs/wazero"
+
+	"github.com/millwright-ci/millwright/hostfuncs"
+	"github.com/millwright-ci/millwright/hostfuncs/httpsend"
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+)
+
+// maxWasm is how large a module's file may be, in bytes.
+const maxWasm = 64 << 20
+
+// Source is a module to load.
+type Source struct {
+	Name string // for messages: a file name, or the name of a built-in module
+	Wasm []byte
+	// Hostnames are granted to the module, as httpsend.ParseGrants reads them; none grants nothing.
+	Hostnames []string
+	// Builtin modules came with the binary and so what they ask for in describe is granted. Never set it for a file.
+	Builtin bool
+}
+
+// namePattern is what describe may give as a name. It ends up in logs, metrics and file names.
+var namePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+// Load compiles a module, starts one instance and asks it to describe itself. A module that can't be used is refused in one
+// sentence, which says how to mend it. The caller closes it, or the host does in the end.
+func (h *Host) Load(ctx context.Context, src Source) (*Module, error) {
+	m, err := h.compile(ctx, src)
+	if err != nil {
+		return nil, fmt.Errorf("module %s: %w", src.Name, err)
+	}
+	if err := m.introduce(ctx); err != nil {
+		return nil, fmt.Errorf("module %s: %w", src.Name, errors.Join(err, m.Close(context.WithoutCancel(ctx))))
+	}
+	return m, nil
+}
+
+// compile checks the module's bytes and turns them into native code.
+func (h *Host) compile(ctx context.Context, src Source) (*Module, error) {
+	if len(src.Wasm) > maxWasm {
+		return nil, fmt.Errorf("has %d MB and may have %d", len(src.Wasm)>>20, maxWasm>>20)
+	}
+	c, err := inspect(src.Wasm)
+	if err != nil {
+		return nil, err
+	}
+	kind, pages := c.kind(), h.limits.PolicyPages
+	if kind == abi.KindDriver {
+		pages = h.limits.DriverPages
+	}
+	if err := c.check(kind, pages); err != nil {
+		return nil, err
+	}
+	grants, err := httpsend.ParseGrants(src.Hostnames)
+	if err != nil {
+		return nil, err
+	}
+	manifest := extism.Manifest{
+		Wasm:         []extism.Wasm{extism.WasmData{Data: src.Wasm}},
+		Memory:       &extism.ManifestMemory{MaxPages: pages}, // and no Extism variables: state goes through the proposal
+		AllowedHosts: []string{},                              // Extism's own HTTP reaches nothing; http_send is ours
+	}
+	config := extism.PluginConfig{
+		RuntimeConfig: wazero.NewRuntimeConfig().WithCompilationCache(h.cache).WithCloseOnContextDone(true),
+		EnableWasi:    true, // clock, randomness and stderr; without files, arguments or environment
+	}
+	compiled, err := extism.NewCompiledPlugin(ctx, manifest, config, hostfuncs.Table())
+	if err != nil {
+		return nil, fmt.Errorf("does not compile: %s", firstLine(err.Error()))
+	}
+	sum := sha256.Sum256(src.Wasm)
+	m := &Module{
+		host: h, source: src, contents: c, compiled: compiled, client: httpsend.NewClient(), grants: grants,
+		hash: hex.EncodeToString(sum[:]), logger: h.logger.With("module", src.Name),
+		slots: make(chan struct{}, h.limits.Instances),
+	}
+	m.source.Wasm = nil
+	m.describe.Kind = kind
+	if !h.adopt(m) {
+		return nil, errors.Join(ErrClosed, m.Close(ctx))
+	}
+	return m, nil
+}
+
+// introduce asks the module who it is and holds it to the answer.
+func (m *Module) introduce(ctx context.Context) error {
+	kind := m.describe.Kind
+	out, err := m.Call(ctx, abi.ExportDescribe, nil)
+	if err != nil {
+		return err
+	}
+	var d abi.Describe
+	if err := json.Unmarshal(out, &d); err != nil {
+		return fmt.Errorf("describe returned no JSON of the ABI: %w", err)
+	}
+	switch {
+	case d.ABI != abi.Version:
+		return fmt.Errorf("speaks version %d of the ABI and this agent speaks version %d; build it with an SDK for version %d", d.ABI, abi.Version, abi.Version)
+	case d.Kind != kind:
+		return fmt.Errorf("describes itself as a %q and exports the functions of a %s; see hostfuncs/ABI.md", d.Kind, kind)
+	case !namePattern.MatchString(d.Name):
+		return fmt.Errorf("has the name %q; use lower case letters, digits and hyphens, 63 at most", d.Name)
+	}
+	m.describe = d
+	return nil
+}

@@ -1,0 +1,174 @@
+package module
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/millwright-ci/millwright/agent/fleet"
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+)
+
+// Limits of what a proposal may hold. ABI.md states them.
+const (
+	maxState    = 64 << 10  // bytes
+	maxReason   = 512       // bytes; what is longer is cut
+	maxRemovals = 1000      // machines
+	maxOptions  = 64        // of next_machine
+	maxMetrics  = 64        // values
+	maxNumber   = 1_000_000 // of machines, jobs or seconds; larger counts as this
+)
+
+// check refuses a proposal that makes no sense and cuts what is merely too large. The plan's guard rails come after it.
+func check(p *abi.Proposal) error {
+	type number struct {
+		name string
+		n    *int
+	}
+	numbers := []number{{"idle_target", p.IdleTarget}, {"growth_limit", p.GrowthLimit}, {"max_builds", p.MaxBuilds}}
+	if s := p.Settings; s != nil {
+		numbers = append(numbers, number{"settings.idle_count", s.IdleCount}, number{"settings.idle_count_min", s.IdleCountMin})
+		if s.IdleTimeS != nil && *s.IdleTimeS < 0 {
+			return fmt.Errorf("settings.idle_time_s: %d %w", *s.IdleTimeS, errNegative)
+		}
+		if s.IdleScaleFactor != nil && *s.IdleScaleFactor < 0 {
+			return fmt.Errorf("settings.idle_scale_factor: %g %w", *s.IdleScaleFactor, errNegative)
+		}
+	}
+	for _, n := range numbers {
+		if n.n == nil {
+			continue
+		}
+		if *n.n < 0 {
+			return fmt.Errorf("%s: %d %w", n.name, *n.n, errNegative)
+		}
+		*n.n = min(*n.n, maxNumber)
+	}
+	if p.AskAgainS != nil && *p.AskAgainS < 0 {
+		return fmt.Errorf("ask_again_s: %g %w", *p.AskAgainS, errNegative)
+	}
+	if p.State != nil && len(*p.State) > maxState {
+		return fmt.Errorf("state: has %d bytes; at most %d are kept", len(*p.State), maxState)
+	}
+	for _, list := range []struct {
+		name        string
+		have, limit int
+	}{{"remove", len(p.Remove), maxRemovals}, {"next_machine", len(p.NextMachine), maxOptions}, {"metrics", len(p.Metrics), maxMetrics}} {
+		if list.have > list.limit {
+			return fmt.Errorf("%s: has %d entries; at most %d are allowed", list.name, list.have, list.limit)
+		}
+	}
+	p.Reason = sentence(p.Reason)
+	for i := range p.Remove {
+		p.Remove[i].Reason = sentence(p.Remove[i].Reason)
+	}
+	return nil
+}
+
+// sentence makes a guest's words fit for a terminal: one line, no control characters, not too long.
+func sentence(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t' || r == '\r':
+			return ' '
+		case r < ' ' || r == 0x7f || r == utf8.RuneError:
+			return -1
+		}
+		return r
+	}, s)
+	if len(s) > maxReason {
+		s = strings.ToValidUTF8(s[:maxReason], "") + "…"
+	}
+	return strings.TrimSpace(s)
+}
+
+// merge lays next over the proposals so far: what next leaves out is inherited. State and metrics are each module's own and go
+// no further.
+func merge(sofar, next abi.Proposal) abi.Proposal {
+	out := abi.Proposal{
+		Settings:    mergeSettings(sofar.Settings, next.Settings),
+		IdleTarget:  either(next.IdleTarget, sofar.IdleTarget),
+		GrowthLimit: either(next.GrowthLimit, sofar.GrowthLimit),
+		MaxBuilds:   either(next.MaxBuilds, sofar.MaxBuilds),
+		AskAgainS:   either(next.AskAgainS, sofar.AskAgainS),
+		Remove:      sofar.Remove,
+		NextMachine: sofar.NextMachine,
+		Reason:      sofar.Reason,
+	}
+	if next.Remove != nil {
+		out.Remove = next.Remove
+	}
+	if next.NextMachine != nil {
+		out.NextMachine = next.NextMachine
+	}
+	if next.Reason != "" {
+		out.Reason = next.Reason
+	}
+	return out
+}
+
+func mergeSettings(sofar, next *abi.Settings) *abi.Settings {
+	switch {
+	case next == nil:
+		return sofar
+	case sofar == nil:
+		return next
+	}
+	return &abi.Settings{
+		IdleCount:       either(next.IdleCount, sofar.IdleCount),
+		IdleCountMin:    either(next.IdleCountMin, sofar.IdleCountMin),
+		IdleScaleFactor: either(next.IdleScaleFactor, sofar.IdleScaleFactor),
+		IdleTimeS:       either(next.IdleTimeS, sofar.IdleTimeS),
+	}
+}
+
+// either returns the first of two optional values that is there.
+func either[T any](a, b *T) *T {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+// conclude turns the merged proposals into the decision. What no policy proposed follows from the runner's settings.
+func conclude(d *fleet.Decision, p abi.Proposal, r abi.RunnerSettings) {
+	settings := mergeSettings(&abi.Settings{
+		IdleCount: &r.IdleCount, IdleCountMin: &r.IdleCountMin, IdleScaleFactor: &r.IdleScaleFactor, IdleTimeS: &r.IdleTimeS,
+	}, p.Settings)
+	d.IdleTime = seconds(float64(*settings.IdleTimeS))
+	d.Remove, d.NextMachine, d.Reason = p.Remove, p.NextMachine, p.Reason
+	if p.GrowthLimit != nil {
+		d.GrowthLimit = *p.GrowthLimit
+	}
+	if p.MaxBuilds != nil {
+		d.MaxBuilds = *p.MaxBuilds
+	}
+	if p.AskAgainS != nil {
+		d.AskAgain = seconds(*p.AskAgainS)
+	}
+	if p.IdleTarget != nil {
+		d.IdleTarget = *p.IdleTarget
+	} else {
+		d.IdleTarget, d.Reason = fallback(settings)
+	}
+	if words := skipped(d.Steps); words != "" {
+		d.Reason = strings.TrimPrefix(d.Reason+"; ", "; ") + "skipped: " + words
+	}
+}
+
+// fallback is the target when no policy gives one: IdleCount, or with a scale factor its lower end, since too few idle machines make
+// jobs wait while too many cost money.
+func fallback(s *abi.Settings) (int, string) {
+	if *s.IdleScaleFactor > 0 {
+		n := min(max(*s.IdleCountMin, 1), *s.IdleCount)
+		return n, fmt.Sprintf("no policy proposed a target, so %d is held: IdleCountMin, while IdleScaleFactor can't be applied", n)
+	}
+	return *s.IdleCount, fmt.Sprintf("no policy proposed a target, so IdleCount holds: %d", *s.IdleCount)
+}
+
+// seconds turns a count of seconds, 0 or more, into a duration that can't overflow.
+func seconds(s float64) time.Duration {
+	return time.Duration(math.Min(s, maxNumber*1000) * float64(time.Second))
+}
