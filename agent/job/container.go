@@ -1,0 +1,115 @@
+package job
+
+import (
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/millwright-ci/millwright/agent/config"
+	"github.com/millwright-ci/millwright/agent/coordinator"
+	"github.com/millwright-ci/millwright/agent/executor"
+	"github.com/millwright-ci/millwright/agent/executor/docker"
+	"github.com/millwright-ci/millwright/agent/job/shell"
+	"github.com/millwright-ci/millwright/agent/trace"
+)
+
+// newExecutor makes the executor for the engine at hand.
+func (r *run) newExecutor() (executor.Executor, error) {
+	job := r.p.Job
+	o := docker.Options{
+		Host: r.engine.Endpoint.Host, CertPath: r.engine.Endpoint.CertPath, Config: &r.p.Runner.Docker,
+		Console: r.trace, Log: r.log,
+		Expand:     r.vars.expand,
+		Env:        r.vars.environment(nil),
+		ServiceEnv: r.vars.environment(func(v coordinator.Variable) bool { return v.Public }),
+		Name:       r.names(),
+		BuildsDir:  r.paths.builds, ProjectDir: r.paths.project,
+		KeepBuilds:    r.strategy == shell.StrategyFetch,
+		Protected:     r.protectedCache(),
+		HelperArchive: r.p.HelperArchive,
+		Auth:          r.auth(),
+		Flags: docker.Flags{
+			NetworkPerBuild: r.flags["FF_NETWORK_PER_BUILD"],
+			Init:            r.flags["FF_USE_INIT_WITH_DOCKER_EXECUTOR"],
+			NativeStop:      r.flags["FF_USE_NATIVE_CONTAINER_STOP"],
+		},
+	}
+	if r.debugServices() {
+		o.ServiceOutput = r.trace.Stdout(trace.StreamService)
+	}
+	if job.Image != nil {
+		opts, err := readOpts(job.Image.ExecutorOpts)
+		if err != nil {
+			return nil, err
+		}
+		o.Image = docker.Image{Name: job.Image.Name, Entrypoint: job.Image.Entrypoint, PullPolicy: job.Image.PullPolicy, Platform: opts.Docker.Platform}
+		o.UserOverAny = string(opts.Docker.User)
+	}
+	services, err := r.services()
+	if err != nil {
+		return nil, err
+	}
+	o.Services = services
+	return docker.New(o)
+}
+
+func (r *run) names() docker.Name {
+	job := r.p.Job
+	return docker.Name{
+		ShortToken: config.ShortToken(r.p.Runner.Token), Token: r.p.Runner.Token, SystemID: r.p.SystemID,
+		ProjectID: job.Info.ProjectID, Slot: r.p.Slot, ProjectSlot: r.p.ProjectSlot,
+		JobID: job.ID, PipelineID: job.Info.PipelineID, JobURL: r.vars.get("CI_JOB_URL"),
+		SHA: job.Git.SHA, BeforeSHA: job.Git.BeforeSHA, Ref: job.Git.Ref, Timeout: r.timeout,
+		RunnerVersion: r.p.Version.Compatible, RunnerCommit: r.p.Version.Revision,
+	}
+}
+
+// services are those of config.toml, then the job's.
+func (r *run) services() ([]docker.Service, error) {
+	var out []docker.Service
+	for _, s := range r.p.Runner.Docker.Services {
+		out = append(out, docker.Service{
+			Image: docker.Image{Name: s.Name, Entrypoint: s.Entrypoint},
+			Alias: s.Alias, Command: s.Command, Env: r.expandAll(s.Environment), Configured: true,
+		})
+	}
+	for _, s := range r.p.Job.Services {
+		opts, err := readOpts(s.ExecutorOpts)
+		if err != nil {
+			return nil, err
+		}
+		own := make([]string, 0, len(s.Variables))
+		for _, v := range s.Variables {
+			own = append(own, v.Key+"="+r.vars.value(v))
+		}
+		out = append(out, docker.Service{
+			Image: docker.Image{Name: s.Name, Entrypoint: s.Entrypoint, PullPolicy: s.PullPolicy, Platform: opts.Docker.Platform},
+			User:  string(opts.Docker.User),
+			Alias: s.Alias, Command: s.Command, Env: own, HealthPort: healthPort(own),
+		})
+	}
+	return out, nil
+}
+
+func healthPort(env []string) string {
+	const key = "HEALTHCHECK_TCP_PORT="
+	i := slices.IndexFunc(env, func(e string) bool { return strings.HasPrefix(e, key) })
+	if i < 0 {
+		return ""
+	}
+	return env[i][len(key):]
+}
+
+// auth gathers the sources of registry credentials in their order.
+func (r *run) auth() docker.Auth {
+	a := docker.Auth{Variable: config.Secret(r.vars.content("DOCKER_AUTH_CONFIG"))}
+	if home, err := os.UserHomeDir(); err == nil {
+		a.Home = home
+	}
+	for _, c := range r.p.Job.Credentials {
+		if c.Type == "registry" {
+			a.Payload = append(a.Payload, docker.Credential{Path: c.URL, Username: c.Username, Password: c.Password})
+		}
+	}
+	return a
+}

@@ -1,0 +1,179 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/millwright-ci/millwright/agent/coordinator"
+	"github.com/millwright-ci/millwright/agent/executor"
+	"github.com/millwright-ci/millwright/agent/fleet"
+)
+
+// Engine is where a job's containers run.
+type Engine struct {
+	Endpoint fleet.Endpoint // zero means the engine that config.toml or the environment names
+	Machine  string         // the machine's name; "" for an engine that is no machine's
+}
+
+// Engines gives one job its engine.
+type Engines interface {
+	// Engine blocks until an engine is ready: for docker+machine until the leased machine is. Its error, other than the
+	// context's, counts as a failed try to prepare. Called again after Broken it gives another engine.
+	Engine(ctx context.Context) (Engine, error)
+	// Broken reports that the engine given last does not work. The engine is not touched any more afterwards.
+	Broken(cause error)
+}
+
+// Local is the engine that config.toml names, or the host's own.
+type Local struct{}
+
+// Engine implements Engines.
+func (Local) Engine(context.Context) (Engine, error) { return Engine{}, nil }
+
+// Broken implements Engines: there is no other engine, the next try meets the same one.
+func (Local) Broken(error) {}
+
+// pendingInterval is how often the coordinator hears that a job still waits for its machine; it drops the job after 2 minutes of
+// silence. Source: GitLab's two-phase job commit.
+const pendingInterval = 30 * time.Second
+
+// accept waits for the engine, with the job pending at the coordinator, and then takes the job. It is not accepted when the
+// coordinator has given it up meanwhile. An error of an accepted job is how it fails.
+func (r *run) accept(ctx context.Context) (accepted bool, err error) {
+	waitErr := r.awaitEngine(ctx, true)
+	if errors.Is(waitErr, errAborted) {
+		return false, waitErr
+	}
+	// The report must get through even while the agent is told to stop.
+	alive, stop := graceAfter(ctx, shutdownGrace)
+	defer stop()
+	reply, err := r.p.Client.UpdateJob(alive, r.p.Job, coordinator.Update{State: coordinator.JobRunning})
+	if err != nil {
+		r.log.Warn("the coordinator did not confirm the job; running it all the same", "error", err)
+	}
+	switch reply.State {
+	case coordinator.ReplyAbort, coordinator.ReplyNotFound:
+		return false, errAborted
+	case coordinator.ReplyCancel:
+		return true, errCanceled
+	}
+	if errors.Is(waitErr, errCanceled) || ctx.Err() != nil {
+		return true, waitErr
+	}
+	return true, nil // an engine that could not be had counts as the first try to prepare
+}
+
+// awaitEngine gets an engine. While it waits, pending tells the coordinator so and learns of a cancel; without pending the
+// trace does both. What went wrong is kept for the first try to prepare.
+func (r *run) awaitEngine(ctx context.Context, pending bool) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	type answer struct {
+		engine Engine
+		err    error
+	}
+	got := make(chan answer, 1)
+	go func() { // ends with ctx at the latest
+		e, err := r.p.Engines.Engine(ctx)
+		got <- answer{e, err}
+	}()
+	tick := time.NewTicker(pendingInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case a := <-got:
+			r.engine, r.engineErr = a.engine, a.err
+			if ctx.Err() != nil {
+				return ended(ctx)
+			}
+			return a.err
+		case <-tick.C:
+			if pending {
+				r.keepPending(ctx, cancel)
+			}
+		}
+	}
+}
+
+func (r *run) keepPending(ctx context.Context, cancel context.CancelCauseFunc) {
+	reply, err := r.p.Client.UpdateJob(ctx, r.p.Job, coordinator.Update{State: coordinator.JobPending})
+	if err != nil {
+		r.log.Debug("the coordinator did not take note that the job waits", "error", err)
+	}
+	switch reply.State {
+	case coordinator.ReplyAbort, coordinator.ReplyNotFound:
+		cancel(errAborted)
+	case coordinator.ReplyCancel:
+		cancel(errCanceled)
+	}
+}
+
+// The tries to prepare.
+const (
+	prepareTries = 3
+	preparePause = 3 * time.Second
+)
+
+// prepare gets engine, images and services ready, with a fresh executor at each try. What has a reason of its own is not tried
+// again.
+func (r *run) prepare(ctx context.Context) error {
+	defer r.trace.Section("prepare_executor", fmt.Sprintf("Preparing the %q executor", r.p.Runner.Executor))()
+	for try := 1; ; try++ {
+		err := r.prepareOnce(ctx)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		if _, _, classified := classify(err); classified || try == prepareTries {
+			return err
+		}
+		if err := r.cleanup(ctx); err != nil {
+			r.log.Warn("clean-up after a failed preparation", "error", err)
+		}
+		r.trace.Errorln("Preparation failed: " + err.Error())
+		r.trace.Println(fmt.Sprintf("Will be retried in %s ...", preparePause))
+		if err := pause(ctx, preparePause); err != nil {
+			return err
+		}
+		if r.engineErr != nil || isEngineFault(err) {
+			if r.engineErr == nil {
+				r.p.Engines.Broken(err)
+			}
+			if err := r.awaitEngine(ctx, false); err != nil && ctx.Err() != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (r *run) prepareOnce(ctx context.Context) (err error) {
+	if r.engineErr != nil {
+		return r.engineErr
+	}
+	if r.engine.Machine != "" {
+		r.trace.Println("Using machine " + r.engine.Machine + " ...")
+	}
+	if r.exec, err = r.newExecutor(); err != nil {
+		return err
+	}
+	r.ready, err = r.exec.Prepare(ctx)
+	return err
+}
+
+func isEngineFault(err error) bool {
+	var kind *executor.Error
+	return errors.As(err, &kind) && kind.Kind == executor.Engine
+}
+
+// pause waits, or returns why ctx ended.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ended(ctx)
+	case <-t.C:
+		return nil
+	}
+}

@@ -1,0 +1,238 @@
+// Package job runs one job from its acceptance to its final report: it drives the stages in GitLab Runner's order, writes their
+// scripts, and decides what a failure, a time-out or a cancel means for the rest. Where the stages run is the executor's matter,
+// where the engine comes from is its caller's.
+package job
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/millwright-ci/millwright/agent/config"
+	"github.com/millwright-ci/millwright/agent/coordinator"
+	"github.com/millwright-ci/millwright/agent/executor"
+	"github.com/millwright-ci/millwright/agent/trace"
+)
+
+// Params are what a job needs. They are not changed.
+type Params struct {
+	Job     *coordinator.Job
+	Runner  *config.Runner
+	Client  trace.Client // *coordinator.Client is one
+	Engines Engines
+	Version Version
+	// SystemID is the agent's, Slot the job's number among those of the runner, ProjectSlot the one among those of runner and
+	// project (always 0 for docker+machine); both count from 0.
+	SystemID          string
+	Slot, ProjectSlot int
+	Host              string // the agent's host, for engines that are no machine's; "" asks the system
+	TLS               TLS
+	// HelperArchive returns the path of the helper image's archive for an architecture in Go's words; "" when there is none.
+	HelperArchive func(arch string) string
+	TraceDir      string // for the trace's buffer; "" means os.TempDir
+	Log           *slog.Logger
+	// OnState, if set, is called whenever a stage begins or its script has been started. It must return soon.
+	OnState func(State)
+}
+
+// Version is what the agent calls itself.
+type Version struct {
+	Version, Revision string // of Millwright
+	Compatible        string // the release of gitlab-runner whose behaviour it has, such as 19.4.0
+}
+
+// TLS holds the PEM texts of the coordinator's connection that jobs get for git and uploads; each may be empty.
+type TLS struct{ CA, Cert, Key string }
+
+// State says where a job is. With the job's payload it is what another agent needs to take the job up.
+type State struct {
+	JobID   int64
+	Machine string // "" for an engine of the host's own
+	Stage   string // the section's name: get_sources, step_script
+	Status  string // the value of CI_JOB_STATUS
+	executor.Position
+	TraceSize int64 // bytes of the trace when the stage began
+}
+
+// defaultTimeout is the job's when the coordinator names none.
+const defaultTimeout = 2 * time.Hour
+
+// run is one job on its way.
+type run struct {
+	p        Params
+	log      *slog.Logger
+	flags    flags
+	vars     *variables
+	paths    paths
+	strategy string // GIT_STRATEGY in force
+	timeout  time.Duration
+	warnings []string // of the settings, to be shown once the trace is open
+	setup    error    // why the settings can't be used; shown once the trace is open
+
+	trace  *trace.Trace
+	engine Engine
+	// engineErr is why no engine could be had.
+	engineErr error
+	exec      executor.Executor
+	ready     executor.Ready
+	// prepared tells that the helper container can run scripts.
+	prepared bool
+	status   string
+
+	cacheNotice sync.Once // that remote caches are not there yet
+	control     control
+}
+
+// Run runs a job that the coordinator has just handed out, and returns when its end is reported and nothing of it is left on the
+// engine. It makes, starts and finishes the job's trace itself: nothing may be sent of it before the job is accepted, which
+// waits for the engine.
+//
+// A ctx that ends stops the job by force: it fails with runner_interrupted and the text of the context's cause.
+func Run(ctx context.Context, p Params) Result {
+	began := time.Now()
+	r := newRun(p)
+	res := r.run(ctx)
+	res.Duration = time.Since(began)
+	r.log.Info("job ended", "state", res.State, "reason", res.Reason, "exit_code", res.Code, "duration", res.Duration.Round(time.Millisecond), "error", res.Err)
+	return res
+}
+
+func newRun(p Params) *run {
+	log := p.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	job := *p.Job // configure changes it
+	p.Job = &job
+	r := &run{p: p, log: log.With("job", p.Job.ID, "runner", p.Runner.Name), status: "running"}
+	r.configure()
+	return r
+}
+
+func (r *run) run(ctx context.Context) Result {
+	ctx, abort := context.WithCancelCause(ctx)
+	defer abort(nil)
+	r.control.abort = abort
+
+	tr, err := trace.New(r.traceOptions())
+	if err != nil {
+		return r.stillborn(ctx, err)
+	}
+	r.trace = tr
+	defer tr.Close()
+	r.maskValues()
+	accepted, err := r.accept(ctx)
+	if !accepted {
+		return Result{State: coordinator.JobFailed, Reason: coordinator.JobCanceled, Err: err, Dropped: true}
+	}
+	alive, stop := graceAfter(ctx, shutdownGrace)
+	defer stop()
+	tr.Start(alive)
+	if err == nil {
+		err = r.body(ctx)
+	}
+	return r.finish(ctx, err)
+}
+
+// stillborn reports a job for which not even a trace could be had.
+func (r *run) stillborn(ctx context.Context, err error) Result {
+	_, unsent := r.p.Client.UpdateJob(ctx, r.p.Job, coordinator.Update{State: coordinator.JobFailed, FailureReason: coordinator.RunnerSystemFailure})
+	return Result{State: coordinator.JobFailed, Reason: coordinator.RunnerSystemFailure, Sent: coordinator.RunnerSystemFailure, Err: err, Unsent: unsent}
+}
+
+// body is all between the acceptance and the end.
+func (r *run) body(ctx context.Context) error {
+	r.greet()
+	if r.setup != nil {
+		return r.setup
+	}
+	if err := r.resolveSecrets(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, r.timeout, timeoutf("execution took longer than %s", r.timeout))
+	defer cancel()
+	return r.stages(ctx)
+}
+
+// greet writes the first lines of every job.
+func (r *run) greet() {
+	v := r.p.Version
+	r.trace.Println(fmt.Sprintf("Running with millwright %s (%s), compatible with gitlab-runner %s", v.Version, v.Revision, v.Compatible))
+	r.trace.Println(fmt.Sprintf("  on %s %s, system ID: %s", r.p.Runner.Name, config.ShortToken(r.p.Runner.Token), r.p.SystemID))
+	if changed := r.flags.changed(); changed != "" {
+		r.trace.Println("  feature flags: " + changed)
+	}
+	for _, w := range r.warnings {
+		r.trace.Warningln(w)
+	}
+}
+
+// finish writes the last line, then reports the end and clears the engine at the same time: who waits for the job need not wait
+// for the clearing.
+func (r *run) finish(ctx context.Context, err error) Result {
+	reason, code, classified := classify(err)
+	res := Result{State: coordinator.JobFailed, Reason: reason, Code: code, Err: err}
+	switch {
+	case err == nil:
+		res = Result{State: coordinator.JobSuccess}
+		r.trace.Infoln("Job succeeded")
+	default:
+		res.Sent = mapReason(reason, r.p.Job.Features.FailureReasons)
+		res.Dropped = context.Cause(ctx) == errAborted
+		r.trace.Errorln(verdict(reason, classified, err))
+	}
+	alive, stop := graceAfter(ctx, shutdownGrace)
+	defer stop()
+	var group sync.WaitGroup
+	group.Go(func() {
+		if err := r.cleanup(alive); err != nil {
+			r.log.Warn("clean-up", "error", err)
+			res.Broken = true
+		}
+	})
+	unsent := r.trace.Finish(alive, trace.Outcome{State: res.State, FailureReason: res.Sent, ExitCode: res.Code})
+	group.Wait()
+	res.Unsent = unsent
+	res.Broken = res.Broken || isEngineFault(err)
+	return res
+}
+
+// cleanupLimit bounds the removal of what a job made.
+const cleanupLimit = 5 * time.Minute
+
+func (r *run) cleanup(ctx context.Context) error {
+	if r.exec == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, cleanupLimit)
+	defer cancel()
+	err := r.exec.Cleanup(ctx)
+	r.exec = nil
+	return err
+}
+
+// shutdownGrace is what a job has to stop, clear up and report once the agent is told to stop.
+const shutdownGrace = 25 * time.Second
+
+// graceAfter returns a context that outlives ctx by d.
+func graceAfter(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	alive, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var timer *time.Timer
+	var mu sync.Mutex
+	release := context.AfterFunc(ctx, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		timer = time.AfterFunc(d, cancel)
+	})
+	return alive, func() {
+		release()
+		cancel()
+		mu.Lock()
+		defer mu.Unlock()
+		if timer != nil {
+			timer.Stop()
+		}
+	}
+}

@@ -1,0 +1,142 @@
+package shell
+
+import (
+	"path"
+	"strings"
+	"time"
+
+	"github.com/millwright-ci/millwright/agent/coordinator"
+)
+
+// HelperBinary is the program in the helper image that knows artifacts and caches.
+const HelperBinary = "gitlab-runner-helper"
+
+// newHelper begins a script for the helper container: what it makes may be written by whatever user the build container has.
+func newHelper(f Frame) *Script { return begin(f, "umask 0000") }
+
+// Prepare is the script of prepare_script: it says where it runs, makes new volumes writable and the temporary directory empty.
+func Prepare(f Frame, via string, dirs []string) []byte {
+	bare := f
+	bare.Variables = nil
+	s := newHelper(bare)
+	s.Linef(`printf 'Running on %%s via %%s...\n' "$(hostname)" %s`, via)
+	for _, dir := range dirs {
+		s.Linef(HelperBinary+" cache-init %s >/dev/null 2>&1 || chmod 0777 %s || true", dir, dir)
+	}
+	s.Command("rm", "-rf", f.TempDir)
+	s.Command("mkdir", "-p", f.TempDir)
+	return s.Bytes()
+}
+
+// Cleanup is the script of cleanup_file_variables: no variable's content and no token outlives the job.
+func Cleanup(f Frame, projects []string) []byte {
+	bare := f
+	bare.Variables = nil
+	s := newHelper(bare)
+	for _, line := range projects {
+		s.Line(line)
+	}
+	s.Command("rm", "-rf", f.TempDir)
+	return s.Bytes()
+}
+
+// CleanProject returns the lines by which Cleanup tidies the checkout (FF_ENABLE_JOB_CLEANUP).
+func CleanProject(f Frame, strategy string, cleanFlags []string, submodules bool) []string {
+	dir := Quote(f.ProjectDir)
+	switch strategy {
+	case StrategyNone:
+		return []string{say("Skipping build directory cleanup step")}
+	case StrategyFetch:
+		lines := []string{"if [ -d " + dir + "/.git ]; then cd " + dir, "git clean " + Words(cleanFlags...), "git reset --hard"}
+		if submodules {
+			lines = append(lines, "git submodule foreach --recursive "+Quote("git clean "+Words(cleanFlags...)+" && git reset --hard"))
+		}
+		return append(lines, "cd /; fi")
+	}
+	return []string{"rm -rf " + dir}
+}
+
+// Download is one dependency whose artifacts the job takes.
+type Download struct{ Name, ID, Token string }
+
+// DownloadArtifacts is the script of download_artifacts.
+func DownloadArtifacts(f Frame, url string, downloads []Download) []byte {
+	s := newHelper(f)
+	s.Cd(f.ProjectDir)
+	s.withHelper("Artifacts downloading", func() {
+		for _, d := range downloads {
+			s.Notice("Downloading artifacts for " + d.Name + " (" + d.ID + ")...")
+			s.Command(HelperBinary, "artifacts-downloader", "--url", url, "--token", d.Token, "--id", d.ID)
+		}
+	})
+	return s.Bytes()
+}
+
+// Upload says where artifacts go.
+type Upload struct {
+	URL, Token, ID        string
+	Timeout               time.Duration // of one upload
+	ResponseHeaderTimeout time.Duration
+}
+
+// UploadArtifacts is the script of upload_artifacts_on_success and its twin. The first upload that fails ends it.
+func UploadArtifacts(f Frame, to Upload, artifacts []coordinator.Artifact) []byte {
+	s := newHelper(f)
+	s.Cd(f.ProjectDir)
+	s.withHelper("Uploading artifacts", func() {
+		for _, a := range artifacts {
+			args := []string{HelperBinary, "artifacts-uploader", "--url", to.URL, "--token", to.Token, "--id", to.ID}
+			args = flag(args, "--timeout", to.Timeout.String())
+			args = flag(args, "--response-header-timeout", to.ResponseHeaderTimeout.String())
+			args = files(args, a.Paths, a.Exclude, a.Untracked)
+			args = flag(args, "--name", a.Name)
+			args = flag(args, "--expire-in", a.ExpireIn)
+			args = flag(args, "--artifact-format", a.Format)
+			args = flag(args, "--artifact-type", a.Type)
+			s.Notice("Uploading artifacts...")
+			s.Command(args...)
+		}
+	})
+	return s.Bytes()
+}
+
+// flag adds a flag that has a value.
+func flag(args []string, name, value string) []string {
+	if value == "" {
+		return args
+	}
+	return append(args, name, value)
+}
+
+func files(args, paths, exclude []string, untracked bool) []string {
+	for _, p := range paths {
+		args = append(args, "--path", p)
+	}
+	for _, p := range exclude {
+		args = append(args, "--exclude", p)
+	}
+	if untracked {
+		args = append(args, "--untracked")
+	}
+	return args
+}
+
+// withHelper adds lines that need the helper binary. A helper image without it costs these lines, not the job.
+func (s *Script) withHelper(what string, lines func()) {
+	s.Line("if " + HelperBinary + " --version >/dev/null 2>&1; then")
+	lines()
+	s.Line("else")
+	s.Warning("Missing " + HelperBinary + ". " + what + " is disabled.")
+	s.Line("fi")
+}
+
+// relative is a path seen from the project's directory, as the helper wants its cache files.
+func relative(projectDir, file string) string {
+	dir := strings.Split(strings.Trim(path.Clean(projectDir), "/"), "/")
+	parts := strings.Split(strings.Trim(path.Clean(file), "/"), "/")
+	same := 0
+	for same < len(dir) && same < len(parts) && dir[same] == parts[same] {
+		same++
+	}
+	return strings.Repeat("../", len(dir)-same) + strings.Join(parts[same:], "/")
+}
