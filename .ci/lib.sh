@@ -57,7 +57,8 @@ apt_install() {
 bootstrap() {
 	local out=$1 variant=$2 packages=$3 p
 	shift 3
-	local excludes=()
+	local excludes=(--skip=output/dev)
+	[ "$variant" != extract ] || excludes+=(--skip=cleanup) # the recipe's hook removes more than that
 	for p in '/usr/share/doc/*' '/usr/share/man/*' '/usr/share/info/*' '/usr/share/locale/*' '/usr/share/lintian/*' \
 		'/usr/share/bash-completion/*' '/usr/share/zsh/*' '/usr/share/fish/*'; do
 		excludes+=(--dpkgopt="path-exclude=$p")
@@ -68,4 +69,11 @@ bootstrap() {
 	mmdebstrap --variant="$variant" --include="$packages" --format=tar \
 		--aptopt='Apt::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' --aptopt='Acquire::Retries "3"' \
 		"${excludes[@]}" "$@" bookworm "$out" ${MILLWRIGHT_DEBIAN_MIRROR:+"$MILLWRIGHT_DEBIAN_MIRROR"}
+}
+
+# tools makes sure that bootstrap can run here.
+tools() {
+	command -v mmdebstrap >/dev/null && return 0
+	on_debian || die "mmdebstrap is missing: install it (apt-get install mmdebstrap debian-archive-keyring), or run as root on Debian or Ubuntu"
+	apt_install mmdebstrap debian-archive-keyring
 }
