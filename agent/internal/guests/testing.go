@@ -14,16 +14,32 @@ import (
 // kept in the user's cache folder, where other tests find it.
 func Wasm(t testing.TB, folder string) []byte {
 	t.Helper()
+	wasm, err := Read(build(t, folder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return wasm
+}
+
+// Packed is Wasm, compressed as in a dist folder.
+func Packed(t testing.TB, folder string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(build(t, folder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// build compiles the guest in folder, if it has to be, and returns where it lies.
+func build(t testing.TB, folder string) string {
+	t.Helper()
 	need.Command(t, "go")
 	dest := filepath.Join(cacheDir(t, "guests"), strings.ReplaceAll(folder, "/", "-")+Suffix)
 	if _, err := Build(t.Context(), filepath.Join(root(), filepath.FromSlash(folder)), dest); err != nil {
 		t.Fatal(err)
 	}
-	wasm, err := Read(dest)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return wasm
+	return dest
 }
 
 // CompilationCache returns a folder, private to the user, in which tests keep native code between runs.

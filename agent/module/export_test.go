@@ -1,0 +1,4 @@
+package module
+
+// Inspect is inspect, for the fuzz test.
+func Inspect(wasm []byte) { _, _ = inspect(wasm) }
