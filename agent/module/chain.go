@@ -124,7 +124,7 @@ func (c *Chain) ask(ctx context.Context, i int, s abi.Snapshot, sofar abi.Propos
 		return abi.Proposal{}, err
 	}
 	var p abi.Proposal
-	if err := json.Unmarshal(out, &p); err == nil {
+	if err = json.Unmarshal(out, &p); err == nil {
 		err = check(&p)
 	}
 	if err != nil {

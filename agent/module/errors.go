@@ -49,7 +49,7 @@ func (m *Module) callError(outer, ctx context.Context, export string, err error,
 		e.Cause, e.Text = CauseDeadline, "still running at its deadline; the call was ended"
 	case errors.As(err, &exit):
 		e.Cause, e.Text = CauseExit, fmt.Sprintf("exited with code %d", exit.ExitCode())
-	case strings.Contains(err.Error(), "wasm stack trace"), strings.HasPrefix(err.Error(), "wasm error"):
+	case isTrap(err):
 		e.Cause, e.Text = CauseTrap, "trap: "+strings.TrimPrefix(e.Text, "wasm error: ")
 	}
 	if e.Cause == CauseTrap || e.Cause == CauseExit {
@@ -58,6 +58,13 @@ func (m *Module) callError(outer, ctx context.Context, export string, err error,
 		}
 	}
 	return e
+}
+
+// isTrap tells a trap from what a guest reported. wazero keeps its type to itself, so that the text has to do; a guest that reports
+// such a text deceives nobody but its author.
+func isTrap(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "wasm stack trace") || strings.HasPrefix(text, "wasm error") || text == "stack overflow"
 }
 
 // firstLine is the first line of s, at most 1 KB of it.
