@@ -1,0 +1,308 @@
+package pool
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/millwright-ci/millwright/agent/driver"
+	"github.com/millwright-ci/millwright/agent/fleet"
+	"github.com/millwright-ci/millwright/agent/plan"
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+)
+
+const (
+	// maxCreationFailures is how many creations may fail while a job waits before the job is told.
+	maxCreationFailures = 3
+	// fresh is how long after a sign of life an engine is taken to work without a probe.
+	fresh = 2 * time.Second
+)
+
+// take finds a machine for l, or what comes nearest to it. A lease that had its turn already waits before the others.
+func (p *Pool) take(l *Lease, again bool) {
+	if p.stopping {
+		p.fail(l, ErrStopped)
+		return
+	}
+	p.assign()
+	if m := p.idlest(); m != nil {
+		p.pair(l, m)
+		return
+	}
+	switch {
+	case l.waits && again:
+		l.state = wanting
+		p.wanting = slices.Insert(p.wanting, 0, l)
+	case l.waits:
+		l.state = wanting
+		p.wanting = append(p.wanting, l)
+		l.answer(nil)
+	case p.mayReserve(time.Now()):
+		l.state = reserved
+		p.reserved++
+		l.answer(nil)
+	default:
+		p.fail(l, ErrNoMachine)
+	}
+}
+
+// idlest returns the idle machine that the next job should get, or nil.
+func (p *Pool) idlest() *machine {
+	if best, ok := plan.Pick(p.fleetView()); ok {
+		return p.byName[best.Name]
+	}
+	return nil
+}
+
+// mayReserve tells whether a machine could be made for one more job, beside those that others wait for or may have made.
+func (p *Pool) mayReserve(now time.Time) bool {
+	if p.decision == nil || p.decision.IdleTarget > 0 {
+		return false
+	}
+	view := p.fleetView()
+	c := view.Counts()
+	owed := p.reserved + max(len(p.wanting)-c.Creating-c.Idle, 0)
+	return plan.Room(view, p.effective(now), p.settings.limits()) > owed
+}
+
+// want makes l wait for a machine, unless it has one or waits already.
+func (p *Pool) want(l *Lease) {
+	if l.state == reserved {
+		p.reserved--
+		l.waits = true
+		p.take(l, false)
+	}
+}
+
+// assign gives idle machines to the leases that wait, the longest waiting first. So the machine that is made for a job reaches it
+// unless another one is ready sooner, and nobody who comes later overtakes.
+func (p *Pool) assign() {
+	for len(p.wanting) > 0 {
+		m := p.idlest()
+		if m == nil {
+			return
+		}
+		l := p.wanting[0]
+		p.wanting = slices.Delete(p.wanting, 0, 1)
+		p.pair(l, m)
+	}
+}
+
+// wake tells the feed about machines that became idle and that no job waited for.
+func (p *Pool) wake() {
+	if p.newIdle && p.idlest() != nil {
+		p.out.idle()
+	}
+	p.newIdle = false
+}
+
+// pair gives m to l once its engine has answered.
+func (p *Pool) pair(l *Lease, m *machine) {
+	l.m, m.lease = m, l
+	p.enter(m, fleet.Acquired, "")
+	if !m.dirty && time.Since(m.fresh) < fresh {
+		p.settle(l)
+		return
+	}
+	l.state = pairing
+	if l.waits {
+		l.answer(nil) // Machine is where it blocks
+	}
+	m.busy = true
+	record, dirty := m.Machine, m.dirty
+	p.call(func() func() {
+		err := p.probe(record, dirty)
+		return func() { p.probed(l, m, err) }
+	})
+}
+
+// probe runs elsewhere. A machine that an agent before left is cleaned of what its jobs may have left, which proves its engine too.
+func (p *Pool) probe(m fleet.Machine, dirty bool) error {
+	if dirty {
+		ctx, cancel := context.WithTimeout(p.ctx, p.opts.CallTimeout)
+		defer cancel()
+		return p.opts.Provisioner.Clean(ctx, m)
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, p.opts.CheckTimeout)
+	defer cancel()
+	return p.opts.Provisioner.Check(ctx, m)
+}
+
+func (p *Pool) probed(l *Lease, m *machine, err error) {
+	p.free(m)
+	if m.State == fleet.Removing {
+		return
+	}
+	if p.ctx.Err() != nil { // cut off by Stop, which says nothing about the machine
+		p.release(l, false)
+		return
+	}
+	if err != nil {
+		p.log.Warn("Machine does not answer", "name", m.Name, "error", err)
+		p.tell(m, fleet.MachineEvent{From: m.State, Err: err.Error()})
+		p.remove(m, reasonUnavailable) // and l takes another one
+		return
+	}
+	m.fresh, m.dirty = time.Now(), false
+	if l.m != m { // given back meanwhile
+		p.returned(m, false)
+		return
+	}
+	p.settle(l)
+}
+
+// settle ends the search of l: it holds its machine.
+func (p *Pool) settle(l *Lease) {
+	l.state = held
+	if l.job == 0 {
+		p.deliver(l)
+		return
+	}
+	p.begin(l, func() { p.deliver(l) })
+}
+
+// deliver tells whoever waits in Acquire or Machine.
+func (p *Pool) deliver(l *Lease) {
+	switch {
+	case l.state != held: // given back meanwhile
+	case l.m == nil:
+		p.fail(l, ErrLost)
+	default:
+		close(l.ready)
+	}
+	l.answer(nil)
+}
+
+// use notes the job that l is for.
+func (p *Pool) use(l *Lease, job int64, then func()) error {
+	switch {
+	case l.state == ended:
+		return l.err
+	case l.state == held && l.m == nil:
+		return ErrLost
+	case l.job != 0:
+		return fmt.Errorf("the lease serves job %d already", l.job)
+	}
+	l.job = job
+	p.demand.arrived(time.Now())
+	if l.state == held {
+		p.begin(l, then)
+		return nil
+	}
+	p.want(l)
+	then()
+	return nil
+}
+
+// begin starts l's job on its machine, and calls then once the journal knows.
+func (p *Pool) begin(l *Lease, then func()) {
+	m := l.m
+	m.UsedCount++
+	m.JobID = l.job
+	m.IdleSince = time.Time{}
+	p.enter(m, fleet.Used, "")
+	p.save(m, func(error) { then() }) // not written: the job runs, and a crash takes the machine for idle, to be cleaned
+}
+
+// release ends l. What became of its machine is decided here.
+func (p *Pool) release(l *Lease, broken bool) {
+	m := l.m
+	switch l.state {
+	case ended:
+		return
+	case reserved:
+		p.reserved--
+	case wanting:
+		p.wanting = slices.DeleteFunc(p.wanting, func(other *Lease) bool { return other == l })
+	}
+	had := l.state
+	p.fail(l, ErrReleased)
+	if m == nil {
+		return
+	}
+	m.lease, l.m = nil, nil
+	if had == pairing && !broken {
+		return // probed goes on
+	}
+	p.returned(m, broken)
+}
+
+// returned is m after its lease: idle again, or to be removed.
+func (p *Pool) returned(m *machine, broken bool) {
+	now := time.Now()
+	job := m.State == fleet.Used
+	if job {
+		p.demand.finished(now, now.Sub(m.StateSince))
+		m.JobID = 0
+		m.IdleSince = now
+	}
+	switch {
+	case broken:
+		p.remove(m, reasonUnavailable)
+	case m.broken != "":
+		p.remove(m, m.broken)
+	case job && p.wornOut(m):
+		p.remove(m, reasonBuilds)
+	case job:
+		m.fresh = now
+		p.idle(m, "")
+		p.save(m, nil)
+	default: // no job came: the idle clock goes on, and the feed, which is asking, needs no wake-up
+		p.enter(m, fleet.Idle, "")
+	}
+}
+
+// idle makes m idle and wakes the feed unless a job waits.
+func (p *Pool) idle(m *machine, reason string) {
+	p.enter(m, fleet.Idle, reason)
+	p.newIdle = true
+}
+
+// detach takes m away from its lease, since it is to be removed. A lease that had it probed looks for another one; a job finds out.
+func (p *Pool) detach(m *machine) {
+	if m.State == fleet.Used {
+		now := time.Now()
+		p.demand.finished(now, now.Sub(m.StateSince))
+		m.JobID = 0
+	}
+	l := m.lease
+	if l == nil {
+		return
+	}
+	m.lease, l.m = nil, nil
+	if l.state == pairing {
+		p.take(l, true)
+	}
+}
+
+// fail ends l with an error, for whoever waits in Acquire or Machine.
+func (p *Pool) fail(l *Lease, err error) {
+	if l.state == ended {
+		return
+	}
+	if l.state == wanting {
+		p.wanting = slices.DeleteFunc(p.wanting, func(other *Lease) bool { return other == l })
+	}
+	l.state, l.err = ended, err
+	l.answer(err)
+	select {
+	case <-l.ready:
+	default:
+		close(l.ready)
+	}
+}
+
+// chargeFailure counts a failed creation against the job that saw the fewest, and tells a job that saw enough. What only a human
+// can mend is told at once.
+func (p *Pool) chargeFailure(err error) {
+	if len(p.wanting) == 0 {
+		return
+	}
+	l := slices.MinFunc(p.wanting, func(a, b *Lease) int { return a.fails - b.fails })
+	l.fails++
+	kind := driver.KindOf(err)
+	if l.fails >= maxCreationFailures || kind == abi.Invalid || kind == abi.Auth {
+		p.fail(l, fmt.Errorf("no machine could be made: %w", err))
+	}
+}

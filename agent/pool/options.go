@@ -1,0 +1,153 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/millwright-ci/millwright/agent/driver"
+	"github.com/millwright-ci/millwright/agent/fleet"
+	"github.com/millwright-ci/millwright/agent/journal"
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+)
+
+// Decider is the policy chain. Decide always has an answer: a module that fails is skipped, and the decision's reason says so. It
+// may take a while; the pool asks it one thing at a time.
+type Decider interface {
+	Decide(ctx context.Context, s abi.Snapshot) fleet.Decision
+}
+
+// Provisioner turns instances into machines with an engine. It is safe for concurrent use.
+type Provisioner interface {
+	// Bootstrap makes the machine's keys and stores them, before the provider is called.
+	Bootstrap(ctx context.Context, name string) (abi.Bootstrap, error)
+	// Provision makes a running instance ready; phase is told each phase as it begins.
+	Provision(ctx context.Context, m fleet.Machine, phase func(string)) (fleet.Endpoint, error)
+	// Endpoint says where a ready machine's engine answers. It asks nobody.
+	Endpoint(m fleet.Machine) fleet.Endpoint
+	// Check is a cheap probe of a ready machine's engine.
+	Check(ctx context.Context, m fleet.Machine) error
+	// Clean takes away what jobs of an agent that died left on the engine.
+	Clean(ctx context.Context, m fleet.Machine) error
+}
+
+// Journal is where machines are written down; *journal.Journal is one. The pool makes one call at a time for a machine.
+type Journal interface {
+	Save(m fleet.Machine) error
+	Remove(name string) error
+	// Has tells whether any runner's machine has this name, readable or not.
+	Has(name string) bool
+	Load() ([]fleet.Machine, []journal.Problem, error)
+}
+
+// Settings are what a reload may change. They concern machines that are made from now on; limits hold at once.
+type Settings struct {
+	Runner abi.RunnerSettings // as the policies see them; Limit, MaxGrowthRate and MaxBuilds are the guard rails
+
+	MachineName     string      // MachineName of config.toml, with one %s
+	Driver          string      // MachineDriver
+	Options         abi.Options // MachineOptions with defaults filled in, the host's (engine-*, tls-san) too
+	OptionsWithName abi.Options // MachineOptionsWithName: %s in a value is the machine's name
+	// Overridable are the names of the options that a decision's NextMachine may replace (zone, type, spot). Others are ignored.
+	Overridable []string
+}
+
+func (s Settings) limits() fleet.Limits {
+	return fleet.Limits{Limit: s.Runner.Limit, MaxGrowthRate: s.Runner.MaxGrowthRate, MaxBuilds: s.Runner.MaxBuilds}
+}
+
+func (s Settings) validate() error {
+	if strings.Count(s.MachineName, "%s") != 1 {
+		return fmt.Errorf("MachineName %q must hold %%s exactly once; it becomes a time and a random number", s.MachineName)
+	}
+	if s.Driver == "" {
+		return errors.New("MachineDriver is missing; name one, such as docker")
+	}
+	return nil
+}
+
+// Options are what New needs. Those of the first group are required.
+type Options struct {
+	Key         string // the runner's stable key: its machines are journalled under it
+	Owner       string // the agent's owner id
+	Settings    Settings
+	Drivers     func(name string) (driver.Driver, error) // by name; called from any goroutine
+	Provisioner Provisioner
+	Journal     Journal
+
+	// Decider is nil for a runner that is no more: its machines are taken up so that Stop can drain them, and none is made.
+	Decider Decider
+
+	Zones        func(now time.Time) []abi.Zone // the zones of the snapshot; nil: none
+	WantMachines func() bool                    // whether a policy wants the snapshot to list machines; nil: none does
+	Events       func(fleet.Event)              // told what happened, in order; a slow one loses events but delays nothing
+	OnIdle       func()                         // told that a machine became idle; same terms
+	Jitter       func() float64                 // in [0, 1); nil: random
+	Log          *slog.Logger
+
+	// OrphanGrace is how long an instance under our owner tag that no journal entry explains is left alone; nil means 30 minutes.
+	OrphanGrace *time.Duration
+
+	Tick          time.Duration // the loop's clock; default 1s
+	Poll          time.Duration // between two lists while machines are being created; default 2s
+	List          time.Duration // between two lists otherwise; default 1m
+	CallTimeout   time.Duration // of one driver call; default 1m
+	CheckTimeout  time.Duration // of one probe; default 3s
+	CreateTimeout time.Duration // from the decision to create until the engine answers; default 30m
+	Parallel      int           // driver calls of one kind at once; default 16
+}
+
+func (o *Options) complete() error {
+	switch {
+	case o.Key == "":
+		return errors.New("pool: no runner key given")
+	case o.Owner == "":
+		return errors.New("pool: no owner id given")
+	case o.Drivers == nil || o.Provisioner == nil || o.Journal == nil:
+		return errors.New("pool: drivers, provisioner and journal are required")
+	}
+	if o.Decider != nil {
+		if err := o.Settings.validate(); err != nil {
+			return fmt.Errorf("runner %s: %w", o.Settings.Runner.Name, err)
+		}
+	}
+	if o.Zones == nil {
+		o.Zones = func(time.Time) []abi.Zone { return nil }
+	}
+	if o.WantMachines == nil {
+		o.WantMachines = func() bool { return false }
+	}
+	if o.Jitter == nil {
+		o.Jitter = rand.Float64
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.OrphanGrace == nil {
+		grace := 30 * time.Minute
+		o.OrphanGrace = &grace
+	}
+	for _, d := range []struct {
+		v     *time.Duration
+		value time.Duration
+	}{
+		{&o.Tick, time.Second},
+		{&o.Poll, 2 * time.Second},
+		{&o.List, time.Minute},
+		{&o.CallTimeout, time.Minute},
+		{&o.CheckTimeout, 3 * time.Second},
+		{&o.CreateTimeout, 30 * time.Minute},
+	} {
+		if *d.v <= 0 {
+			*d.v = d.value
+		}
+	}
+	if o.Parallel <= 0 {
+		o.Parallel = 16
+	}
+	return nil
+}

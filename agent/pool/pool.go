@@ -1,0 +1,315 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/millwright-ci/millwright/agent/fleet"
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+)
+
+// ErrStopped means that the pool ends or has ended.
+var ErrStopped = errors.New("the pool of machines is stopped")
+
+// stopGrace is how long Stop waits for calls under way after it cancelled them.
+const stopGrace = 5 * time.Second
+
+// Pool is one runner's machines. Its exported methods may be called from any goroutine.
+type Pool struct {
+	opts Options
+	log  *slog.Logger
+	out  events
+
+	queue chan func()   // events, run one after the other by the loop
+	done  chan struct{} // closed when the loop ended
+
+	// What follows belongs to the loop.
+
+	ctx     context.Context // of the calls that are made elsewhere; ends when the pool gives up on them
+	cancel  context.CancelFunc
+	calls   int           // under way elsewhere, each of which will send an event
+	creates chan struct{} // bounds driver calls that create, and removes those that remove; each call holds a place
+	removes chan struct{}
+
+	settings Settings
+	fleet    []*machine // in order of creation
+	byName   map[string]*machine
+	view     fleet.Fleet // scratch space of fleetView
+
+	decision *fleet.Decision // nil before the first
+	announce bool            // the decision changed and nobody was told yet
+	asking   bool            // the Decider is at it
+	askedAt  time.Time
+	askAgain bool // once it answered, since the settings changed meanwhile
+
+	wanting  []*Lease // have a job and no machine, the longest waiting first
+	reserved int      // leases that may have a machine made
+	newIdle  bool     // a machine became idle since the last step
+
+	backoff  backoff
+	failures failures
+	demand   demand
+	groups   map[string]*group
+	orphans  map[string]*orphan
+	past     map[string]time.Time // machines that were removed lately, by name
+
+	stopping bool
+	draining bool
+	final    Status // when done is closed
+}
+
+// machine is a machine with what only the pool knows of it.
+type machine struct {
+	fleet.Machine
+	writes writes
+
+	lease  *Lease
+	busy   bool               // a call for it is under way: create, provision, check, remove
+	ctx    context.Context    // of its creation; nil when this agent did not begin it
+	cancel context.CancelFunc // ends ctx
+	broken string             // why it is removed once nobody holds it
+	dirty  bool               // a dead agent's job may have left containers on it
+	fresh  time.Time          // when its engine was last known to work
+
+	group    string    // of the list that shows it
+	answered time.Time // when the provider took the creation on; zero before
+	listed   bool      // a list has shown it
+	missing  int       // complete lists in a row without it
+	retryAt  time.Time // of its removal
+
+	onGone []func()
+
+	phase   string
+	phaseAt time.Time
+}
+
+// New returns a pool that does nothing before Start.
+func New(o Options) (*Pool, error) {
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	p := &Pool{
+		opts: o, log: o.Log.With("runner", o.Settings.Runner.Name), settings: o.Settings,
+		queue: make(chan func(), 64), done: make(chan struct{}),
+		creates: make(chan struct{}, o.Parallel), removes: make(chan struct{}, o.Parallel),
+		byName: map[string]*machine{}, groups: map[string]*group{}, orphans: map[string]*orphan{},
+		past: map[string]time.Time{},
+	}
+	p.out.init(o.Events, o.OnIdle)
+	return p, nil
+}
+
+// Start takes up the runner's machines from the journal and starts the loop, which ends with Stop. It fails when the journal cannot
+// be read; single machines that cannot are logged and left alone.
+func (p *Pool) Start() error {
+	machines, problems, err := p.opts.Journal.Load()
+	if err != nil {
+		return fmt.Errorf("runner %s: %w", p.settings.Runner.Name, err)
+	}
+	for _, problem := range problems {
+		p.log.Warn("Machine in the store is passed over", "machine", problem.Machine, "path", problem.Path, "error", problem.Err)
+	}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	go p.out.run()
+	go p.loop(machines)
+	return nil
+}
+
+// loop is the pool's goroutine. It ends when it was told to stop and no call is under way; when it drains, not before the last
+// machine is gone.
+func (p *Pool) loop(found []fleet.Machine) {
+	defer close(p.done)
+	defer p.out.close()
+	defer p.cancel()
+	tick := time.NewTicker(p.opts.Tick)
+	defer tick.Stop()
+
+	p.adopt(found)
+	p.tick()
+	p.step()
+	for !p.ended() {
+		select {
+		case event := <-p.queue:
+			event()
+			p.pending()
+		case <-tick.C:
+			p.tick()
+		}
+		p.step()
+	}
+	p.final = p.status()
+}
+
+// pending handles the events that came meanwhile, so that a burst costs one step.
+func (p *Pool) pending() {
+	for range cap(p.queue) {
+		select {
+		case event := <-p.queue:
+			event()
+		default:
+			return
+		}
+	}
+}
+
+func (p *Pool) ended() bool {
+	return p.stopping && p.calls == 0 && (!p.draining || len(p.fleet) == 0)
+}
+
+// tick does what time alone asks for.
+func (p *Pool) tick() {
+	now := time.Now()
+	p.retryRemovals(now)
+	if p.stopping {
+		return
+	}
+	p.watch(now)
+	p.poll(now)
+	p.ask(now)
+}
+
+// call makes work run elsewhere and then, on the loop, what it returns. The loop does not end before.
+func (p *Pool) call(work func() (then func())) {
+	p.calls++
+	go func() {
+		then := work()
+		p.queue <- func() {
+			p.calls--
+			then()
+		}
+	}()
+}
+
+// do runs f on the loop and waits for it. It is false when the loop has ended, and f did not run. Call it from other goroutines
+// only.
+func (p *Pool) do(f func()) bool {
+	ran := make(chan struct{})
+	select {
+	case p.queue <- func() { f(); close(ran) }:
+	case <-p.done:
+		return false
+	}
+	select {
+	case <-ran:
+		return true
+	case <-p.done:
+		select {
+		case <-ran:
+			return true
+		default:
+			return false
+		}
+	}
+}
+
+// Stop ends the pool and waits. With drain it removes every machine first, those in use too, so stop the jobs before; when ctx ends
+// sooner, or a second Stop comes without drain, the rest stays journalled for the next start, and the error names it. Without drain
+// the machines stay as they are, and what is under way is cut off.
+func (p *Pool) Stop(ctx context.Context, drain bool) error {
+	p.do(func() { p.stop(drain) })
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		p.do(func() { p.stop(false) })
+		select {
+		case <-p.done:
+		case <-time.After(stopGrace):
+			return fmt.Errorf("runner %s: calls to the provider do not end; %w", p.opts.Settings.Runner.Name, ctx.Err())
+		}
+	}
+	select {
+	case <-p.out.done:
+	case <-ctx.Done():
+	}
+	if left := p.final.Machines; drain && len(left) > 0 {
+		return fmt.Errorf("runner %s: %d machines are not removed yet, %s among them; start again to go on",
+			p.final.Runner, len(left), left[0].Name)
+	}
+	return nil
+}
+
+func (p *Pool) stop(drain bool) {
+	if !p.stopping {
+		p.stopping = true
+		for _, l := range slices.Clone(p.wanting) {
+			p.fail(l, ErrStopped)
+		}
+	}
+	p.draining = drain && p.ctx.Err() == nil
+	if !p.draining {
+		p.cancel()
+		return
+	}
+	for _, m := range slices.Clone(p.fleet) {
+		p.remove(m, reasonDrain)
+	}
+}
+
+// Reconfigure replaces the settings: limits at once, the rest for machines made from now on. An error leaves the old ones in place.
+func (p *Pool) Reconfigure(s Settings) error {
+	if p.opts.Decider != nil {
+		if err := s.validate(); err != nil {
+			return fmt.Errorf("runner %s: %w; the settings before stay in force", s.Runner.Name, err)
+		}
+	}
+	p.do(func() {
+		p.settings = s
+		p.backoff = backoff{} // what failed may be what was changed
+		p.askedAt = time.Time{}
+		p.askAgain = p.asking
+	})
+	return nil
+}
+
+// adopt takes up the runner's machines as the agent before left them. What was idle stays so, with its age and use count, but is
+// cleaned before it serves. What was half-made or in use is removed: nobody knows what state it is in.
+func (p *Pool) adopt(found []fleet.Machine) {
+	now := time.Now()
+	slices.SortStableFunc(found, func(a, b fleet.Machine) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	for _, f := range found {
+		if f.Runner != p.opts.Key {
+			continue
+		}
+		m := &machine{Machine: f, answered: now, listed: f.Instance.ID != "", dirty: true}
+		p.add(m)
+		switch f.State {
+		case fleet.Idle, fleet.Acquired:
+			m.State = ""
+			if m.IdleSince.IsZero() || m.IdleSince.After(now) {
+				m.IdleSince = now
+			}
+			p.enter(m, fleet.Idle, "adopted")
+		case fleet.Removing:
+			p.startRemoval(m)
+		default:
+			p.remove(m, "was "+string(f.State)+" when the agent ended")
+		}
+		p.log.Info("Machine adopted", "name", m.Name, "state", f.State, "usedCount", m.UsedCount, "lifetime", now.Sub(m.CreatedAt))
+	}
+}
+
+func (p *Pool) add(m *machine) {
+	m.group = groupKey(m.Driver, m.Options, m.Name)
+	p.fleet = append(p.fleet, m)
+	p.byName[m.Name] = m
+}
+
+func (p *Pool) drop(m *machine) {
+	p.fleet = slices.DeleteFunc(p.fleet, func(other *machine) bool { return other == m })
+	delete(p.byName, m.Name)
+}
+
+// fleetView returns the fleet as plan reads it, valid until the next call.
+func (p *Pool) fleetView() fleet.Fleet {
+	p.view = p.view[:0]
+	for _, m := range p.fleet {
+		p.view = append(p.view, m.Machine)
+	}
+	return p.view
+}
+
+func (p *Pool) owner() abi.Owner { return abi.Owner{ID: p.opts.Owner, Runner: p.opts.Key} }

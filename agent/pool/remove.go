@@ -1,0 +1,183 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/millwright-ci/millwright/agent/driver"
+	"github.com/millwright-ci/millwright/agent/fleet"
+	"github.com/millwright-ci/millwright/agent/plan"
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+)
+
+// The reasons for removals that are the pool's, in GitLab Runner's words where it has them; the plan has its own.
+const (
+	reasonBuilds      = "Too many builds"
+	reasonFailed      = "Failed to create"
+	reasonUnavailable = "machine is unavailable"
+	reasonDrain       = "shutdown drain"
+	reasonAsked       = "asked for by the operator"
+	reasonOrphan      = "bears our owner tag and is in no journal"
+)
+
+// The pause after a removal that failed doubles from the first to the longest. It is tried for ever: a machine that nobody retries
+// costs money.
+const (
+	firstRemovalPause   = time.Second
+	longestRemovalPause = 5 * time.Minute
+)
+
+var (
+	// ErrUnknown means that the pool has no machine of that name.
+	ErrUnknown = errors.New("no such machine")
+	// ErrInUse means that a job holds the machine.
+	ErrInUse = errors.New("the machine is in use")
+)
+
+// RemoveMachine removes one machine by hand and waits until it is gone or ctx ends; the removal goes on then. A machine in use is
+// refused with ErrInUse.
+func (p *Pool) RemoveMachine(ctx context.Context, name string) error {
+	var err error
+	gone := make(chan struct{})
+	asked := p.do(func() {
+		m := p.byName[name]
+		switch {
+		case m == nil:
+			err = ErrUnknown
+		case m.lease != nil:
+			err = ErrInUse
+		default:
+			p.remove(m, reasonAsked)
+			m.onGone = append(m.onGone, func() { close(gone) })
+		}
+	})
+	if !asked {
+		return ErrStopped
+	}
+	if err != nil {
+		return err
+	}
+	select {
+	case <-gone:
+		return nil
+	case <-p.done:
+		return ErrStopped
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// remove begins a removal: a creation under way is cut off, a lease loses the machine.
+func (p *Pool) remove(m *machine, reason string) {
+	if m.State == fleet.Removing {
+		return
+	}
+	if m.cancel != nil {
+		m.cancel()
+	}
+	m.RemoveReason = reason
+	p.log.Info("Requesting machine removal", "name", m.Name, "lifetime", time.Since(m.CreatedAt), "usedCount", m.UsedCount,
+		"reason", reason)
+	p.detach(m)
+	p.enter(m, fleet.Removing, reason)
+	p.startRemoval(m)
+}
+
+// startRemoval asks the provider to remove m, once no other call for m is under way. The journal knows before, and forgets after.
+func (p *Pool) startRemoval(m *machine) {
+	if m.busy {
+		return // free comes back to it
+	}
+	m.busy = true
+	p.save(m, func(error) { // not written: the record before leads to a removal just as well
+		record := m.Machine
+		p.call(func() func() {
+			err := p.callRemove(p.ctx, record, m.listed || record.Instance.ID != "")
+			return func() { p.removed(m, err) }
+		})
+	})
+}
+
+// free ends the call under way for m, and begins the removal that waited for that.
+func (p *Pool) free(m *machine) {
+	m.busy = false
+	if m.State == fleet.Removing {
+		p.startRemoval(m)
+	}
+}
+
+// callRemove runs elsewhere. seen is whether the provider ever showed the instance.
+func (p *Pool) callRemove(ctx context.Context, m fleet.Machine, seen bool) error {
+	if err := enterGate(ctx, p.removes); err != nil {
+		return err
+	}
+	defer leaveGate(p.removes)
+	d, err := p.opts.Drivers(m.Driver)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.opts.CallTimeout)
+	defer cancel()
+	err = d.Remove(ctx, abi.RemoveRequest{
+		ABI: abi.Version, Owner: p.owner(), Name: m.Name, ID: m.Instance.ID, Options: driverOptions(m.Options), State: m.Instance.State,
+	})
+	if !seen && errors.Is(err, driver.ErrInvalid) {
+		// The driver refused the very options that its creation was refused for: nothing was ever made, nor ever could be removed.
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	return p.opts.Journal.Remove(m.Name)
+}
+
+func (p *Pool) removed(m *machine, err error) {
+	m.busy = false
+	switch {
+	case err == nil:
+		p.log.Info("Machine removed", "name", m.Name, "lifetime", time.Since(m.CreatedAt), "usedCount", m.UsedCount,
+			"reason", m.RemoveReason, "retries", m.RemoveTries)
+		p.gone(m)
+	case p.ctx.Err() != nil: // cut off by Stop; the next start goes on
+	default:
+		m.RemoveTries++
+		m.retryAt = time.Now().Add(max(
+			delay(m.RemoveTries-1, firstRemovalPause, longestRemovalPause, p.opts.Jitter()), retryAfter(err)))
+		p.log.Warn("Machine removal failed", "name", m.Name, "reason", m.RemoveReason, "attempts", m.RemoveTries,
+			"next_try", m.retryAt, "error", err)
+		p.tell(m, fleet.MachineEvent{From: fleet.Removing, Reason: m.RemoveReason, Err: err.Error()})
+	}
+}
+
+// gone drops a machine that exists no more.
+func (p *Pool) gone(m *machine) {
+	p.drop(m)
+	p.past[m.Name] = time.Now()
+	p.tell(m, fleet.MachineEvent{From: m.State, Gone: true, Reason: m.RemoveReason, Duration: time.Since(m.StateSince)})
+	for _, f := range m.onGone {
+		f()
+	}
+}
+
+func (p *Pool) retryRemovals(now time.Time) {
+	if p.ctx.Err() != nil {
+		return
+	}
+	for _, m := range slices.Clone(p.fleet) {
+		if m.State == fleet.Removing && !m.busy && !now.Before(m.retryAt) {
+			p.startRemoval(m)
+		}
+	}
+}
+
+// wornOut tells whether m ran all the jobs that it may.
+func (p *Pool) wornOut(m *machine) bool {
+	var d fleet.Decision
+	if p.decision != nil {
+		d = *p.decision
+	}
+	limit := plan.MaxBuilds(d, p.settings.limits())
+	return limit > 0 && m.UsedCount >= limit
+}

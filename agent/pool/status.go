@@ -1,0 +1,94 @@
+package pool
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/millwright-ci/millwright/agent/fleet"
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+)
+
+// Status is a pool as it is at one instant, for people and metrics.
+type Status struct {
+	At     time.Time
+	Runner string
+	Key    string
+
+	Machines []fleet.Machine // in order of creation, without options and driver state, which may hold secrets
+	Counts   abi.Counts
+	Demand   abi.Demand
+	Failures []abi.Failure // creations of the last hour that failed, by kind
+	Decision *fleet.Decision
+	Limits   fleet.Limits
+	Waiting  int // leases that wait for a machine
+	Reserved int // leases that may have a machine made
+
+	Backoff  Backoff
+	Orphans  []Orphan
+	ListErrs []string // of the providers that cannot be listed now
+	Stopping bool
+}
+
+// Backoff is how creation is held back after failures.
+type Backoff struct {
+	Failures int           // in a row; 0: it is not held back
+	Until    time.Time     // when the next machine may be created
+	Kind     abi.ErrorKind // of the last failure
+	Err      string
+}
+
+// Orphan is an instance under our owner tag that no journal entry explains.
+type Orphan struct {
+	Instance abi.Instance
+	Driver   string
+	Since    time.Time // when it was shown first
+	Removal  time.Time // when it is removed at the earliest
+}
+
+// Status returns the pool as it is now, or as it was when it ended. It waits for the loop, never for the provider.
+func (p *Pool) Status() Status {
+	var s Status
+	if !p.do(func() { s = p.status() }) {
+		return p.final
+	}
+	return s
+}
+
+func (p *Pool) status() Status {
+	now := time.Now()
+	s := Status{
+		At: now, Runner: p.settings.Runner.Name, Key: p.opts.Key,
+		Machines: slices.Clone(p.fleetView()),
+		Counts:   p.view.Counts(),
+		Demand:   p.demandNow(now),
+		Failures: p.failures.byKind(now),
+		Limits:   p.settings.limits(),
+		Waiting:  len(p.wanting), Reserved: p.reserved,
+		Backoff: Backoff{
+			Failures: p.backoff.failures, Until: p.backoff.until, Kind: p.backoff.kind, Err: p.backoff.err,
+		},
+		Stopping: p.stopping,
+	}
+	for i := range s.Machines {
+		s.Machines[i].Options = nil
+		s.Machines[i].Instance.State = nil
+	}
+	if p.decision != nil {
+		d := *p.decision
+		s.Decision = &d
+	}
+	for _, o := range p.orphans {
+		i := o.instance
+		i.State = nil
+		s.Orphans = append(s.Orphans, Orphan{Instance: i, Driver: o.group.driver, Since: o.first, Removal: o.first.Add(o.grace)})
+	}
+	slices.SortFunc(s.Orphans, func(a, b Orphan) int { return strings.Compare(a.Instance.Name, b.Instance.Name) })
+	for _, g := range p.groups {
+		if g.err != "" {
+			s.ListErrs = append(s.ListErrs, g.driver+": "+g.err)
+		}
+	}
+	slices.Sort(s.ListErrs)
+	return s
+}
