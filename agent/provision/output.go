@@ -16,6 +16,7 @@ const (
 // output collects what a script prints, on both streams. Each complete line goes to the debug log at once.
 type output struct {
 	debug *debugLog
+	full  func() // called once there is too much
 
 	mu       sync.Mutex // guards what follows; the session copies two streams at once
 	buf      bytes.Buffer
@@ -23,12 +24,13 @@ type output struct {
 	overflow bool
 }
 
-// Write fails once there is more than maxOutput, which ends the session: a machine may be hostile.
+// Write ends the session once there is more than maxOutput: a machine may be hostile.
 func (o *output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.buf.Len()+len(p) > maxOutput {
 		o.overflow = true
+		o.full()
 		return 0, errors.New("too much output")
 	}
 	o.buf.Write(p)

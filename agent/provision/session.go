@@ -60,7 +60,7 @@ func (c *conn) run(ctx context.Context, s script) (string, error) {
 	stop := context.AfterFunc(ctx, func() { session.Close() })
 	defer stop()
 
-	out := &output{debug: c.debug}
+	out := &output{debug: c.debug, full: func() { session.Close() }}
 	session.Stdin, session.Stdout, session.Stderr = bytes.NewReader(payload), out, out
 	err = session.Run(command)
 	out.flush()

@@ -1,0 +1,64 @@
+package provision
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"testing"
+)
+
+// portSwitch is one address behind which the machine changes.
+type portSwitch struct {
+	port   int
+	onConn func(n int) // told the number of each connection, from 1 on, before it is passed on
+
+	mu     sync.Mutex // guards target
+	target int
+}
+
+func newSwitch(t *testing.T, target int) *portSwitch {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &portSwitch{port: l.Addr().(*net.TCPAddr).Port, target: target}
+	var wg sync.WaitGroup
+	t.Cleanup(func() { l.Close(); wg.Wait() })
+	wg.Go(func() {
+		for n := 1; ; n++ {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if s.onConn != nil {
+				s.onConn(n)
+			}
+			wg.Go(func() { s.pass(in) })
+		}
+	})
+	return s
+}
+
+func (s *portSwitch) to(port int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.target = port
+}
+
+func (s *portSwitch) pass(in net.Conn) {
+	defer in.Close()
+	s.mu.Lock()
+	address := fmt.Sprintf("127.0.0.1:%d", s.target)
+	s.mu.Unlock()
+	out, err := net.Dial("tcp", address)
+	if err != nil {
+		return
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { io.Copy(out, in); out.Close() })
+	io.Copy(in, out)
+	in.Close()
+	wg.Wait()
+}
