@@ -158,15 +158,21 @@ func TestBuiltinIsLoadedOnce(t *testing.T) {
 	}
 }
 
-// builtinHost is a host whose built-in modules are the policies, compiled for the tests.
-func builtinHost(t testing.TB) *module.Host {
+// policiesDist is what a release embeds of the policies, compiled for the tests.
+func policiesDist(t testing.TB) fs.FS {
 	t.Helper()
 	dist := fstest.MapFS{}
 	for _, name := range []string{"periods", "idlescale"} {
 		dist["dist/"+name+guests.Suffix] = &fstest.MapFile{Data: guests.Packed(t, "policies/"+name)}
 	}
+	return dist
+}
+
+// builtinHost is a host whose built-in modules are the policies.
+func builtinHost(t testing.TB) *module.Host {
+	t.Helper()
 	h, err := module.NewHost(module.Options{
-		CacheDir: guests.CompilationCache(t), Builtins: []fs.FS{dist}, Logger: slog.New(slog.DiscardHandler),
+		CacheDir: guests.CompilationCache(t), Builtins: []fs.FS{policiesDist(t)}, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

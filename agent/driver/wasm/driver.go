@@ -22,22 +22,32 @@ var _ driver.Driver = (*Driver)(nil)
 
 // New makes a driver of a module. It refuses a module that is none, and one with options that no driver can have yet.
 func New(m *module.Module) (*Driver, error) {
-	d := &Driver{module: m, describe: m.Describe(), options: map[string]abi.Option{}}
+	d := &Driver{module: m, describe: m.Describe()}
 	if d.describe.Kind != abi.KindDriver {
 		return nil, fmt.Errorf("module %s: is a %s, not a driver; put it into policies.d", d.describe.Name, d.describe.Kind)
 	}
-	for _, o := range d.describe.Options {
+	var err error
+	if d.options, err = optionsOf(d.describe); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// optionsOf returns the options of a description by name, and refuses those that can't be served.
+func optionsOf(desc abi.Describe) (map[string]abi.Option, error) {
+	byName := map[string]abi.Option{}
+	for _, o := range desc.Options {
 		switch {
 		case o.Secret:
 			return nil, fmt.Errorf("driver %s: the option %s is secret, and this agent has no way yet to keep its value out of the module; "+
-				"use a driver without secret options", d.describe.Name, o.Name)
+				"use a driver without secret options", desc.Name, o.Name)
 		case o.Name == "" || !knownType(o.Type):
 			return nil, fmt.Errorf("driver %s: the option %q has the type %q; an option needs a name and one of string, int, bool and list",
-				d.describe.Name, o.Name, o.Type)
+				desc.Name, o.Name, o.Type)
 		}
-		d.options[o.Name] = o
+		byName[o.Name] = o
 	}
-	return d, nil
+	return byName, nil
 }
 
 // Describe returns what the driver says of itself, its options among it.

@@ -40,7 +40,8 @@ func (probe) Decide(s abi.Snapshot) (abi.Proposal, error) {
 	switch o.Do {
 	case "propose":
 		var p abi.Proposal
-		return p, json.Unmarshal(o.Then, &p)
+		err := json.Unmarshal(o.Then, &p)
+		return p, err
 	case "count":
 		n, _ := strconv.Atoi(s.State)
 		state := strconv.Itoa(n + 1)
