@@ -26,7 +26,7 @@ type Stage struct {
 	Script []byte // a POSIX shell script, handed over as a file
 	Stdout io.Writer
 	Stderr io.Writer
-	// Started, if set, is called once when the script has been started, with Stdout and Stderr of the position at zero.
+	// Started, if set, is called once when the script has been started, from a goroutine of its own that ends before Run does.
 	Started func(Position)
 }
 
@@ -35,7 +35,8 @@ type Stage struct {
 type Position struct {
 	Container string    // its id
 	StartedAt time.Time // of this start of the container, by the engine's clock
-	Stdout    int64     // bytes read since StartedAt, before masking
+	LogSince  time.Time // what the engine's log holds after this belongs to this start; zero means all of it
+	Stdout    int64     // bytes read of this start's output, before masking
 	Stderr    int64
 }
 

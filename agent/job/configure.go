@@ -70,9 +70,9 @@ func (r *run) ownVariables(environment coordinator.Variables, dirs paths) coordi
 		key, pem string
 		public   bool
 	}{
-		{"CI_SERVER_TLS_CA_FILE", r.p.TLS.CA, true},
-		{"CI_SERVER_TLS_CERT_FILE", r.p.TLS.Cert, true},
-		{"CI_SERVER_TLS_KEY_FILE", r.p.TLS.Key, false},
+		{"CI_SERVER_TLS_CA_FILE", job.TLS.CA, true},
+		{"CI_SERVER_TLS_CERT_FILE", job.TLS.Cert, true},
+		{"CI_SERVER_TLS_KEY_FILE", job.TLS.Key.Reveal(), false},
 	} {
 		if f.pem != "" {
 			list = append(list, coordinator.Variable{Key: f.key, Value: f.pem, Public: f.public, File: true, Raw: true})
@@ -85,7 +85,7 @@ func (r *run) ownVariables(environment coordinator.Variables, dirs paths) coordi
 func (r *run) lateVariables() coordinator.Variables {
 	list := coordinator.Variables{
 		public("CI_DISPOSABLE_ENVIRONMENT", "true"),
-		public("CI_RUNNER_VERSION", r.p.Version.Compatible),
+		public("CI_RUNNER_VERSION", coordinator.CompatVersion),
 		public("CI_RUNNER_REVISION", r.p.Version.Revision),
 		public("CI_RUNNER_EXECUTABLE_ARCH", runtime.GOOS+"/"+runtime.GOARCH),
 		public("RUNNER_TEMP_PROJECT_DIR", r.paths.temp),

@@ -60,7 +60,7 @@ func (r *run) names() docker.Name {
 		ProjectID: job.Info.ProjectID, Slot: r.p.Slot, ProjectSlot: r.p.ProjectSlot,
 		JobID: job.ID, PipelineID: job.Info.PipelineID, JobURL: r.vars.get("CI_JOB_URL"),
 		SHA: job.Git.SHA, BeforeSHA: job.Git.BeforeSHA, Ref: job.Git.Ref, Timeout: r.timeout,
-		RunnerVersion: r.p.Version.Compatible, RunnerCommit: r.p.Version.Revision,
+		RunnerVersion: coordinator.CompatVersion, RunnerCommit: r.p.Version.Revision,
 	}
 }
 

@@ -50,14 +50,13 @@ func (r *run) accept(ctx context.Context) (accepted bool, err error) {
 	alive, stop := graceAfter(ctx, shutdownGrace)
 	defer stop()
 	reply, err := r.p.Client.UpdateJob(alive, r.p.Job, coordinator.Update{State: coordinator.JobRunning})
-	if err != nil {
-		r.log.Warn("the coordinator did not confirm the job; running it all the same", "error", err)
-	}
-	switch reply.State {
-	case coordinator.ReplyAbort, coordinator.ReplyNotFound:
-		return false, errAborted
-	case coordinator.ReplyCancel:
+	switch {
+	case reply.State == coordinator.ReplyAbort, reply.State == coordinator.ReplyNotFound, errors.Is(err, coordinator.ErrConflict):
+		return false, errAborted // a conflict: it has been given to another runner
+	case reply.State == coordinator.ReplyCancel:
 		return true, errCanceled
+	case err != nil:
+		r.log.Warn("the coordinator did not confirm the job; running it all the same", "error", err)
 	}
 	if errors.Is(waitErr, errCanceled) || ctx.Err() != nil {
 		return true, waitErr
@@ -102,10 +101,10 @@ func (r *run) keepPending(ctx context.Context, cancel context.CancelCauseFunc) {
 	if err != nil {
 		r.log.Debug("the coordinator did not take note that the job waits", "error", err)
 	}
-	switch reply.State {
-	case coordinator.ReplyAbort, coordinator.ReplyNotFound:
+	switch {
+	case reply.State == coordinator.ReplyAbort, reply.State == coordinator.ReplyNotFound, errors.Is(err, coordinator.ErrConflict):
 		cancel(errAborted)
-	case coordinator.ReplyCancel:
+	case reply.State == coordinator.ReplyCancel:
 		cancel(errCanceled)
 	}
 }

@@ -28,7 +28,6 @@ type Params struct {
 	SystemID          string
 	Slot, ProjectSlot int
 	Host              string // the agent's host, for engines that are no machine's; "" asks the system
-	TLS               TLS
 	// HelperArchive returns the path of the helper image's archive for an architecture in Go's words; "" when there is none.
 	HelperArchive func(arch string) string
 	TraceDir      string // for the trace's buffer; "" means os.TempDir
@@ -37,14 +36,10 @@ type Params struct {
 	OnState func(State)
 }
 
-// Version is what the agent calls itself.
+// Version is what the agent calls itself in the job's first line.
 type Version struct {
-	Version, Revision string // of Millwright
-	Compatible        string // the release of gitlab-runner whose behaviour it has, such as 19.4.0
+	Version, Revision string
 }
-
-// TLS holds the PEM texts of the coordinator's connection that jobs get for git and uploads; each may be empty.
-type TLS struct{ CA, Cert, Key string }
 
 // State says where a job is. With the job's payload it is what another agent needs to take the job up.
 type State struct {
@@ -159,7 +154,7 @@ func (r *run) body(ctx context.Context) error {
 // greet writes the first lines of every job.
 func (r *run) greet() {
 	v := r.p.Version
-	r.trace.Println(fmt.Sprintf("Running with millwright %s (%s), compatible with gitlab-runner %s", v.Version, v.Revision, v.Compatible))
+	r.trace.Println(fmt.Sprintf("Running with millwright %s (%s), compatible with gitlab-runner %s", v.Version, v.Revision, coordinator.CompatVersion))
 	r.trace.Println(fmt.Sprintf("  on %s %s, system ID: %s", r.p.Runner.Name, config.ShortToken(r.p.Runner.Token), r.p.SystemID))
 	if changed := r.flags.changed(); changed != "" {
 		r.trace.Println("  feature flags: " + changed)
@@ -179,7 +174,7 @@ func (r *run) finish(ctx context.Context, err error) Result {
 		res = Result{State: coordinator.JobSuccess}
 		r.trace.Infoln("Job succeeded")
 	default:
-		res.Sent = mapReason(reason, r.p.Job.Features.FailureReasons)
+		res.Sent = r.p.Job.Features.Accepted(reason)
 		res.Dropped = context.Cause(ctx) == errAborted
 		r.trace.Errorln(verdict(reason, classified, err))
 	}

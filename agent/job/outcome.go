@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/coordinator"
@@ -96,25 +95,6 @@ func classify(err error) (reason coordinator.FailureReason, code int, classified
 		}
 	}
 	return coordinator.RunnerSystemFailure, 0, false
-}
-
-// always are the reasons that every coordinator knows.
-var always = []coordinator.FailureReason{coordinator.ScriptFailure, coordinator.RunnerSystemFailure, coordinator.JobExecutionTimeout}
-
-// mapReason turns a reason into one that the coordinator says it accepts.
-// Source: GitLab Runner, failure reasons and their fall-backs for older servers.
-func mapReason(reason coordinator.FailureReason, accepted []string) coordinator.FailureReason {
-	switch {
-	case reason == "":
-		return coordinator.ScriptFailure
-	case slices.Contains(always, reason) || slices.Contains(accepted, string(reason)):
-		return reason
-	case reason == coordinator.ConfigurationError:
-		return coordinator.ScriptFailure
-	case reason == coordinator.ImagePullFailure, reason == coordinator.ExternalDependencyFailure:
-		return coordinator.RunnerSystemFailure
-	}
-	return "unknown_failure"
 }
 
 // verdict is the trace's last line for a failed job.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millwright-ci/millwright/agent/coordinator"
 	"github.com/millwright-ci/millwright/agent/job/shell"
 )
 
@@ -21,7 +22,7 @@ func (r *run) sources() (shell.Sources, error) {
 		FetchFlags:  shell.Fields(r.vars.get("GIT_FETCH_EXTRA_FLAGS"), "--prune --quiet"),
 		CleanConfig: r.p.Runner.CleanGitConfig == nil || *r.p.Runner.CleanGitConfig,
 		SafeDir:     r.p.Runner.SafeDirectory == nil || *r.p.Runner.SafeDirectory,
-		UserAgent:   fmt.Sprintf("gitlab-runner %s %s/%s", r.p.Version.Compatible, runtime.GOOS, runtime.GOARCH),
+		UserAgent:   fmt.Sprintf("gitlab-runner %s %s/%s", coordinator.CompatVersion, runtime.GOOS, runtime.GOARCH),
 		BundleURI:   r.flags["FF_USE_GIT_BUNDLE_URIS"],
 		SkipLFS:     r.vars.has("GIT_LFS_SKIP_SMUDGE"),
 

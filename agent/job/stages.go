@@ -326,7 +326,7 @@ func (r *run) stage(ctx context.Context, name, title string, place executor.Plac
 	}
 }
 
-// starter returns what passes the position of a started script on; nil when nobody wants it, which spares a round trip.
+// starter returns what passes the position of a started script on; nil when nobody wants it.
 func (r *run) starter(stage string) func(executor.Position) {
 	if r.p.OnState == nil {
 		return nil

@@ -149,7 +149,7 @@ func (m *mapping) logConfig(options map[string]string) container.LogConfig {
 	if len(options) > 0 {
 		return container.LogConfig{Type: "json-file", Config: options}
 	}
-	return container.LogConfig{Type: "local", Config: map[string]string{"compress": "false"}}
+	return container.LogConfig{Type: "local", Config: map[string]string{"compress": "false", "max-size": "100m", "max-file": "5"}}
 }
 
 func (m *mapping) bytes(key, value string) int64 {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -78,6 +79,9 @@ type stageRun struct {
 	grace          time.Duration // between TERM and KILL
 
 	outBytes, errBytes atomic.Int64
+
+	noted sync.Once
+	begin executor.Position // set by note
 }
 
 // run attaches, starts, copies the output and returns when the container has ended and all of its output is written.
@@ -102,9 +106,9 @@ func (r *stageRun) run(ctx context.Context) error {
 		drain()
 		return engineErr(fmt.Errorf("start: %w", err))
 	}
-	if r.started != nil {
-		r.started(r.position(ctx))
-	}
+	var noted sync.WaitGroup
+	noted.Go(func() { r.note(ctx) })
+	defer noted.Wait()
 	select {
 	case err = <-copied:
 		stream.Close()
@@ -121,31 +125,48 @@ func (r *stageRun) run(ctx context.Context) error {
 	return r.end(ctx, err)
 }
 
-// end learns how the container ended. When it still runs, the stream was lost on the way: the rest of the output comes from the
-// engine's log, from the byte where the stream broke off.
+// silenceLimit is how many tries, a second apart, an engine that does not answer has before a running stage is given up.
+const silenceLimit = 30
+
+// end learns how the container ended. When the stream broke off before the container did, the rest of the output comes from the
+// engine's log, from the byte where the stream stopped.
 func (r *stageRun) end(ctx context.Context, streamErr error) error {
-	code, running, err := r.wait(ctx, settle)
-	for try := 0; err == nil && running && ctx.Err() == nil; try++ {
-		if try > 0 {
-			r.e.o.Log.Warn("a stage's output stream was lost; reading on from the engine's log", "container", r.id, "error", streamErr)
-		}
-		if streamErr = r.readLog(ctx); streamErr != nil && ctx.Err() == nil {
-			if err := sleep(ctx, time.Second); err != nil {
-				break
+	began := time.Now()
+	for silent := 0; ; {
+		code, running, err := r.wait(ctx, settle)
+		lost := running || streamErr != nil || time.Since(began) > settle/2
+		switch {
+		case ctx.Err() != nil:
+			r.stop(ctx)
+			return context.Cause(ctx)
+		case err != nil && (!isUnreachable(err) || silent == silenceLimit):
+			return engineErr(fmt.Errorf("wait: %w", err))
+		case err != nil:
+			silent++
+		case lost:
+			if streamErr = r.readLog(ctx); streamErr == nil && !running {
+				return exit(code)
 			}
+			began = time.Now()
+			silent++
+		default:
+			return exit(code)
 		}
-		code, running, err = r.wait(ctx, settle)
+		if silent > silenceLimit {
+			return engineErr(fmt.Errorf("output: %w", streamErr))
+		}
+		if err := sleep(ctx, time.Second); err != nil {
+			r.stop(ctx)
+			return err
+		}
 	}
-	switch {
-	case ctx.Err() != nil:
-		r.stop(ctx)
-		return context.Cause(ctx)
-	case err != nil:
-		return engineErr(fmt.Errorf("wait: %w", err))
-	case code != 0:
-		return &executor.ExitError{Code: code}
+}
+
+func exit(code int) error {
+	if code == 0 {
+		return nil
 	}
-	return nil
+	return &executor.ExitError{Code: code}
 }
 
 // wait waits a moment for the container's end.
@@ -169,30 +190,52 @@ func (r *stageRun) wait(ctx context.Context, limit time.Duration) (code int, run
 
 // readLog writes what the engine's log holds of this start beyond what has been written already, and follows it to its end.
 func (r *stageRun) readLog(ctx context.Context) error {
-	at := r.position(ctx)
-	body, err := r.e.api.ContainerLogs(ctx, r.id, container.LogsOptions{
-		ShowStdout: true, ShowStderr: true, Follow: true, Since: at.StartedAt.Format(time.RFC3339Nano),
-	})
+	at := r.note(ctx)
+	opts := container.LogsOptions{ShowStdout: true, ShowStderr: true, Follow: true}
+	if !at.LogSince.IsZero() {
+		opts.Since = at.LogSince.Format(time.RFC3339Nano)
+	}
+	body, err := r.e.api.ContainerLogs(ctx, r.id, opts)
 	if err != nil {
 		return err
 	}
 	defer body.Close()
-	stdout := &skipper{to: &counter{r.stdout, &r.outBytes}, skip: at.Stdout}
-	stderr := &skipper{to: &counter{r.stderr, &r.errBytes}, skip: at.Stderr}
+	stdout := &skipper{to: &counter{r.stdout, &r.outBytes}, skip: r.outBytes.Load()}
+	stderr := &skipper{to: &counter{r.stderr, &r.errBytes}, skip: r.errBytes.Load()}
 	_, err = stdcopy.StdCopy(stdout, stderr, body)
 	return err
 }
 
-// position says how far this start's output has been written. StartedAt stays zero when the engine does not tell.
-func (r *stageRun) position(ctx context.Context) executor.Position {
-	p := executor.Position{Container: r.id, Stdout: r.outBytes.Load(), Stderr: r.errBytes.Load()}
-	call, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	info, err := r.e.api.ContainerInspect(call, r.id)
-	if err == nil && info.State != nil {
-		p.StartedAt, _ = time.Parse(time.RFC3339Nano, info.State.StartedAt)
+// note learns when this start began, once, and passes it on.
+func (r *stageRun) note(ctx context.Context) executor.Position {
+	r.noted.Do(func() {
+		r.begin = executor.Position{Container: r.id}
+		call, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+		info, err := r.e.api.ContainerInspect(call, r.id)
+		if err == nil && info.State != nil {
+			r.begin.StartedAt, r.begin.LogSince = boundary(info.State.StartedAt, info.State.FinishedAt)
+		}
+		if r.started != nil {
+			r.started(r.begin)
+		}
+	})
+	return r.begin
+}
+
+// boundary finds a time between the output of a container's earlier start and that of its present one, by the engine's clock.
+// StartedAt itself will not do: the engine writes it down when the script may have spoken already. Half-way between the earlier
+// end and this start lies in the gap that it takes to start a container. finished is of this start when the script was quick.
+func boundary(started, finished string) (startedAt, since time.Time) {
+	startedAt, _ = time.Parse(time.RFC3339Nano, started)
+	before, _ := time.Parse(time.RFC3339Nano, finished)
+	switch {
+	case before.Year() <= 1:
+		return startedAt, time.Time{} // the first start: all of the log is its own
+	case before.After(startedAt):
+		return startedAt, startedAt.Add(-50 * time.Millisecond)
 	}
-	return p
+	return startedAt, before.Add(startedAt.Sub(before) / 2)
 }
 
 // counter counts what has been written.

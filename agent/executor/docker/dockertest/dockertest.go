@@ -1,0 +1,119 @@
+// Package dockertest gives tests small images on a real engine, and takes them away again.
+package dockertest
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/client"
+
+	"github.com/millwright-ci/millwright/agent/internal/need"
+)
+
+// Engine returns a client of the local engine; it is closed when the test ends.
+func Engine(t testing.TB) *client.Client {
+	t.Helper()
+	api, err := client.NewClientWithOpts(client.WithHost(need.Docker(t)), client.WithAPIVersionNegotiation())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { api.Close() })
+	return api
+}
+
+// Busybox makes an image of Debian's busybox-static and returns its name, under which no other test knows it. changes are lines
+// of a Dockerfile, such as ENTRYPOINT or EXPOSE. The image is removed when the test ends.
+func Busybox(t testing.TB, changes ...string) string {
+	t.Helper()
+	path := need.Command(t, "busybox")
+	list, err := exec.Command(path, "--list").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	add := func(h tar.Header, content []byte) {
+		h.Size = int64(len(content))
+		if err := w.WriteHeader(&h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, dir := range []string{"bin/", "etc/", "tmp/", "usr/", "usr/bin/", "root/"} {
+		add(tar.Header{Typeflag: tar.TypeDir, Name: dir, Mode: 0o777}, nil)
+	}
+	add(tar.Header{Typeflag: tar.TypeReg, Name: "bin/busybox", Mode: 0o755}, binary)
+	for _, applet := range strings.Fields(string(list)) {
+		if applet != "busybox" {
+			add(tar.Header{Typeflag: tar.TypeSymlink, Name: "bin/" + applet, Linkname: "busybox"}, nil)
+		}
+	}
+	add(tar.Header{Typeflag: tar.TypeReg, Name: "etc/passwd", Mode: 0o644}, []byte("root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/tmp:/bin/sh\n"))
+	add(tar.Header{Typeflag: tar.TypeReg, Name: "etc/nsswitch.conf", Mode: 0o644}, []byte("hosts: files dns\n"))
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return importImage(t, "busybox", &archive, append([]string{"ENV PATH=/usr/local/bin:/usr/bin:/bin"}, changes...))
+}
+
+func importImage(t testing.TB, name string, archive io.Reader, changes []string) string {
+	t.Helper()
+	api := Engine(t)
+	ref := "millwright-test/" + name + ":" + Random()
+	body, err := api.ImageImport(t.Context(), image.ImportSource{Source: archive, SourceName: "-"}, ref, image.ImportOptions{Changes: changes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	if _, err := io.Copy(io.Discard, body); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if _, err := api.ImageRemove(ctx, ref, image.RemoveOptions{Force: true}); err != nil {
+			t.Errorf("remove image %s: %v", ref, err)
+		}
+	})
+	return ref
+}
+
+// Random is a short name that no other test has.
+func Random() string {
+	var b [6]byte
+	_, _ = rand.Read(b[:]) // it never fails, see crypto/rand
+	return hex.EncodeToString(b[:])
+}
+
+// Left lists the containers and volumes on the engine that bear a label, such as a=b.
+func Left(t testing.TB, label string) []string {
+	t.Helper()
+	api := Engine(t)
+	var out []string
+	containers, err := api.ContainerList(context.WithoutCancel(t.Context()), container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", label))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range containers {
+		out = append(out, "container "+strings.Join(c.Names, ","))
+	}
+	return append(out, leftOthers(t, api, label)...)
+}

@@ -1,0 +1,89 @@
+package docker_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/millwright-ci/millwright/agent/executor"
+	"github.com/millwright-ci/millwright/agent/executor/docker"
+	"github.com/millwright-ci/millwright/agent/internal/need"
+)
+
+// proxy stands between the executor and the engine and can cut what runs over it.
+type proxy struct {
+	net.Listener
+	target string
+
+	mu    sync.Mutex // guards conns
+	conns []net.Conn
+	wait  sync.WaitGroup
+}
+
+func newProxy(t *testing.T) *proxy {
+	t.Helper()
+	network, target, _ := strings.Cut(need.Docker(t), "://")
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{Listener: listener, target: target}
+	p.wait.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			engine, err := net.Dial(network, p.target)
+			if err != nil {
+				client.Close()
+				continue
+			}
+			p.mu.Lock()
+			p.conns = append(p.conns, client, engine)
+			p.mu.Unlock()
+			p.wait.Go(func() { _, _ = io.Copy(engine, client); engine.Close() })
+			p.wait.Go(func() { _, _ = io.Copy(client, engine); client.Close() })
+		}
+	})
+	t.Cleanup(func() { listener.Close(); p.cut(); p.wait.Wait() })
+	return p
+}
+
+// cut ends all connections.
+func (p *proxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.conns {
+		c.Close()
+	}
+	p.conns = nil
+}
+
+// A stream that breaks off costs nothing: the stage goes on and each byte comes once.
+func TestLostStream(t *testing.T) {
+	p := newProxy(t)
+	j := start(t, func(o *docker.Options) { o.Host = "tcp://" + p.Addr().String() })
+	if _, _, err := j.script(t.Context(), executor.Build, "echo of an earlier stage"); err != nil {
+		t.Fatal(err)
+	}
+	out := &signalWriter{when: "line 30\n", then: p.cut}
+	var stderr bytes.Buffer
+	err := j.Run(t.Context(), executor.Stage{Name: "test", Place: executor.Build, Stdout: out, Stderr: &stderr,
+		Script: []byte("i=0; while [ $i -lt 90 ]; do i=$((i+1)); echo line $i; echo err $i >&2; sleep 0.05; done; exit 4")})
+	var want, wantErr strings.Builder
+	for i := 1; i <= 90; i++ {
+		fmt.Fprintf(&want, "line %d\n", i)
+		fmt.Fprintf(&wantErr, "err %d\n", i)
+	}
+	if err == nil || err.Error() != "exit code 4" {
+		t.Errorf("got %v, want exit code 4", err)
+	}
+	if out.String() != want.String() || stderr.String() != wantErr.String() {
+		t.Errorf("got %q\nand %q", out, stderr.String())
+	}
+}
