@@ -116,7 +116,9 @@ func (b *buffer) read(dst []byte, offset int64, limit int) ([]byte, error) {
 			return nil, fmt.Errorf("trace: read back %d bytes at %d: %w", done, offset, err)
 		}
 	}
-	copy(dst[done:], b.mem[offset+int64(done)-b.onDisk:])
+	if done < len(dst) {
+		copy(dst[done:], b.mem[offset+int64(done)-b.onDisk:])
+	}
 	return dst, nil
 }
 
