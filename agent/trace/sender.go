@@ -129,7 +129,7 @@ func (s *sender) loop(ctx context.Context) {
 			return
 		}
 		if waiting && !time.Now().Before(s.patchAt(since)) {
-			waiting = s.tick(ctx)
+			waiting, since = s.tick(ctx), time.Now()
 		}
 		if !s.over && time.Since(s.heard) >= s.touchAfter() {
 			s.touch(ctx)
