@@ -112,7 +112,7 @@ func (r *run) waitEngine(ctx context.Context) error {
 			return nil
 		}
 		r.debug.printf("engine: %v", err)
-		if time.Since(looked) > 2*time.Second {
+		if time.Since(looked) > time.Second {
 			if _, dead := r.conn.run(ctx, script{name: "alive"}); dead != nil && ctx.Err() == nil {
 				return fmt.Errorf("the engine does not start: %w", dead)
 			}

@@ -87,13 +87,14 @@ func loadImage(ctx context.Context, engine *client.Client, file string) (loaded 
 
 // archiveImage is one entry of manifest.json in an archive of `docker save`.
 type archiveImage struct {
-	Config   string   // name of the image's configuration, which holds its digest: HEX.json or blobs/sha256/HEX
+	Config   string   // file of the image's configuration, named by its digest: HEX.json, blobs/sha256/HEX or sha256:HEX
 	RepoTags []string // NAME:TAG
 }
 
 // is tells whether id, sha256:HEX, is this image's. An engine with containerd's image store has other ids, and gets the image again.
 func (a archiveImage) is(id string) bool {
-	return strings.TrimPrefix(id, "sha256:") == strings.TrimSuffix(path.Base(a.Config), ".json")
+	digest := strings.TrimPrefix(strings.TrimSuffix(path.Base(a.Config), ".json"), "sha256:")
+	return strings.TrimPrefix(id, "sha256:") == digest
 }
 
 func readManifest(r io.Reader) ([]archiveImage, error) {

@@ -108,7 +108,10 @@ func (s script) pack() ([]byte, error) {
 			return nil, err
 		}
 	}
-	return buf.Bytes(), w.Close()
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return buf.Bytes(), nil
 }
 
 func (c *conn) logScript(command string, s script) {
@@ -116,8 +119,11 @@ func (c *conn) logScript(command string, s script) {
 		return
 	}
 	c.debug.printf("run %s: %s", s.name, command)
-	body, _ := fs.ReadFile(scripts, "scripts/"+s.name+".sh")
-	c.debug.lines("  | ", body)
+	if !c.shown[s.name] { // once is enough
+		c.shown[s.name] = true
+		body, _ := fs.ReadFile(scripts, "scripts/"+s.name+".sh")
+		c.debug.lines("  | ", body)
+	}
 	for _, k := range slices.Sorted(maps.Keys(s.vars)) {
 		c.debug.printf("  with %s=%s", k, shellQuote(s.vars[k]))
 	}

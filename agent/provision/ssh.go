@@ -26,7 +26,8 @@ type conn struct {
 	client *ssh.Client
 	user   string
 	debug  *debugLog
-	done   chan struct{} // closed when the client has ended
+	done   chan struct{}   // closed when the client has ended
+	shown  map[string]bool // scripts that the debug log has seen
 }
 
 // Close ends the connection and what still runs on it.
@@ -126,7 +127,7 @@ func dial(ctx context.Context, addr string, config *ssh.ClientConfig) (*ssh.Clie
 
 // newConn starts the keepalive, which closes a connection whose machine has gone silent, so that no command waits for ever.
 func newConn(client *ssh.Client, user string, debug *debugLog) *conn {
-	c := &conn{client: client, user: user, debug: debug, done: make(chan struct{})}
+	c := &conn{client: client, user: user, debug: debug, done: make(chan struct{}), shown: map[string]bool{}}
 	go func() {
 		client.Wait()
 		close(c.done)
