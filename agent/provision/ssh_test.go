@@ -131,13 +131,12 @@ func TestHostKeyArrivesLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	right.serve(t, p, l, "ci-1", "")
-	front := newSwitch(t, m.Instance.SSHPort)
-	m.Instance.SSHPort = front.port
-	front.onConn = func(n int) {
+	front := newSwitch(t, m.Instance.SSHPort, func(s *portSwitch, n int) {
 		if n == 2 {
-			front.to(l.Addr().(*net.TCPAddr).Port)
+			s.to(l.Addr().(*net.TCPAddr).Port)
 		}
-	}
+	})
+	m.Instance.SSHPort = front.port
 	_, err = p.Provision(context.Background(), m, nil)
 	if errors.Is(err, ErrHostKey) || err == nil || !strings.Contains(err.Error(), "status 7") {
 		t.Errorf("err = %v, want the right machine's answer", err)

@@ -10,14 +10,14 @@ import (
 
 // portSwitch is one address behind which the machine changes.
 type portSwitch struct {
-	port   int
-	onConn func(n int) // told the number of each connection, from 1 on, before it is passed on
+	port int
 
 	mu     sync.Mutex // guards target
 	target int
 }
 
-func newSwitch(t *testing.T, target int) *portSwitch {
+// newSwitch passes connections on to target. onConn is told the number of each, from 1 on, before it is passed on.
+func newSwitch(t *testing.T, target int, onConn func(s *portSwitch, n int)) *portSwitch {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -32,9 +32,7 @@ func newSwitch(t *testing.T, target int) *portSwitch {
 			if err != nil {
 				return
 			}
-			if s.onConn != nil {
-				s.onConn(n)
-			}
+			onConn(s, n)
 			wg.Go(func() { s.pass(in) })
 		}
 	})
