@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"strconv"
 	"strings"
 
@@ -25,7 +26,7 @@ func (periods) Describe() abi.Describe {
 // Source: GitLab Runner documentation, "The [[runners.machine.autoscaling]] section": when several match, the last one counts.
 func (periods) Decide(s abi.Snapshot) (abi.Proposal, error) {
 	runner := s.Runner
-	settings := choice{runner.IdleCount, runner.IdleCountMin, runner.IdleScaleFactor, runner.IdleTimeS}
+	settings := chosen(runner.IdleCount, runner.IdleCountMin, runner.IdleScaleFactor, runner.IdleTimeS)
 	if len(runner.Autoscaling) == 0 {
 		return abi.Proposal{Settings: settings.proposal(), Reason: "no periods are configured: " + settings.String()}, nil
 	}
@@ -45,7 +46,7 @@ func (periods) Decide(s abi.Snapshot) (abi.Proposal, error) {
 			skipped = append(skipped, sectionName(i)+": "+problem+", so it is skipped")
 		}
 		if found.active != "" {
-			settings = choice{section.IdleCount, section.IdleCountMin, section.IdleScaleFactor, section.IdleTimeS}
+			settings = chosen(section.IdleCount, section.IdleCountMin, section.IdleScaleFactor, section.IdleTimeS)
 			why = "period `" + found.active + "` (" + zone.Name + ") is active"
 		}
 	}
@@ -74,6 +75,15 @@ type choice struct {
 	idleCount, idleCountMin int
 	factor                  float64
 	idleTimeS               int64 // seconds
+}
+
+// chosen takes the settings as they are, but for what the host would refuse: below zero is zero, and a factor that is no number or
+// infinite is off.
+func chosen(idleCount, idleCountMin int, factor float64, idleTimeS int64) choice {
+	if !(factor > 0) || math.IsInf(factor, 1) {
+		factor = 0
+	}
+	return choice{max(idleCount, 0), max(idleCountMin, 0), factor, max(idleTimeS, 0)}
 }
 
 func (c choice) proposal() *abi.Settings {

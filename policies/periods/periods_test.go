@@ -58,6 +58,8 @@ func TestDecide(t *testing.T) {
 				"or unix cron's 5 (minute to day-of-week), so it is skipped; autoscaling[1]: its time zone `Mars/Olympus` is unknown, so it is skipped"},
 		{"the host's zone", local, "2026-08-20T13:00:00Z", 50, 3600, 9 * 3600, "(Local)"},
 		{"no sections", abi.RunnerSettings{IdleCount: 2}, "2026-08-20T10:00:00Z", 2, 0, -1, "no periods are configured: IdleCount 2, IdleTime 0 s"},
+		{"settings that make no sense", abi.RunnerSettings{IdleCount: -1, IdleCountMin: -1, IdleScaleFactor: -0.5, IdleTimeS: -1}, "2026-08-20T10:00:00Z", 0, 0, -1,
+			"IdleCount 0, IdleTime 0 s"},
 		{"a section without periods", abi.RunnerSettings{IdleCount: 2, Autoscaling: []abi.PeriodsSettings{{IdleCount: 9, Timezone: "UTC"}}},
 			"2026-08-20T10:00:00Z", 2, 0, 24 * 3600, "no period is active"},
 		{"before the clock is set forward", documentedIn("Europe/Berlin"), "2026-03-28T22:00:00Z", 5, 60, 3 * 3600, "(Europe/Berlin)"},

@@ -63,7 +63,7 @@ type (
 // spec describes the machine's container. Without privileged it gets, one by one, what an engine inside needs: all capabilities but
 // the one that may be missing from the host's own bounding set, no seccomp and AppArmor profiles, no masked paths, all devices and
 // a cgroup namespace of its own.
-func (e engine) spec(req abi.CreateRequest, networkID string, privileged bool) containerSpec {
+func (e engine) spec(req abi.CreateRequest, privileged bool) containerSpec {
 	labels := maps.Clone(e.labels)
 	maps.Copy(labels, req.Labels)
 	maps.Copy(labels, ownLabels(req.Owner, req.Name))
@@ -72,7 +72,7 @@ func (e engine) spec(req abi.CreateRequest, networkID string, privileged bool) c
 		Hostname: req.Name,
 		Labels:   labels,
 		HostConfig: hostConfig{
-			NetworkMode: networkID,
+			NetworkMode: e.network,
 			Init:        true,
 			Privileged:  privileged,
 			NanoCPUs:    e.nanoCPUs,

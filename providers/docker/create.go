@@ -19,7 +19,11 @@ var unprivileged sync.Map
 // Create makes the machine's container, puts the bootstrap data into it and starts it. What is there already is kept and a half-made
 // machine is finished, so each round looks first and takes the next step that is missing.
 func (dockerDriver) Create(req abi.CreateRequest) (abi.Instance, error) {
-	e, err := open(req.Options, req.Owner, req.Name)
+	s, err := usable(req.Options)
+	if err != nil {
+		return abi.Instance{}, err
+	}
+	e, err := open(s, req.Owner, req.Name)
 	if err != nil {
 		return abi.Instance{}, err
 	}
@@ -43,12 +47,8 @@ func (dockerDriver) Create(req abi.CreateRequest) (abi.Instance, error) {
 	return abi.Instance{}, &abi.Error{Kind: abi.Transient, Message: "the container " + req.Name + " keeps changing while it is being made"}
 }
 
-// open reads the options and connects to the engine. The machine's name is "" where there is none.
-func open(o abi.Options, owner abi.Owner, machine string) (engine, error) {
-	s, err := usable(o)
-	if err != nil {
-		return engine{}, err
-	}
+// open checks the keys of a call and connects to the engine. The machine's name is "" where there is none.
+func open(s settings, owner abi.Owner, machine string) (engine, error) {
 	if !nameLike(owner.ID) {
 		return engine{}, &abi.Error{Kind: abi.Invalid, Message: "the owner id `" + owner.ID + "` is not allowed; use letters and digits"}
 	}
@@ -61,7 +61,7 @@ func open(o abi.Options, owner abi.Owner, machine string) (engine, error) {
 // make makes the network, the volume and the container, in this order, so that the container is the last thing to appear. That
 // another call was faster is no error.
 func (e engine) make(req abi.CreateRequest) error {
-	networkID, err := e.ensureNetwork(req.Owner)
+	err := e.ensureNetwork(req.Owner)
 	if err == nil {
 		err = e.ensureVolume(req)
 	}
@@ -70,7 +70,7 @@ func (e engine) make(req abi.CreateRequest) error {
 	}
 	privileged := e.privileged == "true" || e.privileged == "auto" && !e.knownUnprivileged()
 	path, query := "/containers/create", url.Values{"name": {req.Name}}
-	err = e.call("POST", path, query, e.spec(req, networkID, privileged), nil)
+	err = e.call("POST", path, query, e.spec(req, privileged), nil)
 	switch {
 	case err == nil, is(err, abi.Conflict), missingNetwork(err):
 		return nil

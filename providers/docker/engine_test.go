@@ -16,6 +16,9 @@ import (
 
 	hostside "github.com/millwright-ci/millwright/agent/driver"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest"
+	"github.com/millwright-ci/millwright/agent/driver/wasm"
+	"github.com/millwright-ci/millwright/agent/module"
+	"github.com/millwright-ci/millwright/agent/module/moduletest"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 	"github.com/millwright-ci/millwright/sdk/go/driver"
 )
@@ -23,15 +26,19 @@ import (
 // TestEngine runs the driver natively against a real engine, with an image whose only program waits for its end.
 func TestEngine(t *testing.T) {
 	w := newWorld(t)
-	t.Run("suite", func(t *testing.T) {
-		drivertest.Run(t, func(t *testing.T) drivertest.Subject {
-			o := w.options(t)
-			return drivertest.Subject{
-				Driver: native{}, Options: o, Leftovers: w.leftovers,
-				Invalid: abi.Options{optHost: o[optHost], optNetwork: o[optNetwork], optImage: {"millwright-test/no-such-image"}},
-			}
-		})
-	})
+	suite := func(d hostside.Driver) func(*testing.T) {
+		return func(t *testing.T) {
+			drivertest.Run(t, func(t *testing.T) drivertest.Subject {
+				o := w.options(t)
+				return drivertest.Subject{
+					Driver: d, Options: o, Leftovers: w.leftovers,
+					Invalid: abi.Options{optHost: o[optHost], optNetwork: o[optNetwork], optImage: {"millwright-test/no-such-image"}},
+				}
+			})
+		}
+	}
+	t.Run("suite natively", suite(native{}))
+	t.Run("suite as Wasm", suite(asWasm(t, w.host)))
 	for name, test := range map[string]func(*testing.T, *world, machine){
 		"the bootstrap data are there before the start": bootstrapArrives,
 		"without privileges":                            withoutPrivileges,
@@ -173,6 +180,16 @@ func foreignContainer(t *testing.T, _ *world, m machine) {
 	if err := e.call("GET", "/containers/"+m.name+"/json", nil, nil, nil); err != nil {
 		t.Errorf("somebody's container: %v", err)
 	}
+}
+
+// asWasm is the driver as the module that ships.
+func asWasm(t *testing.T, host string) hostside.Driver {
+	t.Helper()
+	d, err := wasm.New(moduletest.Load(t, moduletest.Host(t, module.Limits{}), "providers/docker", host))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 // native runs the driver as the host would, through the bytes of the ABI, but in this process.
@@ -373,7 +390,11 @@ func (m machine) request() abi.CreateRequest {
 
 func (m machine) engine(t *testing.T) engine {
 	t.Helper()
-	e, err := open(m.options, m.owner, m.name)
+	s, err := usable(m.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := open(s, m.owner, m.name)
 	if err != nil {
 		t.Fatal(err)
 	}

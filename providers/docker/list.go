@@ -10,7 +10,11 @@ import (
 // List returns every container that bears the owner's label. A machine of which only the volume is left counts too, as one that is
 // being created: it is something to remove, and nothing tells whether its container is about to appear.
 func (dockerDriver) List(req abi.ListRequest) (abi.ListResult, error) {
-	e, err := open(req.Options, req.Owner, "")
+	s, err := reachable(req.Options)
+	if err != nil {
+		return abi.ListResult{}, err
+	}
+	e, err := open(s, req.Owner, "")
 	if err != nil {
 		return abi.ListResult{}, err
 	}

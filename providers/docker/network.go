@@ -1,84 +1,70 @@
 package main
 
 import (
-	"cmp"
 	"encoding/json"
+	"hash/fnv"
 	"net/url"
 	"slices"
-	"strings"
-	"time"
+	"strconv"
 
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 	"github.com/millwright-ci/millwright/sdk/go/host"
 )
 
 // network is what list tells of one.
-type network struct {
-	ID, Name, Created string
-	Labels            map[string]string
-}
+type network struct{ ID, Name string }
 
-// ensureNetwork returns the id of the machines' network, which it makes unless there is one of that name, whoever made it.
+// looks bounds how often ensureNetwork looks for the network that another call is making.
+const looks = 10
+
+// ensureNetwork makes the machines' network unless there is one of that name, whoever made it.
 //
-// Engines let two calls at the same time make two networks of one name, and then refuse the name as ambiguous. So whoever makes one
-// looks again: the oldest stays and is used by its id, ours beside it go. A container that was made for one that went cannot start,
-// and is made anew.
-func (e engine) ensureNetwork(owner abi.Owner) (string, error) {
-	same, err := e.networksNamed(e.network)
-	if err != nil {
-		return "", err
-	}
-	if len(same) == 0 {
-		err := e.call("POST", "/networks/create", nil, map[string]any{
+// Two calls at the same time could make two networks of one name, which the engine then refuses as ambiguous. It never makes two
+// bridges of one name, though, so that name is what decides who was first; the other waits until the network shows.
+func (e engine) ensureNetwork(owner abi.Owner) error {
+	for range looks {
+		there, err := e.hasNetwork()
+		if there || err != nil {
+			return err
+		}
+		err = e.call("POST", "/networks/create", nil, map[string]any{
 			"Name": e.network, "Driver": "bridge", "CheckDuplicate": true, "Labels": map[string]string{labelOwner: owner.ID},
+			"Options": map[string]string{"com.docker.network.bridge.name": bridgeName(e.network)},
 		}, nil)
-		if err != nil && !is(err, abi.Conflict) { // conflict: another call was faster
-			return "", about("make the network "+e.network, err)
-		}
-		if same, err = e.networksNamed(e.network); err != nil {
-			return "", err
-		}
-	}
-	if len(same) == 0 {
-		return "", &abi.Error{Kind: abi.Transient, Message: "the network " + e.network + " went while the machine was being made"}
-	}
-	for _, n := range same[1:] {
-		if n.Labels[labelOwner] == owner.ID {
-			e.removeNetwork(n)
+		switch {
+		case err == nil:
+			return nil
+		case !is(err, abi.Conflict) && !saying(err, "same bridge name"):
+			return about("make the network "+e.network, err)
 		}
 	}
-	return same[0].ID, nil
+	return &abi.Error{Kind: abi.Transient, Message: "the network " + e.network + " is being made by another call and does not show yet"}
 }
 
-// networksNamed returns the networks of exactly this name, the oldest first.
-func (e engine) networksNamed(name string) ([]network, error) {
-	text, err := json.Marshal(map[string][]string{"name": {name}})
+// bridgeName fits the 15 characters that Linux allows.
+func bridgeName(network string) string {
+	h := fnv.New64a()
+	h.Write([]byte(network))
+	return "mw-" + strconv.FormatUint(h.Sum64()>>16, 16)
+}
+
+// hasNetwork tells whether there is a network of exactly the name that docker-network gives.
+func (e engine) hasNetwork() (bool, error) {
+	text, err := json.Marshal(map[string][]string{"name": {e.network}})
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	var found []network // the engine's filter also finds names that only hold this one
 	if err := e.call("GET", "/networks", url.Values{"filters": {string(text)}}, nil, &found); err != nil {
-		return nil, about("find the network "+name, err)
+		return false, about("find the network "+e.network, err)
 	}
-	found = slices.DeleteFunc(found, func(n network) bool { return n.Name != name })
-	slices.SortFunc(found, func(a, b network) int {
-		return cmp.Or(created(a).Compare(created(b)), strings.Compare(a.ID, b.ID))
-	})
-	return found, nil
-}
-
-func created(n network) time.Time {
-	t, err := time.Parse(time.RFC3339Nano, n.Created)
-	if err != nil {
-		return time.Time{}
-	}
-	return t
+	return slices.ContainsFunc(found, func(n network) bool { return n.Name == e.network }), nil
 }
 
 // missingNetwork tells whether a container could not be made or started because its network went in between: the last other machine
 // on it was removed.
 func missingNetwork(err error) bool {
-	return is(err, abi.NotFound) && saying(err, "network")
+	return saying(err, "network") && saying(err, "not found", "does not exist")
 }
 
 // removeEmptyNetworks removes the networks that we made and that no container uses any more, running or not. A network that cannot

@@ -46,7 +46,7 @@ func read(o abi.Options) (settings, []abi.Problem) {
 	}
 	var ok bool
 	s.socket, s.base, ok = splitHost(s.host)
-	check(optHost, s.host, ok, "unix:///path/of/docker.sock or http://host:port")
+	check(optHost, s.host, ok, "unix:///path/of/docker.sock or tcp://host:port")
 	check(optImage, s.image, !strings.ContainsAny(s.image, " \t\n"), "the name of an image, such as "+defaultImage)
 	check(optNetwork, s.network, nameLike(s.network), "letters, digits, `_`, `.` and `-`, beginning with a letter or digit")
 	check(optNetwork, s.network, s.network != "host" && s.network != "none", "a network in which each machine has an address of its own")
@@ -87,13 +87,19 @@ func (dockerDriver) Validate(req abi.ValidateRequest) []abi.Problem {
 	return problems
 }
 
-// usable returns the settings, or the first problem as an error.
+// usable returns the settings for a machine to be made, or the first problem as an error.
 func usable(o abi.Options) (settings, error) {
 	s, problems := read(o)
 	if len(problems) > 0 {
 		return settings{}, &abi.Error{Kind: abi.Invalid, Message: problems[0].Option + ": " + problems[0].Message}
 	}
 	return s, nil
+}
+
+// reachable returns the settings for looking and removing, where only docker-host matters: a machine must go whatever became of the
+// other options.
+func reachable(o abi.Options) (settings, error) {
+	return usable(abi.Options{optHost: o[optHost]})
 }
 
 func or(value, otherwise string) string {
@@ -108,9 +114,11 @@ func splitHost(host string) (socket, base string, ok bool) {
 	if path, found := strings.CutPrefix(host, "unix://"); found {
 		return path, "", strings.HasPrefix(path, "/")
 	}
-	rest, found := strings.CutPrefix(host, "http://")
+	rest, found := strings.CutPrefix(host, "tcp://")
 	if !found {
-		return "", "", false
+		if rest, found = strings.CutPrefix(host, "http://"); !found {
+			return "", "", false
+		}
 	}
 	name, port, ok := cutLast(strings.TrimSuffix(rest, "/"), ":")
 	_, err := strconv.ParseUint(port, 10, 16)

@@ -14,7 +14,11 @@ func (dockerDriver) Remove(req abi.RemoveRequest) error {
 	if req.Name == "" {
 		return &abi.Error{Kind: abi.Invalid, Message: "no machine is named"}
 	}
-	e, err := open(req.Options, req.Owner, req.Name)
+	s, err := reachable(req.Options)
+	if err != nil {
+		return err
+	}
+	e, err := open(s, req.Owner, req.Name)
 	if err != nil {
 		return err
 	}
