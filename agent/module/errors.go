@@ -43,7 +43,7 @@ func (m *Module) callError(outer, ctx context.Context, export string, err error,
 	e := &Error{Module: m.Name(), Export: export, Cause: CauseReported, Text: firstLine(err.Error())}
 	var exit *sys.ExitError
 	switch {
-	case outer.Err() != nil && errors.Is(outer.Err(), context.Canceled):
+	case errors.Is(outer.Err(), context.Canceled):
 		return fmt.Errorf("%s: %s: %w", m.Name(), export, outer.Err())
 	case ctx.Err() != nil:
 		e.Cause, e.Text = CauseDeadline, "still running at its deadline; the call was ended"

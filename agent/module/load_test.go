@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -173,6 +174,7 @@ func builtinHost(t testing.TB) *module.Host {
 	t.Helper()
 	h, err := module.NewHost(module.Options{
 		CacheDir: guests.CompilationCache(t), Builtins: []fs.FS{policiesDist(t)}, Logger: slog.New(slog.DiscardHandler),
+		Limits: module.Limits{DecideTime: time.Minute, OtherTime: time.Minute},
 	})
 	if err != nil {
 		t.Fatal(err)

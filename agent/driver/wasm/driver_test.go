@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/driver/wasm"
 	"github.com/millwright-ci/millwright/agent/internal/guests"
 	"github.com/millwright-ci/millwright/agent/module"
+	"github.com/millwright-ci/millwright/agent/module/moduletest"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -26,13 +26,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // load returns the probe as a driver, built in or with hostnames granted.
 func load(t *testing.T, builtin bool, hostnames ...string) *wasm.Driver {
 	t.Helper()
-	h, err := module.NewHost(module.Options{
-		CacheDir: guests.CompilationCache(t), Logger: slog.New(slog.DiscardHandler), Limits: module.Limits{DriverTime: 5 * time.Second},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { h.Close(context.Background()) })
+	return loadWithin(t, 0, builtin, hostnames...)
+}
+
+// loadWithin is load with a deadline for the driver's calls, 0 for a generous one.
+func loadWithin(t *testing.T, deadline time.Duration, builtin bool, hostnames ...string) *wasm.Driver {
+	t.Helper()
+	h := moduletest.Host(t, module.Limits{DriverTime: deadline})
 	src := module.Source{Name: "probe", Wasm: guests.Wasm(t, "agent/driver/wasm/testdata/probe"), Builtin: builtin, Hostnames: hostnames}
 	m, err := h.Load(t.Context(), src)
 	if err != nil {
@@ -141,7 +141,6 @@ func TestErrors(t *testing.T) {
 		"kind made_up":      {driver.ErrTransient, "transient: zone a: made_up: no"},
 		"plain":             {driver.ErrTransient, "probe: create: transient: the cable is cut"},
 		"panic":             {driver.ErrTransient, "the module failed: trap: unreachable (panic: boom"},
-		"loop":              {driver.ErrTransient, "the module failed: still running at its deadline"},
 		"another name":      {driver.ErrTransient, `asked for the machine m1, it returned "other"`},
 		"bad address":       {driver.ErrTransient, "an IP address or a hostname is needed"},
 		"bad port":          {driver.ErrTransient, "the ports 70000 and 0"},
@@ -161,16 +160,16 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+func TestDeadline(t *testing.T) {
+	d := loadWithin(t, 100*time.Millisecond, true)
+	_, err := d.Create(t.Context(), abi.CreateRequest{Name: "m1", Options: abi.Options{"probe-do": {"loop"}}})
+	if want := "the module failed: still running at its deadline"; !errors.Is(err, driver.ErrTransient) || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %q", err, want)
+	}
+}
+
 func TestNewRefuses(t *testing.T) {
-	h, err := module.NewHost(module.Options{CacheDir: guests.CompilationCache(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer h.Close(context.Background())
-	policy, err := h.Load(t.Context(), module.Source{Name: "p.wasm", Wasm: guests.Wasm(t, "agent/module/testdata/probe")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	policy := moduletest.Load(t, moduletest.Host(t, module.Limits{}), "agent/module/testdata/probe")
 	if _, err := wasm.New(policy); err == nil || !strings.Contains(err.Error(), "is a policy, not a driver") {
 		t.Errorf("a policy: %v", err)
 	}

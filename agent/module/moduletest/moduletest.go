@@ -4,17 +4,25 @@ package moduletest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/millwright-ci/millwright/agent/internal/guests"
 	"github.com/millwright-ci/millwright/agent/module"
 )
 
+// patience is the deadline of calls in tests, where limits names none: a busy machine is no failure.
+const patience = time.Minute
+
 // Host returns a host that is closed with the test. Its native code is kept between runs.
 func Host(t testing.TB, limits module.Limits) *module.Host {
 	t.Helper()
+	for _, d := range []*time.Duration{&limits.DecideTime, &limits.ObserveTime, &limits.DriverTime, &limits.OtherTime} {
+		*d = cmp.Or(*d, patience)
+	}
 	h, err := module.NewHost(module.Options{CacheDir: guests.CompilationCache(t), Limits: limits, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)

@@ -83,6 +83,8 @@ func misbehave(o orders) error {
 		for {
 			all = append(all, make([]byte, 1<<20))
 		}
+	case "extism http":
+		extismHTTP(o.URL)
 	case "log":
 		for i := range o.Times {
 			host.Log(host.LevelInfo, "line "+strconv.Itoa(i), map[string]string{"of": strconv.Itoa(o.Times)})
