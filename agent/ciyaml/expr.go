@@ -134,14 +134,16 @@ func (p *expressionParser) comparison() (condition, error) {
 		}
 		return nil, p.unexpected("a $NAME, a \"text\" or null (a /pattern/ goes with =~)")
 	}
+	named := p.token
 	right, err := p.operand()
 	if err != nil {
 		return nil, err
 	}
-	return compare(operator, left, right), nil
+	return compare(operator, left, right, named), nil
 }
 
-func compare(operator string, left, right condition) condition {
+// compare joins two operands. named is the right one as written: an error must not show what a variable holds, it may be a secret.
+func compare(operator string, left, right condition, named string) condition {
 	return func(lookup func(string) (string, bool)) (value, error) {
 		a, err := left(lookup)
 		if err != nil {
@@ -162,7 +164,7 @@ func compare(operator string, left, right condition) condition {
 		}
 		re, err := compilePattern(b.text)
 		if err != nil {
-			return value{}, err
+			return value{}, fmt.Errorf("what %s holds is not a /pattern/", named)
 		}
 		return truth(re.MatchString(a.text) == (operator == "=~")), nil
 	}

@@ -82,7 +82,7 @@ func TestResolveRefuses(t *testing.T) {
 		{"no job left", "a: {script: x, rules: [{if: $NO}]}", "ci.yml: the rules leave no job to run"},
 		{"need left out", "a: {script: x, rules: [{if: $NO}]}\nb: {script: x, needs: [a]}", `ci.yml:2:1: b: needs job "a", which the rules leave out`},
 		{"circle", "a:\n  script: x\n  variables: {A: $B, B: $A}", "ci.yml:1:1: a: variables name each other in a circle: A -> B -> A"},
-		{"no pattern", "a:\n  script: x\n  variables: {A: text}\n  rules:\n    - if: $A =~ $A", `ci.yml:5:7: a: rules[0].if: "text" is not a /pattern/`},
+		{"no pattern", "a:\n  script: x\n  variables: {A: text}\n  rules:\n    - if: $A =~ $A", `ci.yml:5:7: a: rules[0].if: what $A holds is not a /pattern/`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

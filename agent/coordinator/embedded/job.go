@@ -61,6 +61,7 @@ func (s *Server) newJob(name, stage string) *job {
 	}
 	file := fmt.Sprintf("%d-%.60s.log", j.status.ID, unsafeInName.ReplaceAllString(name, "_"))
 	j.status.TraceFile = filepath.Join(s.dir, "jobs", file)
+	os.Remove(j.status.TraceFile) // of a server before this one in the same folder
 	s.jobs[j.status.ID] = j
 	s.order = append(s.order, j)
 	return j

@@ -11,9 +11,9 @@ import (
 type Options struct {
 	// Addr is where to listen, host:port; "" is a free port of 127.0.0.1. A job in a container must be able to reach it.
 	Addr string
-	// URL is what runners and jobs are told, without a trailing slash; "" is http:// and the address.
+	// URL is what runners and jobs are told, scheme and host only; "" is http:// and the address.
 	URL string
-	// Dir keeps the repository, artifacts and traces; "" is a temporary folder that Close removes.
+	// Dir keeps the repository, artifacts and traces, of one server only; "" is a temporary folder that Close removes.
 	Dir string
 	// Root is the folder to serve as the project's repository: as it is, with what is changed and not yet committed, without what
 	// git ignores. Nothing in it is changed. "" is none; then only Enqueue gives jobs.
@@ -27,7 +27,8 @@ type Options struct {
 	// Registry, when set, is announced as the project's container registry (host:port), with credentials.
 	Registry string
 
-	// OnEvent gets each change of a job or of the pipeline, in order, from one goroutine. It may call the server.
+	// OnEvent gets each change of a job or of the pipeline, in order, from one goroutine. It may call the server,
+	// but not Close, which waits for it.
 	OnEvent func(Event)
 	Log     *slog.Logger
 

@@ -94,6 +94,9 @@ func openProject(ctx context.Context, o Options, path string) (*project, error) 
 	if !projectPath.MatchString(p.path) {
 		return nil, fmt.Errorf("%q is no project path; write it as group/name", p.path)
 	}
+	if _, err := os.Lstat(path); err == nil {
+		return nil, fmt.Errorf("%s exists; give each server a folder of its own", path)
+	}
 	user := git{dir: root}
 	isWorkTree := false
 	if top, err := user.run(ctx, "rev-parse", "--show-toplevel"); err == nil && sameFile(top, root) {
