@@ -24,7 +24,7 @@ func TestGuardRails(t *testing.T) {
 		}
 		clock, serial := now, 0
 		var f fleet.Fleet
-		for range rapid.IntRange(1, 40).Draw(t, "ticks") {
+		for range rapid.IntRange(1, 15).Draw(t, "ticks") {
 			clock = clock.Add(time.Duration(rapid.IntRange(0, 90).Draw(t, "seconds")) * time.Second)
 			f = live(t, clock, f)
 			if rapid.IntRange(0, 19).Draw(t, "reconfigure") == 0 {

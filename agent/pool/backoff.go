@@ -21,7 +21,7 @@ type backoff struct {
 // failed counts a creation that began at began. Creations that failed together count once. jitter is in [0, 1).
 func (b *backoff) failed(now, began time.Time, err error, jitter float64) {
 	b.kind, b.err = driver.KindOf(err), err.Error()
-	if b.failures > 0 && began.Before(b.since) {
+	if b.failures > 0 && !began.After(b.since) {
 		return
 	}
 	first, longest := pace(b.kind)

@@ -30,7 +30,7 @@ type Lease struct {
 	fails  int      // creations that failed while it waited
 	answer func(error)
 
-	err    error // why it ended
+	err error // why it ended
 
 	ready chan struct{} // closed when it holds a machine, or ended
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/fleet"
@@ -24,8 +25,9 @@ type Pool struct {
 	log  *slog.Logger
 	out  events
 
-	queue chan func()   // events, run one after the other by the loop
-	done  chan struct{} // closed when the loop ended
+	started atomic.Bool
+	queue   chan func()   // events, run one after the other by the loop
+	done    chan struct{} // closed when the loop ended
 
 	// What follows belongs to the loop.
 
@@ -114,6 +116,7 @@ func (p *Pool) Start() error {
 		p.log.Warn("Machine in the store is passed over", "machine", problem.Machine, "path", problem.Path, "error", problem.Err)
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.started.Store(true)
 	go p.out.run()
 	go p.loop(machines)
 	return nil
@@ -184,9 +187,12 @@ func (p *Pool) call(work func() (then func())) {
 	}()
 }
 
-// do runs f on the loop and waits for it. It is false when the loop has ended, and f did not run. Call it from other goroutines
-// only.
+// do runs f on the loop and waits for it. It is false when the loop has ended or never began, and f did not run. Call it from other
+// goroutines only.
 func (p *Pool) do(f func()) bool {
+	if !p.started.Load() {
+		return false
+	}
 	ran := make(chan struct{})
 	select {
 	case p.queue <- func() { f(); close(ran) }:
@@ -210,6 +216,9 @@ func (p *Pool) do(f func()) bool {
 // sooner, or a second Stop comes without drain, the rest stays journalled for the next start, and the error names it. Without drain
 // the machines stay as they are, and what is under way is cut off.
 func (p *Pool) Stop(ctx context.Context, drain bool) error {
+	if !p.started.Load() {
+		return nil
+	}
 	p.do(func() { p.stop(drain) })
 	select {
 	case <-p.done:
@@ -261,6 +270,7 @@ func (p *Pool) Reconfigure(s Settings) error {
 		p.backoff = backoff{} // what failed may be what was changed
 		p.askedAt = time.Time{}
 		p.askAgain = p.asking
+		p.ask(time.Now())
 	})
 	return nil
 }

@@ -3,6 +3,7 @@ package pool_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -220,7 +221,7 @@ func TestMaxBuilds(t *testing.T) {
 func TestDeadIdleMachine(t *testing.T) {
 	inWorld(t, abi.RunnerSettings{IdleCount: 2, IdleTimeS: 600}, func(t *testing.T, w *world) {
 		wait(time.Minute)
-		newest := w.pool.Status().Machines[1].Name
+		newest := slices.Max(w.names()) // of the same age: the name decides
 		w.engines.breakDown(newest)
 		l := w.acquire()
 		if m := w.use(l, 1); m.Name == newest {

@@ -46,10 +46,10 @@ type Orphan struct {
 	Removal  time.Time // when it is removed at the earliest
 }
 
-// Status returns the pool as it is now, or as it was when it ended. It waits for the loop, never for the provider.
+// Status returns the pool as it is now, or as it was when it ended; before Start it is empty. It waits for the loop, never for the provider.
 func (p *Pool) Status() Status {
 	var s Status
-	if !p.do(func() { s = p.status() }) {
+	if !p.do(func() { s = p.status() }) && p.started.Load() {
 		return p.final
 	}
 	return s

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -278,6 +277,20 @@ func (e *engines) Clean(ctx context.Context, m fleet.Machine) error {
 	return err
 }
 
+// failNext makes the next n provisions fail.
+func (e *engines) failNext(n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.fail = n
+}
+
+// cleaned returns how often a machine was cleaned.
+func (e *engines) cleaned(name string) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.clean[name]
+}
+
 func (e *engines) breakDown(name string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -297,5 +310,3 @@ func (idleScale) Decide(_ context.Context, s abi.Snapshot) fleet.Decision {
 		IdleTarget: target, IdleTime: time.Duration(r.IdleTimeS) * time.Second, Reason: fmt.Sprintf("hold %d", target),
 	}
 }
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,274 @@
+package pool_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/millwright-ci/millwright/agent/driver"
+	"github.com/millwright-ci/millwright/agent/driver/fake"
+	"github.com/millwright-ci/millwright/agent/fleet"
+	"github.com/millwright-ci/millwright/agent/journal"
+	"github.com/millwright-ci/millwright/agent/pool"
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+)
+
+// faultyJournal refuses writes until it is healed.
+type faultyJournal struct {
+	pool.Journal
+	mu  sync.Mutex
+	err error
+}
+
+func (j *faultyJournal) Save(m fleet.Machine) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.err != nil {
+		return j.err
+	}
+	return j.Journal.Save(m)
+}
+
+func (j *faultyJournal) heal() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.err = nil
+}
+
+// process is an agent's process as the outside world sees it: its journal writes and driver calls. It dies before or after any of
+// them; what it does then reaches nobody.
+type process struct {
+	disk  pool.Journal
+	cloud driver.Driver
+
+	mu    sync.Mutex
+	dies  int  // at this point; each call has two, before it takes effect and after
+	point int  // reached
+	dead  bool // no effect from now on
+}
+
+var errDead = errors.New("the process is dead")
+
+// at runs effect unless the process is dead or dies before it.
+func (p *process) at(effect func() error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reach() {
+		return errDead
+	}
+	err := effect()
+	if p.reach() {
+		return errDead
+	}
+	return err
+}
+
+func (p *process) reach() bool {
+	if p.point++; p.point == p.dies {
+		p.dead = true
+	}
+	return p.dead
+}
+
+func (p *process) Save(m fleet.Machine) error { return p.at(func() error { return p.disk.Save(m) }) }
+func (p *process) Remove(name string) error   { return p.at(func() error { return p.disk.Remove(name) }) }
+func (p *process) Has(name string) bool       { return p.disk.Has(name) }
+func (p *process) Load() ([]fleet.Machine, []journal.Problem, error) {
+	return p.disk.Load()
+}
+
+// calls are the process's calls to the provider.
+type calls struct{ *process }
+
+func (c calls) Create(ctx context.Context, req abi.CreateRequest) (i abi.Instance, err error) {
+	err = c.at(func() error {
+		i, err = c.cloud.Create(ctx, req)
+		return err
+	})
+	return i, err
+}
+
+func (c calls) List(ctx context.Context, req abi.ListRequest) (abi.ListResult, error) {
+	c.mu.Lock()
+	dead := c.dead
+	c.mu.Unlock()
+	if dead {
+		return abi.ListResult{}, errDead
+	}
+	return c.cloud.List(ctx, req)
+}
+
+func (c calls) Remove(ctx context.Context, req abi.RemoveRequest) error {
+	return c.at(func() error { return c.cloud.Remove(ctx, req) })
+}
+
+// TestCrash kills the agent at every journal write and driver call of a day's work, one after the other, and starts it again: when
+// it has settled, cloud and journal hold the same machines, and all of them serve.
+func TestCrash(t *testing.T) {
+	points := 0
+	synctest.Test(t, func(t *testing.T) { points = crash(t, 0) })
+	if points < 60 {
+		t.Errorf("the day has %d points only", points)
+	}
+	for dies := 1; dies <= points; dies++ {
+		t.Run(fmt.Sprintf("point %d", dies), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { crash(t, dies) })
+		})
+	}
+}
+
+// crash lets the process die at a point, or not at all at 0, and returns how many points it reached.
+func crash(t *testing.T, dies int) int {
+	w := newWorld(t, abi.RunnerSettings{IdleCount: 2, Limit: 5, MaxBuilds: 2, IdleTimeS: 120})
+	disk, err := journal.Open(w.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{disk: disk, cloud: w.cloud, dies: dies}
+	w.journal, w.opts.Owner = disk, disk.Owner()
+	w.opts.Drivers = func(string) (driver.Driver, error) { return calls{p}, nil }
+	grace := time.Duration(0)
+	w.opts.OrphanGrace = &grace
+	w.startOn(p)
+	work(w)
+
+	p.mu.Lock()
+	points := p.point
+	p.dead = true
+	p.mu.Unlock()
+	w.pool.Stop(t.Context(), false)
+	disk.Close()
+
+	w.opts.Drivers = func(string) (driver.Driver, error) { return w.cloud, nil }
+	w.start()
+	wait(10 * time.Minute)
+	w.counts(2, 0, 2)
+	w.settled()
+	l := w.acquire()
+	w.use(l, 99)
+	l.Release(false)
+	w.stop(true)
+	if left := w.cloud.Machines(); len(left) > 0 {
+		t.Errorf("machines are left: %v", left)
+	}
+	return points
+}
+
+// work is a day: the pool fills, jobs run on machines until these are worn out, one machine breaks, and one ages.
+func work(w *world) {
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Hour)
+	defer cancel()
+	wait(time.Minute)
+	var leases []*pool.Lease
+	for job := range int64(3) {
+		l, err := w.pool.AcquireForJob(ctx)
+		if err != nil {
+			return
+		}
+		leases = append(leases, l)
+		l.Use(job + 1)
+		wait(20 * time.Second)
+	}
+	wait(time.Minute)
+	for i, l := range leases {
+		l.Release(i == 0)
+		wait(5 * time.Second)
+	}
+	if l, err := w.pool.Acquire(ctx); err == nil {
+		l.Use(9)
+		wait(10 * time.Second)
+		l.Release(false)
+	}
+	wait(5 * time.Minute)
+}
+
+// TestCrashKeepsIdleMachines has the use of all that: an agent that died comes back to its warm machines.
+func TestCrashKeepsIdleMachines(t *testing.T) {
+	inWorld(t, abi.RunnerSettings{IdleCount: 3, IdleTimeS: 600}, func(t *testing.T, w *world) {
+		wait(time.Minute)
+		l := w.acquire()
+		used := w.use(l, 1)
+		wait(time.Minute)
+		idle := w.pool.Status().Counts.Idle
+		w.stop(false) // the job's end is never told
+		wait(time.Minute)
+		w.start()
+		wait(time.Second)
+		w.counts(idle, 0, 3)
+		if got := w.removals()["was used when the agent ended"]; got != 1 || w.journal.Has(used.Name) {
+			t.Errorf("removals %v; the machine of the job that nobody knows must go", w.removals())
+		}
+		next := w.acquire()
+		m := w.use(next, 2)
+		if w.engines.cleaned(m.Name) != 1 {
+			t.Error("the machine was not cleaned before it served again")
+		}
+		next.Release(false)
+	})
+}
+
+// TestOrphans has instances under our tag that the journal does not know, and others that are none of ours.
+func TestOrphans(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, abi.RunnerSettings{IdleCount: 1})
+		w.start()
+		create := func(owner, name string) {
+			_, err := w.cloud.Create(t.Context(), abi.CreateRequest{Owner: abi.Owner{ID: owner}, Name: name})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		create(w.journal.Owner(), "runner-old-1-0000000a")
+		create(w.journal.Owner(), "runner-neighbour-1-0000000b")
+		create(w.journal.Owner(), "../../etc")
+		create("zzzzzzzzzzzzzzzz", "runner-other-1-0000000c")
+		neighbour := fleet.Machine{Name: "runner-neighbour-1-0000000b", Runner: "other/runner", Driver: "fake", State: fleet.Idle}
+		if err := w.journal.Save(neighbour); err != nil {
+			t.Fatal(err)
+		}
+		wait(29 * time.Minute)
+		orphans := w.pool.Status().Orphans
+		if len(orphans) != 2 || orphans[1].Instance.Name != "runner-old-1-0000000a" {
+			t.Errorf("suspected: %+v", orphans)
+		}
+		if len(w.cloud.Machines()) != 5 {
+			t.Errorf("machines %v before the grace time is over", w.names())
+		}
+		wait(3 * time.Minute)
+		names := map[string]bool{}
+		for _, name := range w.names() {
+			names[name] = true
+		}
+		if names["runner-old-1-0000000a"] {
+			t.Error("the orphan is still there")
+		}
+		for _, name := range []string{"runner-neighbour-1-0000000b", "runner-other-1-0000000c", "../../etc"} {
+			if !names[name] {
+				t.Errorf("%s was removed", name)
+			}
+		}
+		w.stop(true)
+	})
+}
+
+// TestLateInstance has a creation that was given up and goes through after all: the instance is ours and goes without grace.
+func TestLateInstance(t *testing.T) {
+	inWorld(t, abi.RunnerSettings{IdleCount: 1}, func(t *testing.T, w *world) {
+		w.cloud.Inject(fake.Fault{Op: fake.OpCreate, Error: &abi.Error{Kind: abi.Transient, Message: "timeout"}})
+		wait(time.Second)
+		w.mu.Lock()
+		i := slices.IndexFunc(w.events, func(e fleet.Event) bool { return e.Machine != nil })
+		late := w.events[i].Machine.Name
+		w.mu.Unlock()
+		w.cloud.Create(t.Context(), abi.CreateRequest{Owner: abi.Owner{ID: w.journal.Owner()}, Name: late})
+		wait(2 * time.Minute)
+		w.counts(1, 0, 1)
+		w.settled()
+	})
+}
