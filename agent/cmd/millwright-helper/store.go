@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// storeTries is how often a transfer to or from a store is tried in all, on network errors and 5xx.
+const storeTries = 3
+
+// send puts the archive into the store.
+func (f *cacheFlags) send(ctx context.Context, c console) error {
+	c.say("Uploading %s to %s", filepath.Base(f.file), bare(f.url))
+	return f.transfer(ctx, c, func(ctx context.Context) error {
+		file, err := os.Open(f.file)
+		if err != nil {
+			return localError{err}
+		}
+		defer file.Close()
+		info, err := file.Stat()
+		if err != nil {
+			return localError{err}
+		}
+		req, err := f.request(ctx, http.MethodPut)
+		if err != nil {
+			return err
+		}
+		req.Body, req.ContentLength = file, info.Size()
+		if req.Header.Get("Content-Type") == "" {
+			req.Header.Set("Content-Type", "application/octet-stream")
+		}
+		resp, err := storeClient.Do(req)
+		if err != nil {
+			return clean(err)
+		}
+		defer discard(resp)
+		if resp.StatusCode/100 != 2 {
+			return newStatusError(resp)
+		}
+		return nil
+	})
+}
+
+// fetch takes the store's archive if it is newer than the local one. A store without it is an error, whatever lies here: the local
+// one is then another's.
+func (f *cacheFlags) fetch(ctx context.Context, c console) error {
+	return f.transfer(ctx, c, func(ctx context.Context) error {
+		req, err := f.request(ctx, http.MethodGet)
+		if err != nil {
+			return err
+		}
+		resp, err := storeClient.Do(req)
+		if err != nil {
+			return clean(err)
+		}
+		defer discard(resp)
+		switch {
+		case resp.StatusCode == http.StatusNotFound:
+			return localError{errors.New("file does not exist")}
+		case resp.StatusCode != http.StatusOK:
+			return newStatusError(resp)
+		}
+		modified, terr := http.ParseTime(resp.Header.Get("Last-Modified"))
+		if info, err := os.Stat(f.file); err == nil && terr == nil && !modified.After(info.ModTime()) {
+			c.say("%s is up to date", filepath.Base(f.file))
+			return nil
+		}
+		c.say("Downloading %s from %s", filepath.Base(f.file), bare(f.url))
+		if err := replace(f.file, func(file *os.File) error { return fill(file, resp) }); err != nil {
+			return err
+		}
+		if terr == nil {
+			_ = os.Chtimes(f.file, modified, modified) // else the next job fetches it again
+		}
+		return nil
+	})
+}
+
+// storeClient follows redirects as they come: a pre-signed URL is its own permission, and nothing of ours goes along.
+var storeClient = &http.Client{}
+
+func (f *cacheFlags) transfer(ctx context.Context, c console, once func(context.Context) error) error {
+	limit := minutes(f.timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the transfer took longer than %s", limit))
+	defer cancel()
+	for n := 1; ; n++ {
+		err := once(ctx)
+		var status *statusError
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case errors.As(err, new(localError)), errors.As(err, &status) && status.code < 500, n >= storeTries:
+			return fmt.Errorf("cache: %w", err)
+		}
+		c.say("WARNING: %v; retrying...", err)
+		if err := pause(ctx, err, firstPause); err != nil {
+			return err
+		}
+	}
+}
+
+func (f *cacheFlags) request(ctx context.Context, method string) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, f.url, nil)
+	if err != nil {
+		return nil, localError{clean(err)}
+	}
+	for _, h := range f.headers {
+		name, value, _ := strings.Cut(h, ":")
+		req.Header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+	}
+	return req, nil
+}
+
+// bare is a URL without its query, which is the permission of a pre-signed one.
+func bare(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "the store"
+	}
+	return u.Scheme + "://" + u.Host + u.Path
+}
+
+// clean takes the address, with its signature, out of an error.
+func clean(err error) error {
+	var e *url.Error
+	if errors.As(err, &e) {
+		return fmt.Errorf("%s %s: %w", strings.ToLower(e.Op), bare(e.URL), e.Err)
+	}
+	return err
+}
