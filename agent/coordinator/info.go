@@ -6,7 +6,7 @@ import "runtime"
 type Info struct {
 	Executor string            // as in config.toml
 	Shell    string            // "" means bash
-	Gpus     string            // of the docker section
+	GPUs     string            // of the docker section
 	Labels   map[string]string // global and of the runner
 	Revision string            // short commit of the agent; may be ""
 	Agent    string            // the agent's own name and version, shown in the User-Agent; "" means millwright
@@ -45,7 +45,7 @@ func (i Info) wire() wireInfo {
 		Executor:     i.Executor,
 		Shell:        shell,
 		Features:     features(i.Executor),
-		Config:       wireConfig{Gpus: i.Gpus},
+		Config:       wireConfig{Gpus: i.GPUs},
 		Labels:       i.Labels,
 	}
 }

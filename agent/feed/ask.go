@@ -1,0 +1,103 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/millwright-ci/millwright/agent/coordinator"
+)
+
+// asked is how a request for a job went.
+type asked struct {
+	r       *runner
+	by      Runner // the settings that it was made by
+	job     *coordinator.Job
+	lease   Lease
+	err     error
+	noLease bool // there was no machine, so nothing was asked
+	retried bool // the coordinator was overloaded, even if it answered in the end
+}
+
+// ended is a job whose handler has returned.
+type ended struct {
+	r    *runner
+	job  *coordinator.Job
+	took time.Duration
+}
+
+// ask takes a lease and asks for a job, and reports to the loop.
+func (l *loop) ask(ctx context.Context, r *runner, by Runner) {
+	a := asked{r: r, by: by}
+	defer func() { l.asked <- a }()
+	a.lease, a.err = by.Provider.Acquire(ctx)
+	if a.err != nil {
+		a.noLease = true
+		return
+	}
+	if a.err = ctx.Err(); a.err == nil {
+		var retried atomic.Bool
+		a.job, a.err = by.Client.RequestJob(coordinator.OnRetriable(ctx, func() { retried.Store(true) }))
+		a.retried = retried.Load()
+	}
+	if a.job == nil {
+		a.lease.Release()
+	}
+}
+
+// answered takes a request's outcome. A job that came is run whatever else has happened since: the coordinator has given it out.
+func (l *loop) answered(a asked) {
+	r := a.r
+	r.asking--
+	l.asking--
+	switch {
+	case a.job != nil:
+		l.start(a)
+	case a.noLease:
+		l.noLease(a)
+	case errors.Is(a.err, context.Canceled) && r.ctx.Err() != nil:
+		// Drained or removed.
+	case a.err == nil:
+		r.adapt(emptyFactor, a.retried)
+		l.wellAgain(r)
+	default:
+		r.adapt(1, a.retried)
+		l.refused(r, a.err)
+	}
+	l.fill()
+}
+
+// start hands a job to its handler, and asks for another one.
+func (l *loop) start(a asked) {
+	r := a.r
+	r.running++
+	l.running++
+	r.adapt(jobFactor, a.retried)
+	l.wellAgain(r)
+	l.event(Event{Kind: Received, Runner: r.settings.Key, Job: a.job})
+	began := time.Now()
+	go func() {
+		a.by.Handler(l.jobs, a.job, a.lease)
+		l.ended <- ended{r: r, job: a.job, took: time.Since(began)}
+	}()
+	if !r.settings.StrictCheckInterval {
+		l.visit(r)
+	}
+}
+
+// noLease waits for Wake, or for the next turn.
+func (l *loop) noLease(a asked) {
+	r := a.r
+	if r.ctx.Err() != nil {
+		return
+	}
+	r.starved = true
+	if !errors.Is(a.err, ErrNoCapacity) {
+		l.complain(r, "no machine for a job", a.err)
+		l.event(Event{Kind: Failed, Runner: r.settings.Key, Err: a.err})
+	}
+	if r.woken {
+		l.visit(r)
+	}
+}
