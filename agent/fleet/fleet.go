@@ -149,6 +149,7 @@ type MachineEvent struct {
 	From     State         // the state before; "" when it is new
 	State    State         // the new state; the same as From when only the phase changed
 	Gone     bool          // it exists no more
+	JobID    int64         // the job that runs on it; 0 when none
 	Phase    string        // of creation: insert, boot, ssh, engine, image; "" otherwise
 	Reason   string        // why, in words
 	Err      string        // what failed, if something did

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -135,8 +136,11 @@ func (p *Pool) probed(l *Lease, m *machine, err error) {
 		return
 	}
 	if p.ctx.Err() != nil { // cut off by Stop, which says nothing about the machine
-		p.release(l, false)
+		p.fail(l, ErrStopped)
 		return
+	}
+	if err == nil && m.broken != "" {
+		err = errors.New(m.broken)
 	}
 	if err != nil {
 		p.log.Warn("Machine does not answer", "name", m.Name, "error", err)

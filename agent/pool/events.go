@@ -78,6 +78,6 @@ func (p *Pool) enterPhase(m *machine, phase string) {
 
 // tell sends e about m as it is now.
 func (p *Pool) tell(m *machine, e fleet.MachineEvent) {
-	e.Name, e.State = m.Name, m.State
+	e.Name, e.State, e.JobID = m.Name, m.State, m.JobID
 	p.out.send(fleet.Event{At: time.Now(), Runner: p.settings.Runner.Name, Machine: &e})
 }

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/fleet"
@@ -25,12 +26,18 @@ func (p *Pool) step() {
 		p.announce = false
 		p.out.send(fleet.Event{At: now, Runner: p.settings.Runner.Name, Decision: p.decision, Actions: actions})
 	}
+	waiting := ""
+	if n := len(p.wanting); n > 0 {
+		waiting = fmt.Sprintf("; %d jobs wait", n)
+	}
 	for _, a := range actions {
 		switch a.Kind {
 		case fleet.Create:
-			p.create(a.Reason)
+			p.create(a.Reason + waiting)
 		case fleet.Remove:
-			p.remove(p.byName[a.Machine], a.Reason)
+			if m := p.byName[a.Machine]; m.State == fleet.Idle { // as it was for the plan
+				p.remove(m, a.Reason)
+			}
 		}
 	}
 }
