@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Builds the helper image as bin/helper-image-ARCH.tar, for `docker load`: our helper binary with Debian's git, git-lfs, bash and CA
+# certificates. Needs mmdebstrap (installed by apt if missing) and no engine. Does nothing when the archive was made from this very recipe
+# and binary. ARCH is Go's word for the architecture, this machine's.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/../../../.." && pwd)
+MILLWRIGHT_STEP=helper-image
+. "$top/.ci/lib.sh"
+
+arch=$(go env GOARCH)
+archive=$top/bin/helper-image-$arch.tar
+tag=millwright/helper:$arch
+binary=$top/bin/millwright-helper
+[ -x "$binary" ] || die "bin/millwright-helper is missing; \`go tool task helper\` builds it"
+key=$top/.cache/helper-image-$arch.recipe
+recipe=$(hash_of "$here/build.sh" "$here/finish.sh" "$top/.ci/lib.sh" "$top/.ci/slim.sh" "$binary" "$top"/agent/internal/mkimage/*.go)
+
+if [ -f "$archive" ] && [ "$(cat "$key" 2>/dev/null)" = "$recipe" ]; then
+	say "bin/helper-image-$arch.tar is there already"
+	exit 0
+fi
+tools
+work=$(mktemp -d "${TMPDIR:-/tmp}/millwright-helper.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+beat "git, bash and certificates" bootstrap "$work/root.tar" extract \
+	bash,dash,coreutils,findutils,grep,sed,mawk,gzip,tar,hostname,git,git-lfs,ca-certificates \
+	--extract-hook="HELPER='$binary' sh '$here/finish.sh' \"\$1\""
+beat "go build mkimage" go build -C "$top" -o "$work/mkimage" ./agent/internal/mkimage
+"$work/mkimage" -root "$work/root.tar" -tag "$tag" -archive "$archive" -arch "$arch" \
+	-env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin -env LANG=C.UTF-8 -cmd gitlab-runner-build
+mkdir -p "$top/.cache"
+echo "$recipe" >"$key"
+say "bin/helper-image-$arch.tar is ready, $(du -h "$archive" | cut -f 1)"
