@@ -9,7 +9,8 @@ import (
 
 // Server is a registry on an address.
 type Server struct {
-	URL string // http://HOST:PORT, what an engine takes as registry-mirror
+	URL    string   // http://HOST:PORT, what an engine takes as registry-mirror
+	Images []string // the names of what it serves, sorted
 
 	http *http.Server
 	done chan struct{}
@@ -26,9 +27,10 @@ func Start(address, dir string) (*Server, error) {
 		return nil, fmt.Errorf("image registry: %w", err)
 	}
 	s := &Server{
-		URL:  "http://" + l.Addr().String(),
-		http: &http.Server{Handler: r, ReadHeaderTimeout: 10 * time.Second},
-		done: make(chan struct{}),
+		URL:    "http://" + l.Addr().String(),
+		Images: r.Images(),
+		http:   &http.Server{Handler: r, ReadHeaderTimeout: 10 * time.Second},
+		done:   make(chan struct{}),
 	}
 	go func() {
 		defer close(s.done)

@@ -1,0 +1,128 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1 // what was asked for failed, or a job did
+	exitUsage  = 2 // the command line makes no sense
+)
+
+// errSilent makes the program exit with 1 and no further word, since all has been said.
+var errSilent = errors.New("")
+
+// app is what every command shares.
+type app struct {
+	out, err io.Writer
+	log      slog.LevelVar
+}
+
+// Main runs the command line and returns the exit code.
+func Main(args []string) int {
+	a := &app{out: os.Stdout, err: os.Stderr}
+	root := a.root()
+	root.SetArgs(args[1:])
+	err := root.ExecuteContext(context.Background())
+	var usage *usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage):
+		fmt.Fprintf(a.err, "millwright: %v\nsee `%s --help`\n", err, usage.command)
+		return exitUsage
+	case errors.Is(err, errSilent):
+		return exitFailed
+	}
+	fmt.Fprintf(a.err, "millwright: %v\n", err)
+	return exitFailed
+}
+
+// usageError is a command line that makes no sense.
+type usageError struct {
+	command string
+	err     error
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "millwright",
+		Short: "A lean agent for GitLab CI: jobs on machines that it makes, decided by sandboxed modules",
+		Long: "Millwright runs GitLab CI jobs with the docker+machine executor, from the config.toml that you have.\n" +
+			"Scaling policies and machine drivers are sandboxed WebAssembly modules.",
+		Version:           versionText(),
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		PersistentPreRunE: a.level,
+	}
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{c.CommandPath(), err} })
+	root.PersistentFlags().String("log-level", "", "debug, info, warn or error; wins over the file's log_level")
+	root.AddCommand(a.runCommand(), a.execCommand(), a.configCommand(), a.machineCommand())
+	return root
+}
+
+// level takes --log-level.
+func (a *app) level(c *cobra.Command, _ []string) error {
+	name, _ := c.Flags().GetString("log-level")
+	if name == "" {
+		return nil
+	}
+	return a.setLevel(name)
+}
+
+// setLevel takes GitLab's names of levels.
+func (a *app) setLevel(name string) error {
+	switch name {
+	case "debug", "trace":
+		a.log.Set(slog.LevelDebug)
+	case "info", "":
+		a.log.Set(slog.LevelInfo)
+	case "warn", "warning":
+		a.log.Set(slog.LevelWarn)
+	case "error", "fatal", "panic":
+		a.log.Set(slog.LevelError)
+	default:
+		return fmt.Errorf("log level %q is not known; use debug, info, warn or error", name)
+	}
+	return nil
+}
+
+// logger writes what the agent says to its log: as JSON, or as text.
+func (a *app) logger(format string) *slog.Logger {
+	o := &slog.HandlerOptions{Level: &a.log}
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(a.err, o))
+	}
+	return slog.New(slog.NewTextHandler(a.err, o))
+}
+
+// quietLogger is for commands that report in their own way: warnings and errors alone.
+func (a *app) quietLogger() *slog.Logger {
+	level := max(a.log.Level(), slog.LevelWarn)
+	if a.log.Level() == slog.LevelDebug {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
+}
+
+// noArgs refuses arguments with exit code 2.
+func noArgs(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return &usageError{c.CommandPath(), fmt.Errorf("%s takes no arguments; %q is one", c.CommandPath(), args[0])}
+	}
+	return nil
+}

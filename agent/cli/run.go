@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millwright-ci/millwright/agent/config"
+	"github.com/millwright-ci/millwright/agent/job"
+	"github.com/millwright-ci/millwright/agent/supervisor"
+)
+
+func (a *app) runCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "Take jobs and run them until told to stop",
+		Long: "Takes jobs for every runner of config.toml and runs them.\n\n" +
+			"SIGQUIT drains: running jobs end, no new ones are taken. SIGTERM and SIGINT stop running jobs and end.\n" +
+			"SIGHUP, or a changed file, reloads the configuration.",
+		Args: noArgs,
+	}
+	configPath, stateDir := configFlag(c), stateDirFlag(c)
+	listen := c.Flags().String("listen-address", os.Getenv("LISTEN_ADDRESS"), "[host]:port of /metrics; wins over the file (LISTEN_ADDRESS)")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		return a.run(c.Context(), *configPath, *stateDir, *listen, c.Flags().Changed("log-level"))
+	}
+	return c
+}
+
+func (a *app) run(ctx context.Context, configPath, stateDir, listen string, levelFixed bool) error {
+	load := func() (*config.Config, error) {
+		cfg, err := a.loadConfig(configPath)
+		if err != nil {
+			return nil, err
+		}
+		if listen != "" {
+			cfg.ListenAddress = listen
+		}
+		if !levelFixed {
+			err = a.setLevel(cfg.LogLevel)
+		}
+		return cfg, err
+	}
+	first, err := load()
+	if err != nil {
+		return err
+	}
+	log := a.logger(first.LogFormat)
+	s, err := supervisor.New(supervisor.Options{
+		StateDir: stateDir, Load: load, ConfigPath: configPath, Version: jobVersion(), Log: log,
+		HelperArchive: helperArchive, Debug: a.machineDebug(),
+	})
+	if err != nil {
+		return err
+	}
+	log.Info("Starting", "version", Version, "revision", revision(), "config", configPath, "state_dir", stateDir)
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	handled := handleSignals(stop, s)
+	defer handled()
+	return s.Run(ctx)
+}
+
+// handleSignals drains, stops and reloads s as signals tell. What it returns ends that.
+func handleSignals(stop context.CancelCauseFunc, s *supervisor.Supervisor) (end func()) {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, signalsOfRun...)
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-done:
+				return
+			case sig := <-signals:
+				switch meaning(sig) {
+				case drainSignal:
+					s.Drain()
+				case reloadSignal:
+					_ = s.Reload() // it is logged and counted there
+				default:
+					stop(errors.New(sig.String()))
+				}
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(done)
+	}
+}
+
+func jobVersion() job.Version {
+	return job.Version{Version: Version, Revision: revision()}
+}
+
+// machineDebug is where the whole provisioning goes with MACHINE_DEBUG=true, as for docker-machine.
+func (a *app) machineDebug() io.Writer {
+	switch os.Getenv("MACHINE_DEBUG") {
+	case "", "0", "false":
+		return nil
+	}
+	return a.err
+}

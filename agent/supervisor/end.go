@@ -1,0 +1,84 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// errTerminated is why jobs stop when the context that ends has no cause of its own.
+var errTerminated = errors.New("terminated")
+
+// end takes no more jobs, brings the running ones to their end (gracefully after a drain, by force otherwise) and leaves or removes
+// the machines.
+func (s *Supervisor) end(ctx context.Context, draining bool) error {
+	s.feed.Drain()
+	if draining {
+		s.metrics.Process("graceful-shutdown")
+		s.log.Info("Draining: running jobs go on, no new ones are taken")
+		if waitFor(ctx, s.feed.Wait) {
+			return s.stopPools(ctx)
+		}
+	}
+	s.metrics.Process("forceful-shutdown")
+	cause := context.Cause(ctx)
+	if errors.Is(cause, context.Canceled) {
+		cause = errTerminated
+	}
+	s.log.Info("Stopping", "cause", cause)
+	s.stopJobs(cause)
+	timeout := s.shutdownTimeout()
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	defer cancel()
+	if !waitFor(limit, s.feed.Wait) {
+		s.log.Error("Jobs did not stop in time", "shutdown_timeout", timeout)
+	}
+	return s.stopPools(context.WithoutCancel(ctx))
+}
+
+// stopPools stops every pool, side by side. Machines are removed when the options or [machine.shutdown_drain] say so.
+func (s *Supervisor) stopPools(ctx context.Context) error {
+	remove := s.o.RemoveMachines || s.currentConfig().Machine.ShutdownDrain.Enabled
+	limit := s.shutdownTimeout()
+	if remove {
+		limit = max(limit, removalTimeout)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	defer cancel()
+	var group errgroup.Group
+	s.mu.Lock()
+	for _, w := range s.workers {
+		group.Go(func() error { return w.stop(ctx, remove) })
+	}
+	s.mu.Unlock()
+	err := group.Wait()
+	waitFor(ctx, s.retired.Wait)
+	return err
+}
+
+// removalTimeout is the least time that a removal of all machines gets: cutting it short would leave machines that cost money.
+const removalTimeout = 2 * time.Minute
+
+func (s *Supervisor) shutdownTimeout() time.Duration {
+	if t := s.currentConfig().ShutdownTimeout; t > 0 {
+		return time.Duration(t) * time.Second
+	}
+	return 30 * time.Second
+}
+
+// waitFor runs wait and tells whether it returned before ctx ended.
+func waitFor(ctx context.Context, wait func()) bool {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		wait()
+	}()
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

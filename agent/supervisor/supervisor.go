@@ -1,0 +1,210 @@
+// Package supervisor is the agent as a whole: it holds the state directory, runs one worker for each [[runners]] entry, reloads the
+// configuration while jobs run, drains, and stops. What a worker does lies in feed, pool and job.
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millwright-ci/millwright/agent/config"
+	"github.com/millwright-ci/millwright/agent/coordinator"
+	"github.com/millwright-ci/millwright/agent/feed"
+	"github.com/millwright-ci/millwright/agent/fleet"
+	"github.com/millwright-ci/millwright/agent/job"
+	"github.com/millwright-ci/millwright/agent/journal"
+	"github.com/millwright-ci/millwright/agent/metrics"
+	"github.com/millwright-ci/millwright/agent/module"
+	"github.com/millwright-ci/millwright/agent/provision"
+)
+
+// moduleCache is the folder of the state directory that holds the modules' native code.
+const moduleCache = "module-cache"
+
+// Options are what New needs. StateDir and Load are required.
+type Options struct {
+	StateDir string
+	// Load reads the configuration; it is called at the start and at each reload. Its error leaves the configuration before.
+	Load func() (*config.Config, error)
+	// ConfigPath is watched for changes and names the folder of .runner_system_id and certs; "" watches nothing.
+	ConfigPath string
+	Version    job.Version
+	Log        *slog.Logger
+	Events     func(fleet.Event) // what becomes of machines; nil: nobody is told
+	// HelperArchive returns the path of the helper image's archive for an architecture in Go's words; "" when there is none.
+	HelperArchive func(arch string) string
+	Debug         io.Writer // the full log of provisioning; nil for none
+	// OrphanGrace is how long an instance that no journal entry explains is left alone; nil means the pool's 30 minutes.
+	OrphanGrace *time.Duration
+	// RemoveMachines removes every machine at the end, whatever [machine.shutdown_drain] says.
+	RemoveMachines bool
+}
+
+// Supervisor is one agent. Its methods are safe for concurrent use.
+type Supervisor struct {
+	o           Options
+	log         *slog.Logger
+	journal     *journal.Journal
+	modules     *module.Host
+	provisioner *provision.Provisioner
+	metrics     *metrics.Metrics
+	systemID    string
+	feed        *feed.Feed
+	drivers     drivers
+
+	jobsCtx  context.Context // of running jobs; its cause is why they are stopped
+	stopJobs context.CancelCauseFunc
+
+	drain     chan struct{} // closed by Drain
+	drainOnce sync.Once
+
+	reload  sync.Mutex // held while a configuration is put into force
+	mu      sync.Mutex // guards what follows
+	config  *config.Config
+	workers map[string]*worker
+	retired sync.WaitGroup // workers that finish their machines off
+}
+
+// New opens the state directory, which fails when another agent holds it, and loads the configuration. Run must follow, or Close.
+func New(o Options) (*Supervisor, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	j, err := journal.Open(o.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Supervisor{o: o, log: o.Log, journal: j, workers: map[string]*worker{}, drain: make(chan struct{})}
+	s.jobsCtx, s.stopJobs = context.WithCancelCause(context.Background())
+	if err := s.open(); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Supervisor) open() (err error) {
+	s.modules, err = module.NewHost(module.Options{CacheDir: filepath.Join(s.o.StateDir, moduleCache), Logger: s.log})
+	if err != nil {
+		return err
+	}
+	s.drivers = drivers{host: s.modules}
+	s.provisioner, err = provision.New(provision.Options{
+		StoreDir: s.journal.Store(), Logger: s.log, Debug: s.o.Debug,
+		HelperImage: func(arch string) (string, error) {
+			if s.o.HelperArchive == nil {
+				return "", nil
+			}
+			return s.o.HelperArchive(arch), nil
+		},
+	})
+	if err != nil {
+		return err
+	}
+	idDir := s.o.StateDir
+	if s.o.ConfigPath != "" {
+		idDir = filepath.Dir(s.o.ConfigPath)
+	}
+	if s.systemID, err = coordinator.LoadSystemID(filepath.Join(idDir, ".runner_system_id")); err != nil {
+		s.log.Warn("System ID is not kept", "error", err)
+	}
+	s.metrics = metrics.New(metrics.Version{Name: "millwright", Version: s.o.Version.Version, Revision: s.o.Version.Revision})
+	s.config, err = s.o.Load()
+	return err
+}
+
+// Close gives the state directory back. Run does so itself.
+func (s *Supervisor) Close() error {
+	if s.modules != nil {
+		s.modules.Close(context.Background())
+	}
+	return s.journal.Close()
+}
+
+// Owner is the id that tags everything this agent makes.
+func (s *Supervisor) Owner() string { return s.journal.Owner() }
+
+// Drain makes Run take no new jobs and return when the running ones have ended.
+func (s *Supervisor) Drain() { s.drainOnce.Do(func() { close(s.drain) }) }
+
+// Run takes jobs and runs them until ctx ends, which stops running jobs with ctx's cause as their reason, or until a drain is
+// complete. It returns nil after both; an error means that it could not start or could not remove its machines.
+func (s *Supervisor) Run(ctx context.Context) error {
+	defer s.Close()
+	s.metrics.Process("starting")
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var group errgroup.Group
+	if err := s.listen(background, &group); err != nil {
+		return err
+	}
+	s.feed = feed.New(feed.Options{Logger: s.log})
+	if err := s.apply(s.config); err != nil {
+		return errors.Join(err, s.stopPools(ctx))
+	}
+	if err := s.retireUnknown(); err != nil {
+		s.log.Error("Machines of runners that are no more are left alone", "error", err)
+	}
+	s.feed.Start(background)
+	group.Go(func() error { s.reloadLoop(background); return nil })
+	s.metrics.Process("running")
+
+	draining := false
+	select {
+	case <-ctx.Done():
+	case <-s.drain:
+		draining = true
+	}
+	err := s.end(ctx, draining)
+	stop()
+	return errors.Join(err, group.Wait())
+}
+
+// listen opens what others reach the agent by.
+func (s *Supervisor) listen(ctx context.Context, group *errgroup.Group) error {
+	control, err := listenControl(s.o.StateDir)
+	if err != nil {
+		return err
+	}
+	group.Go(func() error { return serve(ctx, control, s.control(), s.log) })
+	if s.config.ListenAddress == "" {
+		return nil
+	}
+	public, err := net.Listen("tcp", listenAddress(s.config.ListenAddress))
+	if err != nil {
+		control.Close()
+		return fmt.Errorf("listen_address: %w", err)
+	}
+	s.log.Info("Metrics server listening", "address", public.Addr().String())
+	group.Go(func() error { return serve(ctx, public, s.public(), s.log) })
+	return nil
+}
+
+// SocketPath is where the agent of a state directory answers.
+func SocketPath(stateDir string) string { return filepath.Join(stateDir, "agent.sock") }
+
+// listenControl opens agent.sock. A socket that a dead agent left is replaced: the journal's lock says that it is dead.
+func listenControl(stateDir string) (net.Listener, error) {
+	path := SocketPath(stateDir)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("agent.sock: %w", err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("agent.sock: %w; a shorter state directory helps where the path is too long", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("agent.sock: %w", err)
+	}
+	return l, nil
+}
