@@ -68,7 +68,7 @@ func (l *loop) answered(a asked) {
 	l.fill()
 }
 
-// start hands a job to its handler, and asks for another one.
+// start hands a job to its handler. The runner is to ask for another one at once, after those that wait for a slot already.
 func (l *loop) start(a asked) {
 	r := a.r
 	r.running++
@@ -82,7 +82,7 @@ func (l *loop) start(a asked) {
 		l.ended <- ended{r: r, job: a.job, took: time.Since(began)}
 	}()
 	if !r.settings.StrictCheckInterval {
-		l.visit(r)
+		r.blocked = true // fill follows
 	}
 }
 

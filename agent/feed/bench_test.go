@@ -208,3 +208,9 @@ func (b *bench) count(kind EventKind) int {
 	defer b.mu.Unlock()
 	return len(b.events[kind])
 }
+
+// pass lets virtual time go by, and all that falls into it be done.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}

@@ -12,7 +12,7 @@ func TestTurns(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		b.feed.Configure(Settings{Concurrent: 10, CheckInterval: 6 * time.Second, Runners: []Runner{
 			b.runner("a", nil), b.runner("b", nil), b.runner("c", nil)}})
-		time.Sleep(time.Minute + time.Second)
+		pass(time.Minute + time.Second)
 		first := map[string]time.Time{}
 		var last time.Time
 		for i, r := range b.requests {
@@ -51,7 +51,7 @@ func TestSlots(t *testing.T) {
 				b.duration = 10 * time.Hour
 				b.feed.Configure(Settings{Concurrent: tc.concurrent, Runners: []Runner{
 					b.runner("a", func(r *Runner) { r.Limit = tc.limits[0] }), b.runner("b", func(r *Runner) { r.Limit = tc.limits[1] })}})
-				time.Sleep(time.Hour)
+				pass(time.Hour)
 				if got := [2]int{b.running("a"), b.running("b")}; got[0]+got[1] != tc.want[0]+tc.want[1] ||
 					tc.limits != [2]int{} && got != tc.want && tc.concurrent > 0 {
 					t.Errorf("running %v, want %v", got, tc.want)
@@ -66,7 +66,7 @@ func TestFairShare(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		b.queue["a"], b.queue["b"] = 1000, 1000
 		b.feed.Configure(Settings{Concurrent: 4, Runners: []Runner{b.runner("a", nil), b.runner("b", nil)}})
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		a, other := 1000-b.queue["a"], 1000-b.queue["b"]
 		if a+other < 230 || a < other-20 || a > other+20 {
 			t.Errorf("a got %d jobs, b %d", a, other)
@@ -88,7 +88,7 @@ func TestNextJobAtOnce(t *testing.T) {
 				b.queue["a"] = 5
 				b.feed.Configure(Settings{Concurrent: 10, Runners: []Runner{
 					b.runner("a", func(r *Runner) { r.StrictCheckInterval = tc.strict })}})
-				time.Sleep(time.Second)
+				pass(time.Second)
 				if got := b.running("a"); got != tc.want {
 					t.Errorf("%d jobs run", got)
 				}
@@ -103,7 +103,7 @@ func TestSlotFreed(t *testing.T) {
 		b.queue["a"] = 2
 		b.duration = 10500 * time.Millisecond
 		b.feed.Configure(Settings{Concurrent: 1, Runners: []Runner{b.runner("a", nil)}})
-		time.Sleep(b.duration + time.Millisecond)
+		pass(b.duration)
 		if got := b.asked("a"); got != 2 || b.running("a") != 1 {
 			t.Errorf("%d requests, %d running", got, b.running("a"))
 		}
@@ -115,7 +115,7 @@ func TestMachines(t *testing.T) {
 		b.queue["a"] = 3
 		b.machines["a"] = 0
 		b.feed.Configure(Settings{Concurrent: 10, CheckInterval: time.Minute, Runners: []Runner{b.runner("a", nil), b.runner("b", nil)}})
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		if got := b.asked("a"); got != 0 {
 			t.Fatalf("%d requests without a machine", got)
 		}
@@ -162,7 +162,7 @@ func TestRequestConcurrency(t *testing.T) {
 				b.feed.Configure(Settings{Concurrent: 10, Runners: []Runner{b.runner("a", func(r *Runner) {
 					r.RequestConcurrency, r.Adaptive = tc.requests, tc.adaptive
 				})}})
-				time.Sleep(2 * time.Minute)
+				pass(2 * time.Minute)
 				if got := b.most["a"]; got != tc.most {
 					t.Errorf("%d requests at once, want %d", got, tc.most)
 				}
@@ -209,7 +209,7 @@ func TestHealth(t *testing.T) {
 			inBubble(t, func(t *testing.T, b *bench) {
 				b.status["a"] = tc.status
 				b.feed.Configure(Settings{Concurrent: 10, Runners: []Runner{b.runner("a", func(r *Runner) { r.UnhealthyInterval = time.Hour })}})
-				time.Sleep(10*time.Minute - time.Second)
+				pass(10*time.Minute - time.Second)
 				if got := b.asked("a"); got != tc.want {
 					t.Errorf("%d requests, want %d", got, tc.want)
 				}
@@ -220,7 +220,7 @@ func TestHealth(t *testing.T) {
 					t.Errorf("%d leases given back, want %d", got, tc.want)
 				}
 				b.do(func() { b.status["a"], b.queue["a"] = 0, 1 })
-				time.Sleep(time.Hour)
+				pass(time.Hour)
 				if b.queue["a"] != 0 || b.count(Enabled) != tc.disabled {
 					t.Errorf("after an hour %d jobs are left, enabled %d times", b.queue["a"], b.count(Enabled))
 				}
@@ -234,10 +234,10 @@ func TestHealthIsClearedByAReload(t *testing.T) {
 		b.status["a"] = http.StatusForbidden
 		settings := Settings{Concurrent: 1, Runners: []Runner{b.runner("a", nil)}}
 		b.feed.Configure(settings)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		b.do(func() { b.status["a"], b.queue["a"] = 0, 1 })
 		b.feed.Configure(settings)
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		if got := b.running("a"); got != 1 {
 			t.Errorf("%d jobs run", got)
 		}
@@ -265,17 +265,17 @@ func TestReconfigure(t *testing.T) {
 		expect("more slots are used at once", 5, 0)
 		set(1, a)
 		expect("fewer stop no job", 5, 0)
-		time.Sleep(b.duration + time.Millisecond)
+		pass(b.duration)
 		expect("and are reached as jobs end", 1, 0)
 		set(3, a, other)
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		if b.running("a")+b.running("b") != 3 || b.running("b") == 0 {
 			t.Errorf("a new runner: %d and %d jobs run", b.running("a"), b.running("b"))
 		}
 		b.feed.Remove("b")
 		b.do(func() { b.queue["a"] = 0 })
 		asked := b.asked("b")
-		time.Sleep(b.duration + time.Millisecond)
+		pass(b.duration)
 		expect("a removed runner's jobs end and none follows", 0, 0)
 		if b.asked("b") != asked {
 			t.Error("a removed runner has asked")
@@ -288,7 +288,7 @@ func TestRemoveEndsTheRequest(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		b.poll = time.Hour
 		b.feed.Configure(Settings{Concurrent: 1, Runners: []Runner{b.runner("a", nil), b.runner("b", nil)}})
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if b.open["a"] != 1 || b.open["b"] != 0 {
 			t.Fatalf("%d and %d requests are open", b.open["a"], b.open["b"])
 		}
@@ -305,7 +305,7 @@ func TestDrain(t *testing.T) {
 		b.poll = time.Hour
 		b.queue["a"] = 2
 		b.feed.Configure(Settings{Concurrent: 10, Runners: []Runner{b.runner("a", nil)}})
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if b.running("a") != 2 || b.open["a"] != 1 {
 			t.Fatalf("%d jobs, %d requests", b.running("a"), b.open["a"])
 		}
@@ -314,10 +314,11 @@ func TestDrain(t *testing.T) {
 		if b.running("a") != 2 || b.open["a"] != 0 {
 			t.Errorf("after the drain %d jobs, %d requests", b.running("a"), b.open["a"])
 		}
-		b.queue["a"] = 2
+		b.do(func() { b.queue["a"] = 2 })
 		began := time.Now()
 		b.feed.Configure(Settings{Concurrent: 20, Runners: []Runner{b.runner("a", nil), b.runner("b", nil)}})
 		b.feed.Wait()
+		synctest.Wait()
 		if got, want := time.Since(began), b.duration-time.Second; got != want {
 			t.Errorf("the feed ended after %v, want %v", got, want)
 		}
@@ -335,10 +336,11 @@ func TestStop(t *testing.T) {
 		f.Start(ctx)
 		b.queue["a"] = 1
 		f.Configure(Settings{Concurrent: 10, Runners: []Runner{b.runner("a", nil)}})
-		time.Sleep(time.Second)
+		pass(time.Second)
 		began := time.Now()
 		cancel()
 		f.Wait()
+		synctest.Wait()
 		if got := time.Since(began); got != 0 || b.running("a") != 0 {
 			t.Errorf("the feed ended after %v with %d jobs", got, b.running("a"))
 		}

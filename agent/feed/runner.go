@@ -29,7 +29,7 @@ type runner struct {
 
 	asking, running int
 	moving          float64 // the adaptive limit, from 1 to RequestConcurrency
-	blocked         bool    // it lacked a slot at its last visit
+	blocked         bool    // it is to ask as soon as there is a slot
 	starved         bool    // it lacked a machine at its last visit
 	woken           bool    // Wake came while it was asking
 

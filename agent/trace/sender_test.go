@@ -15,15 +15,21 @@ import (
 
 var success = Outcome{State: coordinator.JobSuccess}
 
+// pass lets virtual time go by, and all that falls into it be done.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 func TestFirstBytesGoSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := new(server)
 		tr := start(t, s, nil)
 		began := time.Now()
 		tr.Stdout(StreamJob).Write([]byte("one\n"))
-		time.Sleep(100 * time.Millisecond)
+		pass(100 * time.Millisecond)
 		tr.Stdout(StreamJob).Write([]byte("two\n"))
-		time.Sleep(150 * time.Millisecond)
+		pass(150 * time.Millisecond)
 		if got := s.text(); got != "one\ntwo\n" {
 			t.Fatalf("after 250 ms the coordinator has %q", got)
 		}
@@ -31,7 +37,7 @@ func TestFirstBytesGoSoon(t *testing.T) {
 			t.Errorf("the first piece came after %v", at)
 		}
 		tr.Stdout(StreamJob).Write([]byte("three\n"))
-		time.Sleep(firstInterval)
+		pass(firstInterval)
 		if got := s.calls[1].at.Sub(s.calls[0].at); got != firstInterval {
 			t.Errorf("the second piece came %v after the first", got)
 		}
@@ -64,11 +70,11 @@ func TestPace(t *testing.T) {
 				tr := start(t, s, nil)
 				for range 2 {
 					tr.Println("line")
-					time.Sleep(maxInterval + time.Second)
+					pass(maxInterval + time.Second)
 				}
 				for range 40 {
 					tr.Println("line")
-					time.Sleep(tc.want / 20)
+					pass(tc.want / 20)
 				}
 				if err := tr.Finish(t.Context(), success); err != nil {
 					t.Fatal(err)
@@ -104,12 +110,12 @@ func TestTouchWhenSilent(t *testing.T) {
 					o.OnAbort = func() { t.Error("aborted") }
 				})
 				tr.Println("line")
-				time.Sleep(gather)
+				pass(gather)
 				began := time.Now()
 				if got := (<-canceled).Sub(began); got != tc.want {
 					t.Errorf("the cancel was heard after %v, want %v", got, tc.want)
 				}
-				time.Sleep(10 * time.Minute)
+				pass(10 * time.Minute)
 				if len(canceled) > 0 {
 					t.Error("canceled twice")
 				}
@@ -168,7 +174,7 @@ func TestReplies(t *testing.T) {
 				})
 				out := tr.Stdout(StreamJob)
 				out.Write([]byte("0123456789"))
-				time.Sleep(time.Second)
+				pass(time.Second)
 				out.Write([]byte("abcdefghij"))
 				err := tr.Finish(t.Context(), success)
 				if (err != nil) != tc.fails {
@@ -315,7 +321,7 @@ func TestSlowCoordinator(t *testing.T) {
 		line := strings.Repeat("x", 1023) + "\n"
 		began := time.Now()
 		tr.Stdout(StreamJob).Write([]byte(line))
-		time.Sleep(time.Second)
+		pass(time.Second)
 		for range 5000 {
 			tr.Stdout(StreamJob).Write([]byte(line))
 		}
