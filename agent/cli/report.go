@@ -15,7 +15,6 @@ type fleetReport struct {
 	out *terminal
 
 	mu      sync.Mutex // guards the rest
-	phases  map[string][]string
 	states  map[string]fleet.State
 	created int
 	removed int
@@ -23,7 +22,7 @@ type fleetReport struct {
 }
 
 func newFleetReport(out *terminal) *fleetReport {
-	return &fleetReport{out: out, phases: map[string][]string{}, states: map[string]fleet.State{}}
+	return &fleetReport{out: out, states: map[string]fleet.State{}}
 }
 
 // event prints what a pool reported.
@@ -39,7 +38,7 @@ func (r *fleetReport) event(e fleet.Event) {
 }
 
 func (r *fleetReport) decision(e fleet.Event) {
-	text := fmt.Sprintf("hold %d available: %s", e.Decision.IdleTarget, e.Decision.Reason)
+	text := fmt.Sprintf("hold %d available: %s", e.Decision.IdleTarget, reasons(*e.Decision))
 	if creates, removes := countActions(e.Actions); creates+removes > 0 {
 		text += "; so " + strings.Join(nonEmpty(plural(creates, "create %d"), plural(removes, "remove %d")), ", ")
 	}
@@ -51,24 +50,21 @@ func (r *fleetReport) decision(e fleet.Event) {
 
 func (r *fleetReport) machine(m fleet.MachineEvent) {
 	if m.Phase != "" {
-		r.phases[m.Name] = append(r.phases[m.Name], fmt.Sprintf("%s %.1f", m.Phase, m.Duration.Seconds()))
 		return
 	}
-	before := r.states[m.Name]
 	r.states[m.Name] = m.State
 	switch {
 	case m.Gone:
 		delete(r.states, m.Name)
-		delete(r.phases, m.Name)
 		r.removed++
 		r.out.line(faint, "machine", "%s removed after %s%s", m.Name, seconds(m.Duration), because(m.Reason))
 	case m.Err != "":
 		r.out.line(red, "machine", "%s %s: %s", m.Name, m.State, m.Err)
-	case m.State == fleet.Creating:
+	case m.From == "" && m.State == fleet.Creating:
 		r.created++
 		r.out.line(plain, "machine", "%s creating%s", m.Name, because(m.Reason))
-	case m.State == fleet.Idle && before == fleet.Creating:
-		r.out.line(green, "machine", "%s ready after %s (%s s)", m.Name, seconds(m.Duration), strings.Join(r.phases[m.Name], ", "))
+	case m.From == fleet.Creating && m.State != fleet.Removing:
+		r.out.line(green, "machine", "%s ready after %s (%s)", m.Name, seconds(m.Duration), phases(m.Phases))
 	case m.State == fleet.Removing:
 		r.out.line(plain, "machine", "%s removing%s", m.Name, because(m.Reason))
 	}
@@ -98,6 +94,27 @@ func (r *fleetReport) now() string {
 		return "no machine"
 	}
 	return "machines: " + strings.Join(parts, ", ")
+}
+
+// reasons joins what each policy gave as its reason; the settings' comes before the number's.
+func reasons(d fleet.Decision) string {
+	var parts []string
+	for _, s := range d.Steps {
+		parts = append(parts, nonEmpty(s.Proposal.Reason)...)
+	}
+	if len(parts) == 0 || !strings.HasSuffix(d.Reason, parts[len(parts)-1]) {
+		parts = append(parts, nonEmpty(d.Reason)...)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// phases says where the time of a creation went.
+func phases(times []fleet.PhaseTime) string {
+	parts := make([]string, 0, len(times))
+	for _, t := range times {
+		parts = append(parts, fmt.Sprintf("%s %.1f s", t.Phase, t.Duration.Seconds()))
+	}
+	return strings.Join(parts, ", ")
 }
 
 func countActions(actions []fleet.Action) (creates, removes int) {

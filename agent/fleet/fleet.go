@@ -154,4 +154,11 @@ type MachineEvent struct {
 	Reason   string        // why, in words
 	Err      string        // what failed, if something did
 	Duration time.Duration // how long the state or the phase before took
+	Phases   []PhaseTime   // of a machine that has just been created: where the time went
+}
+
+// PhaseTime is how long one phase of a machine's creation took.
+type PhaseTime struct {
+	Phase    string
+	Duration time.Duration
 }

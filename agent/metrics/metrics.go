@@ -157,13 +157,17 @@ func (m *Metrics) Event(e fleet.Event) {
 	}
 	ev := e.Machine
 	seconds := ev.Duration.Seconds()
+	if ev.Phase != "" {
+		return
+	}
+	if ev.From == fleet.Creating && ev.State != fleet.Removing {
+		m.created(ev)
+	}
 	switch {
-	case ev.Phase != "":
-		m.phases.WithLabelValues(ev.Phase).Observe(seconds)
 	case ev.Gone:
 		m.actions.WithLabelValues(executorName, "removed").Inc()
 		m.removal.Observe(seconds)
-	case ev.State == fleet.Removing && ev.Err != "":
+	case ev.State == fleet.Removing && ev.From == fleet.Creating && ev.Err != "":
 		m.actions.WithLabelValues(executorName, "creation-failed").Inc()
 		m.creationFail.Observe(seconds)
 	case ev.State == fleet.Used:
@@ -171,10 +175,13 @@ func (m *Metrics) Event(e fleet.Event) {
 	}
 }
 
-// MachineCreated counts a creation that succeeded.
-func (m *Metrics) MachineCreated(took time.Duration) {
+// created counts a creation that succeeded.
+func (m *Metrics) created(ev *fleet.MachineEvent) {
 	m.actions.WithLabelValues(executorName, "created").Inc()
-	m.creation.Observe(took.Seconds())
+	m.creation.Observe(ev.Duration.Seconds())
+	for _, p := range ev.Phases {
+		m.phases.WithLabelValues(p.Phase).Observe(p.Duration.Seconds())
+	}
 }
 
 func gauge(name, help string, labels ...string) *prometheus.GaugeVec {

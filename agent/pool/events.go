@@ -58,6 +58,10 @@ func (p *Pool) enter(m *machine, s fleet.State, reason string) {
 	if m.State != "" {
 		e.Duration = now.Sub(m.StateSince)
 	}
+	if m.State == fleet.Creating {
+		m.endPhase(now)
+		e.Phases = m.phases
+	}
 	m.State, m.StateSince = s, now
 	p.tell(m, e)
 }
@@ -72,8 +76,17 @@ func (p *Pool) enterPhase(m *machine, phase string) {
 	if m.phase != "" {
 		e.Duration = now.Sub(m.phaseAt)
 	}
+	m.endPhase(now)
 	m.phase, m.phaseAt = phase, now
 	p.tell(m, e)
+}
+
+// endPhase notes how long the present phase took.
+func (m *machine) endPhase(now time.Time) {
+	if m.phase != "" {
+		m.phases = append(m.phases, fleet.PhaseTime{Phase: m.phase, Duration: now.Sub(m.phaseAt)})
+	}
+	m.phase = ""
 }
 
 // tell sends e about m as it is now.

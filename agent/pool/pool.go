@@ -87,6 +87,7 @@ type machine struct {
 
 	phase   string
 	phaseAt time.Time
+	phases  []fleet.PhaseTime // that have ended
 }
 
 // New returns a pool that does nothing before Start.

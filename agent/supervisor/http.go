@@ -46,7 +46,11 @@ func serve(ctx context.Context, l net.Listener, h http.Handler, logger *slog.Log
 // public is what listen_address serves: figures for Prometheus and health for load balancers, no secrets and no control.
 func (s *Supervisor) public() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", s.metrics.Handler())
+	page := s.metrics.Handler()
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
+		s.countMachines()
+		page.ServeHTTP(w, r)
+	})
 	mux.HandleFunc("GET /health/ready", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	return mux
 }

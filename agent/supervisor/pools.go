@@ -162,6 +162,15 @@ func (s *Supervisor) Machines() []Machine {
 	return machines
 }
 
+// countMachines brings the figures of the machines' states up to date.
+func (s *Supervisor) countMachines() {
+	for _, w := range s.allWorkers() {
+		if w.pool != nil {
+			s.metrics.Fleet(w.current().Name, w.pool.Status().Counts)
+		}
+	}
+}
+
 // errNoMachine means that no runner has a machine of that name.
 var errNoMachine = errors.New("no such machine")
 
