@@ -98,7 +98,8 @@ func ClearWorktree(f Frame) []byte {
 	bare := f
 	bare.Variables = nil
 	s := newHelper(bare)
-	s.Linef("if [ -d %s ]; then find %s -mindepth 1 -delete; fi", f.ProjectDir, f.ProjectDir)
+	dir := Quote(f.ProjectDir)
+	s.Line("rm -rf " + dir + "/* " + dir + "/.[!.]* " + dir + "/..?*")
 	return s.Bytes()
 }
 
@@ -157,8 +158,8 @@ func (s *Script) cleanConfig(dir string) {
 	for _, lock := range []string{"index.lock", "shallow.lock", "HEAD.lock", "config.lock", "hooks", "config"} {
 		s.Command("rm", "-rf", dir+"/.git/"+lock)
 	}
-	s.Line("if [ -d " + git + "/refs ]; then find " + git + "/refs -name '*.lock' -type f -delete; fi")
-	s.Line("if [ -d " + git + "/modules ]; then find " + git + "/modules -name '*.lock' -type f -delete;" +
+	s.Line("if [ -d " + git + "/refs ]; then find " + git + "/refs -name '*.lock' -type f -exec rm -f {} +; fi")
+	s.Line("if [ -d " + git + "/modules ]; then find " + git + "/modules -name '*.lock' -type f -exec rm -f {} +;" +
 		" find " + git + "/modules -name hooks -type d -prune -exec rm -rf {} +; fi")
 }
 

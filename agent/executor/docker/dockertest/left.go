@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/client"
@@ -49,5 +50,19 @@ func RemoveVolumes(t testing.TB, label string) {
 				t.Error(err)
 			}
 		}
+	})
+}
+
+// ForgetImage removes an image that the test may load, unless it is on the engine already or in use at the end.
+func ForgetImage(t testing.TB, ref string) {
+	t.Helper()
+	api := Engine(t)
+	if _, err := api.ImageInspect(t.Context(), ref); err == nil {
+		return
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		_, _ = api.ImageRemove(ctx, ref, image.RemoveOptions{})
 	})
 }
