@@ -36,6 +36,7 @@ type bench struct {
 	events   map[EventKind][]any // what the feed told
 	lastID   int64
 	duration time.Duration // of a job
+	uneven   bool          // some jobs last a bit longer
 	peak     int           // the most jobs at once
 }
 
@@ -123,9 +124,13 @@ func (b *bench) handler(token string) Handler {
 		b.mu.Lock()
 		b.jobs[job.ID] = token
 		b.peak = max(b.peak, len(b.jobs))
+		lasts := b.duration
+		if b.uneven {
+			lasts += time.Duration(job.ID%7) * time.Second
+		}
 		b.mu.Unlock()
 		select {
-		case <-time.After(b.duration):
+		case <-time.After(lasts):
 		case <-ctx.Done():
 		}
 		b.mu.Lock()
