@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -21,6 +22,7 @@ const (
 type buffer struct {
 	mu     sync.Mutex
 	file   *os.File // made at the first spill
+	named  bool     // file has a name on the disk
 	dir    string
 	onDisk int64  // bytes in file
 	mem    []byte // what follows them
@@ -77,6 +79,8 @@ func (b *buffer) put(p []byte) {
 			return // it stays in memory; the next write tries again
 		}
 		b.file = f
+		// Without a name it goes with the process, however that ends. Where the system refuses, close removes it.
+		b.named = os.Remove(f.Name()) != nil
 	}
 	n, err := b.file.WriteAt(b.mem, b.onDisk)
 	if err == nil {
@@ -132,8 +136,8 @@ func (b *buffer) close() error {
 	f := b.file
 	b.file, b.onDisk, b.mem, b.full = nil, 0, nil, true
 	err := f.Close()
-	if rmErr := os.Remove(f.Name()); err == nil {
-		err = rmErr
+	if b.named {
+		err = errors.Join(err, os.Remove(f.Name()))
 	}
 	return err
 }
