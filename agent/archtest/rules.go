@@ -41,7 +41,7 @@ var rules = []rule{
 	{pkg: "agent/trace", inner: []string{"agent/coordinator", "agent/config"}, why: "a trace goes to the coordinator; how jobs run is not its matter"},
 	{pkg: "agent/job/...", inner: []string{"agent/config", "agent/coordinator", "agent/trace", "agent/executor/...", "agent/fleet"}, libraries: []string{"github.com/minio/..."},
 		why: "a job knows stages and scripts; containers are the executor's, machines the pool's"},
-	{pkg: "agent/executor/...", inner: []string{"agent/config", "agent/fleet"},
+	{pkg: "agent/executor/...", inner: []string{"agent/config", "agent/fleet", "agent/internal/need"},
 		libraries: []string{"github.com/docker/...", "golang.org/x/crypto/ssh/...", "github.com/distribution/reference", "github.com/bmatcuk/doublestar/v4", "github.com/opencontainers/...", "github.com/containerd/errdefs/...", "golang.org/x/sync/..."},
 		why:       "an executor runs stages; what they mean lies in job"},
 	{pkg: "agent/fleet", inner: []string{"sdk/go/abi"}, why: "plain values import nothing but the ABI's shapes"},

@@ -63,6 +63,10 @@ func (s *Supervisor) apply(c *config.Config) error {
 			continue
 		}
 		w, err := s.newWorker(c, r)
+		if errors.Is(err, errExecutor) {
+			s.log.Error("Runner is skipped", "error", err)
+			continue
+		}
 		if err != nil {
 			errs = append(errs, err)
 			continue

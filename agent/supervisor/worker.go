@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -36,6 +37,9 @@ type worker struct {
 	slots  map[int]bool // job numbers in use
 }
 
+// errExecutor is an entry that this agent can't run; the others in the file run all the same.
+var errExecutor = errors.New("is not supported; there are docker+machine and docker")
+
 // newWorker makes a runner's worker without starting anything.
 func (s *Supervisor) newWorker(c *config.Config, r config.Runner) (*worker, error) {
 	w := &worker{s: s, key: r.Key(), slots: map[int]bool{}}
@@ -50,7 +54,7 @@ func (s *Supervisor) newWorker(c *config.Config, r config.Runner) (*worker, erro
 		w.pool, err = s.newPool(c, r, w)
 		return w, err
 	}
-	return nil, fmt.Errorf("runner %s: executor %q is not supported yet; there are %s and %s", r.Name, r.Executor, executorMachine, executorDocker)
+	return nil, fmt.Errorf("runner %s: executor %q %w", r.Name, r.Executor, errExecutor)
 }
 
 func (s *Supervisor) newClient(c *config.Config, r config.Runner) (*coordinator.Client, error) {
