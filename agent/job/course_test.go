@@ -45,7 +45,7 @@ func TestAbort(t *testing.T) {
 		}
 	})
 	e := b.run(t, t.Context(), script([]string{ticking(url)}, "echo after ran"), nil)
-	checkTrace(t, e, []string{"tick"}, []string{"after ran"})
+	checkTrace(t, e, []string{"Getting source"}, []string{"after ran"})
 	if !e.Dropped || e.coordinator.State != "canceled" {
 		t.Errorf("dropped: %v, the coordinator has %s", e.Dropped, e.coordinator.State)
 	}
@@ -85,6 +85,33 @@ func TestServiceNames(t *testing.T) {
 			payload.Services = []coordinator.Image{{Name: b.image, Alias: "db,db2", Command: []string{"sleep", "1000"}}}
 			e := b.run(t, t.Context(), payload, nil)
 			checkTrace(t, e, []string{"PING db", "1 packets received", "Job succeeded"}, nil)
+		})
+	}
+}
+
+// Vector 74: a service that opens its port is waited for in silence, one that does not costs a warning.
+func TestServiceHealth(t *testing.T) {
+	b := newBench(t)
+	wait := func(_ *job.Params, r *config.Runner) { r.Docker.WaitForServicesTimeout = 3 }
+	port := coordinator.Variables{{Key: "HEALTHCHECK_TCP_PORT", Value: "8080"}}
+	for _, tt := range []struct {
+		name, command string
+		warned        bool
+	}{
+		{"up", "while :; do nc -l -p 8080 </dev/null; done", false},
+		{"down", "echo no port here; sleep 1000", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			payload := script([]string{"echo ran"})
+			payload.Services = []coordinator.Image{{Name: b.image, Alias: "db", Variables: port, Command: []string{"sh", "-c", tt.command}}}
+			e := b.run(t, t.Context(), payload, wait)
+			checkTrace(t, e, []string{"Waiting for services to be up and running (timeout 3 seconds)...", "\nran\n", "Job succeeded"}, nil)
+			block := []string{"*** WARNING: Service " + b.image + " probably didn't start properly.", "Health check error:", "Health check container logs:", "Service container logs:", "no port here", "*********"}
+			if tt.warned {
+				checkTrace(t, e, block, nil)
+			} else {
+				checkTrace(t, e, nil, block)
+			}
 		})
 	}
 }

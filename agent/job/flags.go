@@ -30,6 +30,10 @@ var flagDefaults = map[string]bool{
 	"FF_USE_FLEETING_ACQUIRE_HEARTBEATS": false,
 }
 
+// withoutEffect are flags that would change what a job does and do not yet: whoever sets one is told.
+var withoutEffect = []string{"FF_USE_GIT_NATIVE_CLONE", "FF_USE_GIT_PROACTIVE_AUTH", "FF_DISABLE_UMASK_FOR_DOCKER_EXECUTOR",
+	"FF_CLEAN_UP_FAILED_CACHE_EXTRACT", "FF_CONCRETE", "FF_SCRIPT_TO_STEP_MIGRATION", "FF_SUSPENDABLE_ENVIRONMENTS"}
+
 // flags are the feature flags of one job.
 type flags map[string]bool
 
@@ -55,6 +59,11 @@ func resolveFlags(r *config.Runner, job coordinator.Variables, environment coord
 			continue
 		}
 		out[name] = on
+	}
+	for _, name := range withoutEffect {
+		if out[name] {
+			warnings = append(warnings, "feature flag "+name+" has no effect in this version of Millwright")
+		}
 	}
 	slices.Sort(warnings)
 	return out, warnings

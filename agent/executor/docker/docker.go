@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -41,12 +40,17 @@ type Executor struct {
 	net      networks
 	services []*service
 
-	life      context.Context // ends with Cleanup; followers live in it
-	endLife   context.CancelFunc
-	followers sync.WaitGroup
+	life       context.Context // ends with Cleanup; what goes on in the background lives in it
+	endLife    context.CancelFunc
+	background sync.WaitGroup
 
-	mu         sync.Mutex                // guards containers
-	containers map[executor.Place]string // ids of the containers made so far
+	slots map[executor.Place]*slot // not changed after New
+}
+
+// slot is the place of one container. Its lock is held while the container is made, so that it is made once.
+type slot struct {
+	mu sync.Mutex
+	id string // "" when there is none
 }
 
 // New returns an executor for one job. Nothing is asked of the engine before Prepare. After New, Cleanup must be called.
@@ -62,7 +66,7 @@ func New(o Options) (*Executor, error) {
 	e := &Executor{
 		o: o, api: api, auth: newResolver(o.Auth, o.Console),
 		own: fmt.Sprintf("%d-%s", o.Name.JobID, stem), base: o.Name.base(stem),
-		containers: map[executor.Place]string{},
+		slots: map[executor.Place]*slot{executor.Helper: {}, executor.Build: {}},
 	}
 	e.life, e.endLife = context.WithCancel(context.Background())
 	return e, nil
@@ -103,6 +107,8 @@ func (e *Executor) Prepare(ctx context.Context) (executor.Ready, error) {
 	if err := e.waitForServices(ctx); err != nil {
 		return executor.Ready{}, err
 	}
+	// The build container is made while the helper fetches the sources. A failure shows when its first stage tries again.
+	e.background.Go(func() { _, _ = e.container(e.life, executor.Build) })
 	ready := executor.Ready{Dirs: e.vols.fresh}
 	if e.net.name != "" {
 		ready.Variables = append(ready.Variables, executor.Variable{Name: "CI_BUILD_NETWORK_NAME", Value: e.net.name})
@@ -169,11 +175,11 @@ func (e *Executor) greet(ctx context.Context) error {
 
 // container returns the id of the place's container and makes it when there is none yet.
 func (e *Executor) container(ctx context.Context, place executor.Place) (string, error) {
-	e.mu.Lock()
-	id := e.containers[place]
-	e.mu.Unlock()
-	if id != "" {
-		return id, nil
+	s := e.slots[place]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.id != "" {
+		return s.id, nil
 	}
 	c, r, platform := &container.Config{Image: e.helper.ref}, helperRole, ""
 	image := e.helper.ref
@@ -198,14 +204,10 @@ func (e *Executor) container(ctx context.Context, place executor.Place) (string,
 		c.Hostname = e.base
 	}
 	name := e.base + "-" + string(r)
-	id, err = e.create(ctx, c, host, name, platform, "build", name)
-	if err != nil {
+	if s.id, err = e.create(ctx, c, host, name, platform, "build", name); err != nil {
 		return "", fmt.Errorf("%s container: %w", place, err)
 	}
-	e.mu.Lock()
-	e.containers[place] = id
-	e.mu.Unlock()
-	return id, nil
+	return s.id, nil
 }
 
 // create makes a container. The call is not torn off when ctx ends: the engine would make it all the same, unknown to Cleanup.
@@ -233,17 +235,22 @@ func (e *Executor) gone(place executor.Place, err error) error {
 	if !errdefs.IsNotFound(err) {
 		return err
 	}
-	e.mu.Lock()
-	delete(e.containers, place)
-	e.mu.Unlock()
+	s := e.slots[place]
+	s.mu.Lock()
+	s.id = ""
+	s.mu.Unlock()
 	return &executor.Error{Kind: executor.Gone, Err: err}
 }
 
 // drop removes a container by force and forgets it.
 func (e *Executor) drop(ctx context.Context, id string) {
-	e.mu.Lock()
-	maps.DeleteFunc(e.containers, func(_ executor.Place, v string) bool { return v == id })
-	e.mu.Unlock()
+	for _, s := range e.slots {
+		s.mu.Lock()
+		if s.id == id {
+			s.id = ""
+		}
+		s.mu.Unlock()
+	}
 	if err := e.remove(ctx, id); err != nil {
 		e.o.Log.Warn("a container stays behind until the job's end", "container", id, "error", err)
 	}
@@ -262,7 +269,7 @@ func (e *Executor) remove(ctx context.Context, id string) error {
 func (e *Executor) Cleanup(ctx context.Context) error {
 	e.endLife()
 	defer e.api.Close()
-	defer e.followers.Wait()
+	e.background.Wait()
 	list, err := e.api.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", ownLabel+"="+e.own))})
 	if err != nil {
 		return engineErr(fmt.Errorf("clean-up: %w", err))

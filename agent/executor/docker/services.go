@@ -183,7 +183,7 @@ func (e *Executor) startServices(ctx context.Context) error {
 // followService copies a service's output to the trace until the service ends or Cleanup comes.
 func (e *Executor) followService(s *service) {
 	prefix := "\x1b[0;37m[service:" + strings.Join(s.aliases, "-") + "] "
-	e.followers.Go(func() {
+	e.background.Go(func() {
 		body, err := e.api.ContainerLogs(e.life, s.id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Follow: true})
 		if err != nil {
 			return

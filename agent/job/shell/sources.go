@@ -203,6 +203,10 @@ func (s *Script) fetch(o Sources) {
 		Words(slices.Concat(args, o.FetchFlags)...) + "; fi")
 }
 
+// lfsPull names LFS's filters itself: a helper image may have the program and not its settings.
+const lfsPull = "git -c 'filter.lfs.clean=git-lfs clean -- %f' -c 'filter.lfs.smudge=git-lfs smudge -- %f'" +
+	" -c 'filter.lfs.process=git-lfs filter-process' -c filter.lfs.required=true lfs pull"
+
 func (s *Script) checkout(o Sources) {
 	if !o.Checkout {
 		s.Notice("Skipping Git checkout")
@@ -219,7 +223,7 @@ func (s *Script) checkout(o Sources) {
 		s.Command(append([]string{"git", "clean"}, o.CleanFlags...)...)
 	}
 	if !o.SkipLFS {
-		s.Line("if git lfs version >/dev/null 2>&1; then git lfs pull; echo; fi")
+		s.Line("if git lfs version >/dev/null 2>&1; then " + lfsPull + "; fi")
 	}
 }
 
@@ -271,7 +275,7 @@ func (s *Script) submodules(o Sources) {
 	if !o.SkipLFS {
 		s.Line("if git lfs version >/dev/null 2>&1; then")
 		s.Notice("Pulling LFS files...")
-		s.Line(each + Quote("git lfs pull"))
+		s.Line(each + Quote(lfsPull))
 		s.Line("fi")
 	}
 }
