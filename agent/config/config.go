@@ -16,6 +16,7 @@ type Config struct {
 	ListenAddress    string            `toml:"listen_address"`
 	ShutdownTimeout  int               `toml:"shutdown_timeout"`   // seconds; 0 or less means 30
 	ConnectionMaxAge *Duration         `toml:"connection_max_age"` // default 15m; 0 or less = unlimited
+	SentryDSN        Secret            `toml:"sentry_dsn"`         // default: the variable SENTRY_DSN
 	Labels           map[string]string `toml:"labels"`
 	SessionServer    SessionServer     `toml:"session_server"`
 	Machine          MachineGlobal     `toml:"machine"`
@@ -93,6 +94,15 @@ type Runner struct {
 	Cache   Cache    `toml:"cache"`
 	Docker  Docker   `toml:"docker"`
 	Machine *Machine `toml:"machine"`
+
+	UseSlotCgroups     bool        `toml:"use_slot_cgroups"`
+	SlotCgroupTemplate string      `toml:"slot_cgroup_template"`
+	Autoscaler         *Autoscaler `toml:"autoscaler"`
+	Instance           *Instance   `toml:"instance"`
+	SSH                *SSH        `toml:"ssh"`
+	Custom             *Custom     `toml:"custom"`
+	Monitoring         *Monitoring `toml:"monitoring"`
+	Referees           *Referees   `toml:"referees"`
 }
 
 // Key identifies the runner across reloads and restarts: its machines are journalled under it. It does not reveal the token.
@@ -192,6 +202,7 @@ type Docker struct {
 	ServiceMemorySwap        string `toml:"service_memory_swap"`
 	ServiceMemoryReservation string `toml:"service_memory_reservation"`
 	ServiceCgroupParent      string `toml:"service_cgroup_parent"`
+	ServiceSlotCgroup        string `toml:"service_slot_cgroup_template"`
 
 	NetworkMode            string          `toml:"network_mode"`
 	NetworkMTU             int             `toml:"network_mtu"`
@@ -250,6 +261,9 @@ type CacheS3 struct {
 	Accelerate                bool   `toml:"Accelerate"`
 	RoleARN                   string `toml:"RoleARN"`
 	UploadRoleARN             string `toml:"UploadRoleARN"`
+
+	AssumeRoleMaxConcurrency            int  `toml:"AssumeRoleMaxConcurrency"` // 0 = 5, -1 = no limit
+	DisableAssumeRoleCredentialsCaching bool `toml:"DisableAssumeRoleCredentialsCaching"`
 }
 
 // CacheGCS is [runners.cache.gcs].

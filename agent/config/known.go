@@ -1,0 +1,72 @@
+package config
+
+import "strings"
+
+// unsupported are keys, by section, that GitLab Runner knows and this agent does not serve. They are accepted and named once.
+var unsupported = map[string][]string{
+	"":                        {"user", "experimental"},
+	"runners":                 {"proxy_exec", "step_runner_image", "experimental", "parallels", "virtualbox", "kubernetes"},
+	"runners.docker.services": {"suspend_data_path"},
+}
+
+// oldKeys are keys of old files, by path, that nobody reads any more, with what to write instead.
+var oldKeys = map[string]string{
+	"metrics_server":               "is not read any more; its name is listen_address now",
+	"runners.cache.ServerAddress":  inS3,
+	"runners.cache.AccessKey":      inS3,
+	"runners.cache.SecretKey":      inS3,
+	"runners.cache.BucketName":     inS3,
+	"runners.cache.BucketLocation": inS3,
+	"runners.cache.Insecure":       inS3,
+
+	"runners.referees.metrics.metric_queries":         "is not read; its name is queries",
+	"runners.docker.helper_image_autoset_arch_and_os": "is a key of [runners.kubernetes]; it has no effect here",
+}
+
+const inS3 = "is not read here any more; it belongs into [runners.cache.s3]"
+
+// executors are the words that GitLab Runner 19 takes.
+var executors = []string{
+	"docker+machine", "docker", "docker-windows", "docker-autoscaler", "instance", "shell", "ssh", "parallels", "virtualbox", "kubernetes", "custom",
+}
+
+// goneExecutors are words of old files, with what became of them.
+var goneExecutors = map[string]string{
+	"docker-ssh":         "docker",
+	"docker-ssh+machine": "docker+machine",
+	"docker+autoscaler":  "docker-autoscaler",
+}
+
+// nearest returns the candidate that a misspelt word most likely means, or "" when none is near: a third of its letters may differ.
+func nearest(word string, candidates []string) string {
+	best, distance := "", len([]rune(word))/3+1
+	for _, c := range candidates {
+		n := editDistance(strings.ToLower(word), strings.ToLower(c))
+		if n < distance || n == distance && best != "" && c < best {
+			best, distance = c, n
+		}
+	}
+	return best
+}
+
+// editDistance counts the letters to insert, delete or replace.
+func editDistance(a, b string) int {
+	x, y := []rune(a), []rune(b)
+	row := make([]int, len(y)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range x {
+		left := row[0]
+		row[0] = i + 1
+		for j := range y {
+			cost := left
+			if x[i] != y[j] {
+				cost++
+			}
+			left = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(y)]
+}

@@ -1,0 +1,139 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+
+	"github.com/knadh/koanf/v2"
+)
+
+// Operator is millwright.toml: what only the operator of the agent may say. Every key may also come from the environment, as
+// MILLWRIGHT_ and the key in capitals, which wins over the file; lists are separated by commas there.
+type Operator struct {
+	Path string `toml:"-"` // the file it came from, whether it exists or not
+
+	// StateDir holds the store, the history and the agent's socket. Default: /var/lib/millwright for root, else the XDG state folder.
+	StateDir    string `toml:"state_dir"`
+	PoliciesDir string `toml:"policies_dir"` // default policies.d beside config.toml
+	DriversDir  string `toml:"drivers_dir"`  // default drivers.d beside config.toml
+	// LegacyDrivers are drivers that docker-machine's plug-in binaries serve even where there is a module.
+	LegacyDrivers []string `toml:"legacy_drivers"`
+}
+
+const envPrefix = "MILLWRIGHT_"
+
+// LoadOperator reads millwright.toml beside configPath, the path of config.toml, over the defaults and under the environment. A
+// missing file is no error. One that group or others can write is refused, since it grants rights.
+func LoadOperator(configPath string) (*Operator, []Diagnostic, error) {
+	dir := filepath.Dir(configPath)
+	path := filepath.Join(dir, "millwright.toml")
+	k := koanf.New(".")
+	layers := []map[string]any{operatorDefaults(dir)}
+	d := newDecoder(path)
+	file, err := readOperator(path, d)
+	if err != nil {
+		return nil, nil, err
+	}
+	layers = append(layers, file, operatorEnv(os.LookupEnv))
+	for _, layer := range layers {
+		if err := k.Load(mapProvider(layer), nil); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	o := &Operator{
+		Path: path, StateDir: k.String("state_dir"), PoliciesDir: k.String("policies_dir"), DriversDir: k.String("drivers_dir"),
+		LegacyDrivers: k.Strings("legacy_drivers"),
+	}
+	for _, p := range []*string{&o.PoliciesDir, &o.DriversDir, &o.StateDir} {
+		if !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+	sortByLine(d.diagnostics)
+	return o, d.diagnostics, nil
+}
+
+func operatorDefaults(dir string) map[string]any {
+	return map[string]any{
+		"state_dir":    defaultStateDir(os.Geteuid(), os.Getenv),
+		"policies_dir": filepath.Join(dir, "policies.d"),
+		"drivers_dir":  filepath.Join(dir, "drivers.d"),
+	}
+}
+
+// defaultStateDir follows the XDG base directory specification for everybody but root.
+func defaultStateDir(uid int, getenv func(string) string) string {
+	if uid == 0 {
+		return "/var/lib/millwright"
+	}
+	state := getenv("XDG_STATE_HOME")
+	if !filepath.IsAbs(state) {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			home = os.TempDir()
+		}
+		state = filepath.Join(home, ".local", "state")
+	}
+	return filepath.Join(state, "millwright")
+}
+
+// readOperator returns what the file says, by key, and notes what is wrong with it.
+func readOperator(path string, d *decoder) (map[string]any, error) {
+	data, err := readPrivate(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	root, err := parseTree(data)
+	if err != nil {
+		var syntax *syntaxError
+		errors.As(err, &syntax)
+		d.diagnostics = append(d.diagnostics, Diagnostic{
+			Severity: SeverityError, File: path, Line: syntax.line, Runner: -1, Message: "not TOML: " + syntax.msg,
+		})
+		return nil, nil
+	}
+	var o Operator
+	d.structure(reflect.ValueOf(&o).Elem(), root, "")
+	said := map[string]any{}
+	for key, i := range fieldsOf(reflect.TypeFor[Operator]()) {
+		if f := reflect.ValueOf(o).Field(i); !f.IsZero() {
+			said[key] = f.Interface()
+		}
+	}
+	return said, nil
+}
+
+// operatorEnv returns what the environment says, by key.
+func operatorEnv(lookup func(string) (string, bool)) map[string]any {
+	said := map[string]any{}
+	t := reflect.TypeFor[Operator]()
+	for key, i := range fieldsOf(t) {
+		v, ok := lookup(envPrefix + strings.ToUpper(key))
+		if !ok || v == "" {
+			continue
+		}
+		if t.Field(i).Type.Kind() == reflect.Slice {
+			said[key] = strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' })
+		} else {
+			said[key] = v
+		}
+	}
+	return said
+}
+
+// mapProvider hands a layer to koanf.
+type mapProvider map[string]any
+
+func (m mapProvider) Read() (map[string]any, error) { return m, nil }
+
+func (m mapProvider) ReadBytes() ([]byte, error) {
+	return nil, errors.New("a layer of the configuration has no bytes")
+}
