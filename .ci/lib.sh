@@ -57,7 +57,7 @@ apt_install() {
 bootstrap() {
 	local out=$1 variant=$2 packages=$3 p
 	shift 3
-	local excludes=(--skip=output/dev)
+	local excludes=(--skip=output/dev --dpkgopt=force-unsafe-io)
 	[ "$variant" != extract ] || excludes+=(--skip=cleanup) # the recipe's hook removes more than that
 	for p in '/usr/share/doc/*' '/usr/share/man/*' '/usr/share/info/*' '/usr/share/locale/*' '/usr/share/lintian/*' \
 		'/usr/share/bash-completion/*' '/usr/share/zsh/*' '/usr/share/fish/*'; do

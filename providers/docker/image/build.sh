@@ -35,7 +35,7 @@ from_debian() {
 	trap 'rm -rf "$work"' EXIT
 	customize >"$work/hook.sh"
 	beat mmdebstrap bootstrap "$work/root.tar" minbase \
-		docker.io,openssh-server,openssh-sftp-server,iptables,ca-certificates,iproute2,procps,sudo \
+		docker.io,openssh-server,openssh-sftp-server,iptables,ca-certificates,iproute2,pigz,procps,sudo \
 		--customize-hook="HERE='$here' sh '$work/hook.sh' \"\$1\""
 	say "importing $(du -h "$work/root.tar" | cut -f 1) into the engine"
 	beat "docker import" docker import \
