@@ -90,7 +90,7 @@ func TestAccept(t *testing.T) {
 				d := &desk{answer: tt.answer}
 				r := newRun(Params{Job: &coordinator.Job{ID: 1}, Runner: &config.Runner{}, Client: d, Engines: later(tt.wait)})
 				began := time.Now()
-				accepted, err := r.accept(ctx)
+				accepted, err := r.accept(ctx, t.Context())
 				if accepted != tt.accepted || !errors.Is(err, tt.err) || (err == nil) != (tt.err == nil) {
 					t.Errorf("got %v, %v; want %v, %v", accepted, err, tt.accepted, tt.err)
 				}

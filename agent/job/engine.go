@@ -41,14 +41,13 @@ const pendingInterval = 30 * time.Second
 
 // accept waits for the engine, with the job pending at the coordinator, and then takes the job. It is not accepted when the
 // coordinator has given it up meanwhile. An error of an accepted job is how it fails.
-func (r *run) accept(ctx context.Context) (accepted bool, err error) {
+//
+// alive outlives ctx for a while: the report must get through even while the agent is told to stop.
+func (r *run) accept(ctx, alive context.Context) (accepted bool, err error) {
 	waitErr := r.awaitEngine(ctx, true)
 	if errors.Is(waitErr, errAborted) {
 		return false, waitErr
 	}
-	// The report must get through even while the agent is told to stop.
-	alive, stop := graceAfter(ctx, shutdownGrace)
-	defer stop()
 	reply, err := r.p.Client.UpdateJob(alive, r.p.Job, coordinator.Update{State: coordinator.JobRunning})
 	switch {
 	case reply.State == coordinator.ReplyAbort, reply.State == coordinator.ReplyNotFound, errors.Is(err, coordinator.ErrConflict):

@@ -5,6 +5,7 @@ package job
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -72,9 +73,7 @@ type run struct {
 	engineErr error
 	exec      executor.Executor
 	ready     executor.Ready
-	// prepared tells that the helper container can run scripts.
-	prepared bool
-	status   string
+	status    string
 
 	cacheNotice sync.Once // that remote caches are not there yet
 	control     control
@@ -107,10 +106,6 @@ func newRun(p Params) *run {
 }
 
 func (r *run) run(ctx context.Context) Result {
-	ctx, abort := context.WithCancelCause(ctx)
-	defer abort(nil)
-	r.control.abort = abort
-
 	tr, err := trace.New(r.traceOptions())
 	if err != nil {
 		return r.stillborn(ctx, err)
@@ -118,17 +113,22 @@ func (r *run) run(ctx context.Context) Result {
 	r.trace = tr
 	defer tr.Close()
 	r.maskValues()
-	accepted, err := r.accept(ctx)
+	// What must still be done when the agent is told to stop goes by alive, the job itself by ctx.
+	alive, stop := graceAfter(ctx, shutdownGrace)
+	defer stop()
+	ctx, abort := context.WithCancelCause(ctx)
+	defer abort(nil)
+	r.control.abort = abort
+
+	accepted, err := r.accept(ctx, alive)
 	if !accepted {
 		return Result{State: coordinator.JobFailed, Reason: coordinator.JobCanceled, Err: err, Dropped: true}
 	}
-	alive, stop := graceAfter(ctx, shutdownGrace)
-	defer stop()
 	tr.Start(alive)
 	if err == nil {
 		err = r.body(ctx)
 	}
-	return r.finish(ctx, err)
+	return r.finish(alive, err)
 }
 
 // stillborn reports a job for which not even a trace could be had.
@@ -175,19 +175,17 @@ func (r *run) finish(ctx context.Context, err error) Result {
 		r.trace.Infoln("Job succeeded")
 	default:
 		res.Sent = r.p.Job.Features.Accepted(reason)
-		res.Dropped = context.Cause(ctx) == errAborted
+		res.Dropped = errors.Is(err, errAborted) || r.trace.Aborted()
 		r.trace.Errorln(verdict(reason, classified, err))
 	}
-	alive, stop := graceAfter(ctx, shutdownGrace)
-	defer stop()
 	var group sync.WaitGroup
 	group.Go(func() {
-		if err := r.cleanup(alive); err != nil {
+		if err := r.cleanup(ctx); err != nil {
 			r.log.Warn("clean-up", "error", err)
 			res.Broken = true
 		}
 	})
-	unsent := r.trace.Finish(alive, trace.Outcome{State: res.State, FailureReason: res.Sent, ExitCode: res.Code})
+	unsent := r.trace.Finish(ctx, trace.Outcome{State: res.State, FailureReason: res.Sent, ExitCode: res.Code})
 	group.Wait()
 	res.Unsent = unsent
 	res.Broken = res.Broken || isEngineFault(err)

@@ -64,7 +64,6 @@ func (r *run) begin(ctx context.Context) error {
 		for _, v := range r.ready.Variables {
 			r.vars.add(public(v.Name, v.Value))
 		}
-		r.prepared = true
 		err = r.stage(ctx, "prepare_script", "Preparing environment", executor.Helper, shell.Prepare(r.frame(), r.via(), r.ready.Dirs))
 	}
 	if ctx.Err() != nil {

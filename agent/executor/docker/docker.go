@@ -88,6 +88,7 @@ func (e *Executor) Prepare(ctx context.Context) (executor.Ready, error) {
 	if err := e.check(); err != nil {
 		return executor.Ready{}, err
 	}
+	e.o.Console.Println("Using Docker executor with image " + e.image.Name + " ...")
 	if err := e.greet(ctx); err != nil {
 		return executor.Ready{}, err
 	}
