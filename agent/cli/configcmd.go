@@ -1,32 +1,163 @@
 package cli
 
 import (
+	"context"
+	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 
-	"github.com/pelletier/go-toml/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/millwright-ci/millwright/agent/config"
+	"github.com/millwright-ci/millwright/agent/supervisor"
+	"github.com/millwright-ci/millwright/sdk/go/period"
 )
 
-func (a *app) configCommand() *cobra.Command { return &cobra.Command{Use: "config"} }
+func (a *app) configCommand() *cobra.Command {
+	c := &cobra.Command{Use: "config", Short: "Look at the configuration", Args: noArgs}
+	c.AddCommand(a.configCheck())
+	return c
+}
 
-func (a *app) loadConfig(path string) (*config.Config, error) {
-	data, err := os.ReadFile(path)
+func (a *app) configCheck() *cobra.Command {
+	c := &cobra.Command{
+		Use: "check", Short: "Name everything that is wrong with config.toml", Args: noArgs,
+		Long: "Reads config.toml and prints every mistake with file, line, key and what is allowed. It exits with 1 when there is one;\n" +
+			"warnings alone are no failure.",
+	}
+	path, stateDir := configFlag(c), stateDirFlag(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		return a.check(c.Context(), *path, *stateDir)
+	}
+	return c
+}
+
+func (a *app) check(ctx context.Context, path, stateDir string) error {
+	if _, err := os.Stat(path); err != nil { // run takes a missing file for an empty one, whoever checks one wants to know
+		return fmt.Errorf("config check: %w; name the file with --config", err)
+	}
+	drivers, err := supervisor.OpenDrivers(existing(filepath.Join(stateDir, supervisor.ModuleCache)))
+	if err != nil {
+		return err
+	}
+	defer drivers.Close(ctx)
+	o := config.Options{Period: checkPeriod, Driver: func(name string, options []string) []config.Problem {
+		return problems(drivers.Check(ctx, name, options))
+	}}
+	cfg, diagnostics, err := o.Load(path)
+	if err != nil {
+		return err
+	}
+	failed := 0
+	for _, d := range append(diagnostics, periodWarnings(cfg)...) {
+		fmt.Fprintln(a.out, d)
+		if d.Severity == config.SeverityError {
+			failed++
+		}
+	}
+	if failed > 0 {
+		return errSilent
+	}
+	fmt.Fprintf(a.out, "%s: %d runners, no mistakes\n", path, len(cfg.Runners))
+	return nil
+}
+
+// existing returns dir when it is there, and "" otherwise: a check makes no folders.
+func existing(dir string) string {
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() || info.Mode().Perm()&fs.FileMode(0o077) != 0 {
+		return ""
+	}
+	return dir
+}
+
+func checkPeriod(expression string) error {
+	_, err := period.Parse(expression)
+	return err
+}
+
+// periodWarnings are about periods that are right and most likely not meant.
+func periodWarnings(c *config.Config) []config.Diagnostic {
+	var out []config.Diagnostic
+	for i, r := range c.Runners {
+		if r.Machine == nil {
+			continue
+		}
+		for k, s := range r.Machine.Autoscaling {
+			for _, text := range s.Periods {
+				expr, err := period.Parse(text)
+				if err != nil {
+					continue // named already
+				}
+				for _, w := range expr.Warnings() {
+					out = append(out, config.Diagnostic{
+						Severity: config.SeverityWarning, File: c.Path, Section: fmt.Sprintf("runners[%d].machine.autoscaling[%d]", i, k),
+						Key: "Periods", Message: fmt.Sprintf("%q: %s", text, w), Runner: i,
+					})
+				}
+			}
+		}
+	}
+	return out
+}
+
+func problems(in []supervisor.Problem) []config.Problem {
+	out := make([]config.Problem, 0, len(in))
+	for _, p := range in {
+		out = append(out, config.Problem{Option: p.Option, Message: p.Message, Warning: p.Warning})
+	}
+	return out
+}
+
+// loadConfig reads config.toml for an agent. What is wrong with a single entry is told, and the entry left out; the others run.
+func (a *app) loadConfig(path string, tell func(config.Diagnostic)) (*config.Config, error) {
+	c, diagnostics, err := config.Options{Period: checkPeriod}.Load(path)
 	if err != nil {
 		return nil, err
 	}
-	return parseTmp(data)
+	return usable(c, diagnostics, tell)
 }
 
-func parseTmp(data []byte) (*config.Config, error) {
-	c := &config.Config{Concurrent: 1}
-	return c, toml.Unmarshal(data, c)
-}
-
-func (a *app) execConfig(path string) (*config.Config, error) {
-	if path == "" {
-		return parseTmp(defaultExecConfig)
+// usable drops the entries that can't run, after telling what is wrong.
+func usable(c *config.Config, diagnostics []config.Diagnostic, tell func(config.Diagnostic)) (*config.Config, error) {
+	if err := config.Err(diagnostics); err != nil {
+		return nil, err
 	}
-	return a.loadConfig(path)
+	for _, d := range diagnostics {
+		tell(d)
+	}
+	broken := config.Broken(diagnostics)
+	index := -1
+	c.Runners = slices.DeleteFunc(c.Runners, func(config.Runner) bool {
+		index++
+		_, is := broken[index]
+		return is
+	})
+	return c, nil
+}
+
+// execConfig reads the configuration of exec, where any mistake ends it: there is somebody to mend it.
+func execConfig(path string) (*config.Config, error) {
+	o := config.Options{Period: checkPeriod}
+	if path == "" {
+		c, diagnostics := o.Parse("exec.toml", defaultExecConfig)
+		return c, everyError(diagnostics)
+	}
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("exec: %w", err)
+	}
+	c, diagnostics, err := o.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	return c, everyError(diagnostics)
+}
+
+// everyError returns every error among diagnostics, those of single entries too.
+func everyError(diagnostics []config.Diagnostic) error {
+	for i := range diagnostics {
+		diagnostics[i].Entry = false
+	}
+	return config.Err(diagnostics)
 }

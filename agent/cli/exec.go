@@ -75,7 +75,7 @@ func (a *app) exec(ctx context.Context, o execOptions) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := a.execConfig(o.config)
+	cfg, err := execConfig(o.config)
 	if err != nil {
 		return err
 	}

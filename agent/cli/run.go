@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 
@@ -32,8 +33,15 @@ func (a *app) runCommand() *cobra.Command {
 }
 
 func (a *app) run(ctx context.Context, configPath, stateDir, listen string, levelFixed bool) error {
+	log := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: &a.log})) // until the file has named a format
 	load := func() (*config.Config, error) {
-		cfg, err := a.loadConfig(configPath)
+		cfg, err := a.loadConfig(configPath, func(d config.Diagnostic) {
+			level := slog.LevelWarn
+			if d.Severity == config.SeverityError {
+				level = slog.LevelError
+			}
+			log.Log(ctx, level, d.String())
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -49,7 +57,7 @@ func (a *app) run(ctx context.Context, configPath, stateDir, listen string, leve
 	if err != nil {
 		return err
 	}
-	log := a.logger(first.LogFormat)
+	log = a.logger(first.LogFormat)
 	s, err := supervisor.New(supervisor.Options{
 		StateDir: stateDir, Load: load, ConfigPath: configPath, Version: jobVersion(), Log: log,
 		HelperArchive: helperArchive, Debug: a.machineDebug(),

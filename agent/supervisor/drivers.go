@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -15,16 +16,28 @@ import (
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
-// drivers gives the machine drivers by name; each is loaded once.
-type drivers struct {
+// Drivers gives the machine drivers by name; each is loaded once.
+type Drivers struct {
 	host *module.Host
 
 	mu     sync.Mutex // guards loaded
 	loaded map[string]*wasm.Driver
 }
 
+// OpenDrivers makes drivers of their own, for a check of options without an agent. cacheDir may be empty.
+func OpenDrivers(cacheDir string) (*Drivers, error) {
+	host, err := module.NewHost(module.Options{CacheDir: cacheDir})
+	if err != nil {
+		return nil, err
+	}
+	return &Drivers{host: host}, nil
+}
+
+// Close unloads what was loaded.
+func (d *Drivers) Close(ctx context.Context) error { return d.host.Close(ctx) }
+
 // get returns the driver of a MachineDriver.
-func (d *drivers) get(name string) (*wasm.Driver, error) {
+func (d *Drivers) get(name string) (*wasm.Driver, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if found, ok := d.loaded[name]; ok {
@@ -46,27 +59,53 @@ func (d *drivers) get(name string) (*wasm.Driver, error) {
 }
 
 // forPool is get for a pool.
-func (d *drivers) forPool(name string) (driver.Driver, error) { return d.get(name) }
+func (d *Drivers) forPool(name string) (driver.Driver, error) { return d.get(name) }
 
 // nameMark stands for the machine's name in MachineOptionsWithName.
 const nameMark = "%s"
 
-// options reads MachineOptions and MachineOptionsWithName against the driver's description and the host's own options.
-func (d *drivers) options(name string, plain, withName []string) (options, named abi.Options, err error) {
+// Problem is one thing that is wrong with MachineDriver or MachineOptions.
+type Problem struct {
+	Option  string // "" concerns the driver
+	Message string
+	Warning bool
+}
+
+// Check names everything that is wrong with a driver's options, as they stand in MachineOptions.
+func (d *Drivers) Check(ctx context.Context, name string, list []string) []Problem {
+	_, problems, err := d.read(ctx, name, list)
+	if err != nil {
+		return []Problem{{Message: err.Error()}}
+	}
+	out := make([]Problem, 0, len(problems))
+	for _, p := range problems {
+		out = append(out, Problem(p))
+	}
+	return out
+}
+
+// read parses options against the driver's description and the host's own options, and has the driver validate them.
+func (d *Drivers) read(ctx context.Context, name string, list []string) (abi.Options, []abi.Problem, error) {
 	drv, err := d.get(name)
 	if err != nil {
 		return nil, nil, err
 	}
 	desc := drv.Describe()
-	desc.Options = append(append([]abi.Option(nil), desc.Options...), provision.HostOptions()...)
-	all, problems := wasm.ParseOptions(desc, append(append([]string(nil), plain...), withName...), os.Getenv)
-	problems = append(problems, provision.ValidateOptions(all)...)
-	if err := asError(problems); err != nil {
-		return nil, nil, err
+	desc.Options = append(slices.Clone(desc.Options), provision.HostOptions()...)
+	options, problems := wasm.ParseOptions(desc, list, os.Getenv)
+	problems = append(problems, provision.ValidateOptions(options)...)
+	if asError(problems) != nil {
+		return options, problems, nil
 	}
-	more, err := drv.Validate(context.Background(), all)
+	more, err := drv.Validate(ctx, options)
+	return options, append(problems, more...), err
+}
+
+// options reads MachineOptions and MachineOptionsWithName; what holds the mark of the machine's name comes back apart.
+func (d *Drivers) options(name string, plain, withName []string) (options, named abi.Options, err error) {
+	all, problems, err := d.read(context.Background(), name, slices.Concat(plain, withName))
 	if err == nil {
-		err = asError(more)
+		err = asError(problems)
 	}
 	if err != nil {
 		return nil, nil, err

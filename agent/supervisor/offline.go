@@ -20,7 +20,7 @@ import (
 type Offline struct {
 	journal *journal.Journal
 	modules *module.Host
-	drivers drivers
+	drivers *Drivers
 }
 
 // OpenOffline opens a state directory. When an agent holds it, errors.Is(err, journal.ErrLocked).
@@ -29,11 +29,11 @@ func OpenOffline(stateDir string) (*Offline, error) {
 	if err != nil {
 		return nil, err
 	}
-	host, err := module.NewHost(module.Options{CacheDir: filepath.Join(stateDir, moduleCache)})
+	host, err := module.NewHost(module.Options{CacheDir: filepath.Join(stateDir, ModuleCache)})
 	if err != nil {
 		return nil, errors.Join(err, j.Close())
 	}
-	return &Offline{journal: j, modules: host, drivers: drivers{host: host}}, nil
+	return &Offline{journal: j, modules: host, drivers: &Drivers{host: host}}, nil
 }
 
 // Close gives the state directory back.

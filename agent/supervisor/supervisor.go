@@ -27,8 +27,8 @@ import (
 	"github.com/millwright-ci/millwright/agent/provision"
 )
 
-// moduleCache is the folder of the state directory that holds the modules' native code.
-const moduleCache = "module-cache"
+// ModuleCache is the folder of the state directory that holds the modules' native code.
+const ModuleCache = "module-cache"
 
 // Options are what New needs. StateDir and Load are required.
 type Options struct {
@@ -59,7 +59,7 @@ type Supervisor struct {
 	metrics     *metrics.Metrics
 	systemID    string
 	feed        *feed.Feed
-	drivers     drivers
+	drivers     *Drivers
 
 	jobsCtx  context.Context // of running jobs; its cause is why they are stopped
 	stopJobs context.CancelCauseFunc
@@ -93,11 +93,11 @@ func New(o Options) (*Supervisor, error) {
 }
 
 func (s *Supervisor) open() (err error) {
-	s.modules, err = module.NewHost(module.Options{CacheDir: filepath.Join(s.o.StateDir, moduleCache), Logger: s.log})
+	s.modules, err = module.NewHost(module.Options{CacheDir: filepath.Join(s.o.StateDir, ModuleCache), Logger: s.log})
 	if err != nil {
 		return err
 	}
-	s.drivers = drivers{host: s.modules}
+	s.drivers = &Drivers{host: s.modules}
 	s.provisioner, err = provision.New(provision.Options{
 		StoreDir: s.journal.Store(), Logger: s.log, Debug: s.o.Debug,
 		HelperImage: func(arch string) (string, error) {
