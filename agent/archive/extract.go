@@ -161,7 +161,8 @@ func (x *extractor) tarZstd(r io.Reader) error {
 		return err
 	}
 	defer zr.Close()
-	tr := tar.NewReader(zr)
+	// What is skipped, an entry of an odd kind or a long header, must not unpack for ever either.
+	tr := tar.NewReader(&capped{zr, x.left + 64<<20})
 	for {
 		h, err := tr.Next()
 		if errors.Is(err, io.EOF) {
@@ -178,6 +179,20 @@ func (x *extractor) tarZstd(r io.Reader) error {
 			return fmt.Errorf("%q: %w", h.Name, err)
 		}
 	}
+}
+
+// capped is a reader that refuses to go on after so many bytes.
+type capped struct {
+	r    io.Reader
+	left int64
+}
+
+func (c *capped) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	if c.left -= int64(n); c.left < 0 {
+		return 0, fmt.Errorf("%w: it unpacks to far more than its size", ErrUnsafe)
+	}
+	return n, err
 }
 
 // take unpacks one entry, or keeps it for finish.

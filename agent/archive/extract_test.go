@@ -56,6 +56,8 @@ func tarOf(t testing.TB, items ...item) []byte {
 	for _, i := range items {
 		h := &tar.Header{Name: i.name, Mode: int64(i.mode.Perm()), Typeflag: i.typ, Size: int64(len(i.content))}
 		switch {
+		case i.typ == tar.TypeCont: // an odd kind with content
+			h.Typeflag = i.typ
 		case i.typ != 0:
 			h.Linkname, h.Size = i.content, 0
 		case i.mode&fs.ModeSymlink != 0:
@@ -153,11 +155,12 @@ func TestHardLinkIsLeftOut(t *testing.T) {
 func TestBombs(t *testing.T) {
 	zeros := strings.Repeat("\x00", 4<<20)
 	cases := map[string][]byte{
-		"many zeros in zip": zipOf(t, item{name: "0", content: zeros}),
-		"many zeros in tar": tarOf(t, item{name: "0", content: zeros}),
-		"in many files":     zipOf(t, item{name: "0", content: zeros[:1<<20]}, item{name: "1", content: zeros[:1<<20]}, item{name: "2", content: "x"}),
-		"many entries":      tarOf(t, make20()...),
-		"overlapping":       overlapping(t),
+		"many zeros in zip":  zipOf(t, item{name: "0", content: zeros}),
+		"many zeros in tar":  tarOf(t, item{name: "0", content: zeros}),
+		"in many files":      zipOf(t, item{name: "0", content: zeros[:1<<20]}, item{name: "1", content: zeros[:1<<20]}, item{name: "2", content: "x"}),
+		"many entries":       tarOf(t, make20()...),
+		"overlapping":        overlapping(t),
+		"in what is skipped": tarOf(t, item{name: "0", content: strings.Repeat(zeros, 20), typ: tar.TypeCont}),
 	}
 	for name, content := range cases {
 		t.Run(name, func(t *testing.T) {
