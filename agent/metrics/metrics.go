@@ -5,14 +5,12 @@ package metrics
 import (
 	"net/http"
 	"runtime"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/millwright-ci/millwright/agent/fleet"
-	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
 const executorName = "docker+machine"
@@ -26,7 +24,8 @@ type Runner struct {
 
 func (r Runner) values() []string { return []string{r.ShortToken, r.Name, r.SystemID} }
 
-var runnerLabels = []string{"runner", "runner_name", "system_id"}
+// runnerLabels is cut to its length, so that append never shares it.
+var runnerLabels = []string{"runner", "runner_name", "system_id"}[:3:3]
 
 // Metrics holds every metric of one agent. It is safe for concurrent use.
 type Metrics struct {
@@ -39,13 +38,19 @@ type Metrics struct {
 	jobsFailed   *prometheus.CounterVec
 	jobDuration  *prometheus.HistogramVec
 	queue        *prometheus.HistogramVec
-	jobs         *prometheus.GaugeVec
+	jobModes     *prometheus.CounterVec
+	queueSize    *prometheus.GaugeVec
+	queueDepth   *prometheus.GaugeVec
+	jobs         *jobs
+	apiStatuses  *prometheus.CounterVec
+	apiDuration  *prometheus.HistogramVec
+	unhealthy    *prometheus.CounterVec
+	errors       *prometheus.CounterVec
 	actions      *prometheus.CounterVec
 	creation     prometheus.Histogram
 	creationFail prometheus.Histogram
 	removal      prometheus.Histogram
 	phases       *prometheus.HistogramVec
-	idleTarget   *prometheus.GaugeVec
 	process      *prometheus.GaugeVec
 	loaded       prometheus.Counter
 	loadErrors   prometheus.Counter
@@ -64,12 +69,21 @@ func New(v Version) *Metrics {
 		limit:     gauge("gitlab_runner_limit", "The current value of the runner's limit setting", runnerLabels...),
 		jobsTotal: counter("gitlab_runner_jobs_total", "Total number of handled jobs", runnerLabels...),
 		jobsFailed: counter("gitlab_runner_failed_jobs_total", "Total number of failed jobs",
-			"runner", "runner_name", "failure_reason"),
+			"runner", "runner_name", "failure_reason", "mode"),
 		jobDuration: histogram("gitlab_runner_job_duration_seconds", "Histogram of job durations",
-			[]float64{30, 60, 300, 600, 1800, 3600, 7200, 10800, 18000, 36000}, runnerLabels...),
+			[]float64{30, 60, 300, 600, 1800, 3600, 7200, 10800, 18000, 36000}, append(runnerLabels, "mode")...),
 		queue: histogram("gitlab_runner_job_queue_duration_seconds", "A histogram representing job queue duration",
-			[]float64{1, 3, 10, 30, 60, 120, 300, 900, 1800, 3600}, runnerLabels...),
-		jobs: gauge("gitlab_runner_jobs", "The current number of running builds", append(runnerLabels, "state")...),
+			[]float64{1, 3, 10, 30, 60, 120, 300, 900, 1800, 3600}, append(runnerLabels, "project_jobs_running")...),
+		jobModes:   counter("gitlab_runner_job_execution_mode_total", "Total number of jobs by how their scripts are run", "mode", "executor"),
+		queueSize:  gauge("gitlab_runner_job_queue_size", "Jobs in the coordinator's queue when the last job was handed out", runnerLabels...),
+		queueDepth: gauge("gitlab_runner_job_queue_depth", "Place in the coordinator's queue of the last job", runnerLabels...),
+		jobs:       newJobs(),
+		apiStatuses: counter("gitlab_runner_api_request_statuses_total", "The total number of api requests, partitioned by runner, endpoint and status",
+			"runner", "system_id", "endpoint", "status", "method"),
+		apiDuration: histogram("gitlab_runner_api_request_duration_seconds", "Latency histogram of api requests, partitioned by runner and endpoint",
+			[]float64{0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60}, "runner", "system_id", "endpoint", "status_class", "method"),
+		unhealthy: counter("gitlab_runner_worker_health_check_failures_total", "Requests for jobs that count against the runner", runnerLabels...),
+		errors:    counter("gitlab_runner_errors_total", "The number of warnings and errors in the log", "level"),
 		actions: counter("gitlab_runner_autoscaling_actions_total", "The total number of actions executed by the provider",
 			"executor", "action"),
 		creation: fixedHistogram("gitlab_runner_autoscaling_machine_creation_duration_seconds", "Histogram of machine creation time",
@@ -80,8 +94,7 @@ func New(v Version) *Metrics {
 			"Histogram of machine removal timings", []float64{1, 3, 5, 10, 30, 50, 60, 80, 90, 120}),
 		phases: histogram("millwright_machine_creation_phase_duration_seconds",
 			"How long each phase of a machine's creation took", prometheus.ExponentialBuckets(1, 2, 9), "phase"),
-		idleTarget: gauge("millwright_idle_target", "Machines that the policy chain wants available", "runner_name"),
-		process:    gauge("gitlab_runner_process_state_info", "The state that the process is in", "state"),
+		process: gauge("gitlab_runner_process_state_info", "The state that the process is in", "state"),
 		loaded: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gitlab_runner_configuration_loaded_total", Help: "Total number of times the configuration file was loaded by Runner process"}),
 		loadErrors: prometheus.NewCounter(prometheus.CounterOpts{
@@ -91,10 +104,14 @@ func New(v Version) *Metrics {
 		"name", "version", "revision", "go_version", "os", "architecture")
 	info.WithLabelValues(v.Name, v.Version, v.Revision, runtime.Version(), runtime.GOOS, runtime.GOARCH).Set(1)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), info, m.states,
-		m.concurrent, m.limit, m.jobsTotal, m.jobsFailed, m.jobDuration, m.queue, m.jobs, m.actions, m.creation, m.creationFail, m.removal,
-		m.phases, m.idleTarget, m.process, m.loaded, m.loadErrors)
+		m.concurrent, m.limit, m.jobsTotal, m.jobsFailed, m.jobDuration, m.queue, m.jobModes, m.queueSize, m.queueDepth, m.jobs,
+		m.apiStatuses, m.apiDuration, m.unhealthy, m.errors, m.actions, m.creation, m.creationFail, m.removal,
+		m.phases, m.process, m.loaded, m.loadErrors)
 	for _, action := range []string{"created", "creation-failed", "used", "removed"} {
 		m.actions.WithLabelValues(executorName, action)
+	}
+	for _, level := range []string{"warning", "error"} {
+		m.errors.WithLabelValues(level)
 	}
 	return m
 }
@@ -117,6 +134,15 @@ func (m *Metrics) ConfigLoaded(concurrent int, err error) {
 // RunnerConfigured sets a runner's own settings.
 func (m *Metrics) RunnerConfigured(r Runner, limit int) {
 	m.limit.WithLabelValues(r.values()...).Set(float64(limit))
+	m.jobs.configured(r, true)
+}
+
+// RunnerGone forgets what is shown of a runner that is no more; what was counted stays.
+func (m *Metrics) RunnerGone(r Runner) {
+	m.jobs.configured(r, false)
+	for _, g := range []*prometheus.GaugeVec{m.limit, m.queueSize, m.queueDepth} {
+		g.DeleteLabelValues(r.values()...)
+	}
 }
 
 // Process says what the agent is doing: starting, running, graceful-shutdown or forceful-shutdown.
@@ -125,53 +151,27 @@ func (m *Metrics) Process(state string) {
 	m.process.WithLabelValues(state).Set(1)
 }
 
-// JobStarted counts a job in. queued is how long it waited at the coordinator.
-func (m *Metrics) JobStarted(r Runner, queued time.Duration) {
-	m.jobsTotal.WithLabelValues(r.values()...).Inc()
-	m.queue.WithLabelValues(r.values()...).Observe(queued.Seconds())
-	m.jobs.WithLabelValues(append(r.values(), "running")...).Inc()
-}
-
-// JobEnded counts a job out. failure is its failure reason, "" when it succeeded.
-func (m *Metrics) JobEnded(r Runner, took time.Duration, failure string) {
-	m.jobs.WithLabelValues(append(r.values(), "running")...).Dec()
-	m.jobDuration.WithLabelValues(r.values()...).Observe(took.Seconds())
-	if failure != "" {
-		m.jobsFailed.WithLabelValues(r.ShortToken, r.Name, failure).Inc()
-	}
-}
-
-// Fleet sets a runner's machines by state.
-func (m *Metrics) Fleet(runner string, c abi.Counts) { m.states.set(runner, c) }
-
-// RunnerGone forgets a runner's machines.
-func (m *Metrics) RunnerGone(runner string) { m.states.remove(runner) }
+// Fleets sets what the pools hold, all at once: a pool that is left out is gone.
+func (m *Metrics) Fleets(fleets []Fleet) { m.states.set(fleets) }
 
 // Event counts what a pool reports.
 func (m *Metrics) Event(e fleet.Event) {
-	if e.Decision != nil {
-		m.idleTarget.WithLabelValues(e.Runner).Set(float64(e.Decision.IdleTarget))
-	}
 	if e.Machine == nil {
 		return
 	}
 	ev := e.Machine
-	seconds := ev.Duration.Seconds()
-	if ev.Phase != "" {
-		return
-	}
-	if ev.From == fleet.Creating && ev.State != fleet.Removing {
-		m.created(ev)
-	}
 	switch {
 	case ev.Gone:
 		m.actions.WithLabelValues(executorName, "removed").Inc()
-		m.removal.Observe(seconds)
-	case ev.State == fleet.Removing && ev.From == fleet.Creating && ev.Err != "":
+		m.removal.Observe(ev.Duration.Seconds())
+	case ev.Err != "" && ev.State == fleet.Creating:
 		m.actions.WithLabelValues(executorName, "creation-failed").Inc()
-		m.creationFail.Observe(seconds)
+		m.creationFail.Observe(ev.Duration.Seconds())
+	case ev.Phase != "" || ev.Err != "":
 	case ev.State == fleet.Used:
 		m.actions.WithLabelValues(executorName, "used").Inc()
+	case ev.State == fleet.Idle && ev.From == fleet.Creating:
+		m.created(ev)
 	}
 }
 

@@ -60,7 +60,8 @@ func (s Settings) limits() fleet.Limits {
 	return fleet.Limits{Limit: s.Runner.Limit, MaxGrowthRate: s.Runner.MaxGrowthRate, MaxBuilds: s.Runner.MaxBuilds}
 }
 
-func (s Settings) validate() error {
+// Validate says what is wrong with the settings of a runner that makes machines.
+func (s Settings) Validate() error {
 	if strings.Count(s.MachineName, "%s") != 1 {
 		return fmt.Errorf("MachineName %q must hold %%s exactly once; it becomes a time and a random number", s.MachineName)
 	}
@@ -111,7 +112,7 @@ func (o *Options) complete() error {
 		return errors.New("pool: drivers, provisioner and journal are required")
 	}
 	if o.Decider != nil {
-		if err := o.Settings.validate(); err != nil {
+		if err := o.Settings.Validate(); err != nil {
 			return fmt.Errorf("runner %s: %w", o.Settings.Runner.Name, err)
 		}
 	}

@@ -262,7 +262,7 @@ func (p *Pool) stop(drain bool) {
 // Reconfigure replaces the settings: limits at once, the rest for machines made from now on. An error leaves the old ones in place.
 func (p *Pool) Reconfigure(s Settings) error {
 	if p.opts.Decider != nil {
-		if err := s.validate(); err != nil {
+		if err := s.Validate(); err != nil {
 			return fmt.Errorf("runner %s: %w; the settings before stay in force", s.Runner.Name, err)
 		}
 	}

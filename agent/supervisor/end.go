@@ -34,12 +34,16 @@ func (s *Supervisor) end(ctx context.Context, draining bool) error {
 	defer cancel()
 	if !waitFor(limit, s.feed.Wait) {
 		s.log.Error("Jobs did not stop in time", "shutdown_timeout", timeout)
+		s.giveUp()
 	}
 	return s.stopPools(context.WithoutCancel(ctx))
 }
 
 // stopPools stops every pool, side by side. Machines are removed when the options or [machine.shutdown_drain] say so.
 func (s *Supervisor) stopPools(ctx context.Context) error {
+	s.reload.Lock()
+	s.ending = true
+	s.reload.Unlock()
 	remove := s.o.RemoveMachines || s.currentConfig().Machine.ShutdownDrain.Enabled
 	limit := s.shutdownTimeout()
 	if remove {
@@ -48,13 +52,13 @@ func (s *Supervisor) stopPools(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	var group errgroup.Group
-	s.mu.Lock()
-	for _, w := range s.workers {
+	for _, w := range s.allWorkers() {
 		group.Go(func() error { return w.stop(ctx, remove) })
 	}
-	s.mu.Unlock()
 	err := group.Wait()
 	waitFor(ctx, s.retired.Wait)
+	s.giveUp() // the next start goes on
+	s.retired.Wait()
 	return err
 }
 

@@ -24,7 +24,7 @@ func (s *Supervisor) feedSettings(c *config.Config) feed.Settings {
 		}
 		adaptive, set := r.FeatureFlags[adaptiveFlag]
 		settings.Runners = append(settings.Runners, feed.Runner{
-			Key: w.key, Name: r.Name, Client: w.api(), Provider: w.provider(),
+			Key: w.key, Name: r.Name, Client: w.api(), Provider: provider{w},
 			Handler:             func(_ context.Context, j *coordinator.Job, l feed.Lease) { s.handle(w, j, l) },
 			Limit:               r.Limit,
 			RequestConcurrency:  r.RequestConcurrency,
@@ -36,31 +36,17 @@ func (s *Supervisor) feedSettings(c *config.Config) feed.Settings {
 	return settings
 }
 
-// provider is where the feed gets leases for the worker's jobs.
-func (w *worker) provider() feed.Provider {
-	if w.pool == nil {
-		return feed.Free{}
-	}
-	return machineProvider{w.pool}
-}
-
-// machineProvider gives the feed the leases of a docker+machine runner.
-type machineProvider struct{ pool *pool.Pool }
-
-// Acquire implements feed.Provider.
-func (p machineProvider) Acquire(ctx context.Context) (feed.Lease, error) {
-	lease, err := p.pool.Acquire(ctx)
+// capacity turns what a pool says of a lease into the feed's words.
+func capacity(err error) error {
 	if errors.Is(err, pool.ErrNoMachine) || errors.Is(err, pool.ErrStopped) {
-		return nil, feed.ErrNoCapacity
+		return feed.ErrNoCapacity
 	}
-	if err != nil {
-		return nil, err
-	}
-	return machineLease{lease}, nil
+	return err
 }
 
-// machineLease is a pool's lease as the feed holds it.
-type machineLease struct{ lease *pool.Lease }
-
-// Release implements feed.Lease.
-func (l machineLease) Release() { l.lease.Release(false) }
+// fed takes note of what the feed tells.
+func (s *Supervisor) fed(e feed.Event) {
+	if w := s.worker(e.Runner); w != nil && e.Kind == feed.Unhealthy {
+		s.metrics.Unhealthy(w.labels())
+	}
+}

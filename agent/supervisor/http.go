@@ -10,16 +10,25 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/millwright-ci/millwright/agent/pool"
 )
 
 const defaultMetricsPort = "9252" // GitLab Runner's
 
 // listenAddress completes [host]:port as GitLab Runner does: the port may be left out.
-func listenAddress(address string) string {
-	if _, _, err := net.SplitHostPort(address); err == nil {
-		return address
+func listenAddress(address string) (string, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		host = strings.TrimSuffix(strings.TrimPrefix(address, "["), "]")
+		if strings.Contains(host, ":") && net.ParseIP(host) == nil {
+			return "", fmt.Errorf("listen_address: %q is no address; write host:port, :port or [::1]:port", address)
+		}
 	}
-	return net.JoinHostPort(strings.Trim(address, "[]"), defaultMetricsPort)
+	if port == "" {
+		port = defaultMetricsPort
+	}
+	return net.JoinHostPort(host, port), nil
 }
 
 // serve runs an HTTP server on l until ctx ends; then it waits shortly for what is under way.
@@ -61,7 +70,14 @@ func (s *Supervisor) control() http.Handler {
 	mux.HandleFunc("GET /v1/machines", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.Machines()) })
 	mux.HandleFunc("DELETE /v1/machines/{name}", func(w http.ResponseWriter, r *http.Request) {
 		if err := s.RemoveMachine(r.Context(), r.PathValue("name")); err != nil {
-			http.Error(w, err.Error(), http.StatusNotFound)
+			status := http.StatusInternalServerError
+			switch {
+			case errors.Is(err, pool.ErrUnknown):
+				status = http.StatusNotFound
+			case errors.Is(err, pool.ErrInUse):
+				status = http.StatusConflict
+			}
+			http.Error(w, err.Error(), status)
 			return
 		}
 		reply(w, struct{}{})

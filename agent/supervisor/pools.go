@@ -10,25 +10,22 @@ import (
 
 	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/fleet"
+	"github.com/millwright-ci/millwright/agent/metrics"
 	"github.com/millwright-ci/millwright/agent/pool"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
 // newPool makes the pool of a docker+machine runner.
-func (s *Supervisor) newPool(c *config.Config, r config.Runner, w *worker) (*pool.Pool, error) {
-	settings, err := s.poolSettings(c, r)
-	if err != nil {
-		return nil, err
-	}
+func (s *Supervisor) newPool(w *worker, settings pool.Settings) (*pool.Pool, error) {
 	chain, err := s.modules.BuiltinChain(context.Background())
 	if err != nil {
-		return nil, fmt.Errorf("runner %s: %w", r.Name, err)
+		return nil, fmt.Errorf("runner %s: %w", settings.Runner.Name, err)
 	}
-	o := s.poolOptions(r.Key(), settings)
+	o := s.poolOptions(w.key, settings)
 	o.Decider = chain
 	o.Zones = w.zonesAt
 	o.WantMachines = chain.WantMachines
-	o.OnIdle = func() { s.feed.Wake() }
+	o.OnIdle = func() { s.feed.Wake(w.key) }
 	return pool.New(o)
 }
 
@@ -51,14 +48,18 @@ func (s *Supervisor) poolSettings(c *config.Config, r config.Runner) (pool.Setti
 	if err != nil {
 		return pool.Settings{}, fmt.Errorf("runner %s: %w", r.Name, err)
 	}
-	return pool.Settings{
+	made := pool.Settings{
 		Runner: abi.RunnerSettings{
 			Name: r.Name, ShortToken: config.ShortToken(r.Token), Limit: max(r.Limit, 0), Concurrent: c.Concurrent,
 			IdleCount: m.IdleCount, IdleCountMin: m.IdleCountMin, IdleScaleFactor: m.IdleScaleFactor, IdleTimeS: int64(m.IdleTime),
 			MaxGrowthRate: max(m.MaxGrowthRate, 0), MaxBuilds: max(m.MaxBuilds, 0), Autoscaling: sections(m.Autoscaling),
 		},
 		MachineName: m.MachineName, Driver: m.MachineDriver, Options: options, OptionsWithName: named,
-	}, nil
+	}
+	if err := made.Validate(); err != nil {
+		return pool.Settings{}, fmt.Errorf("runner %s: %w", r.Name, err)
+	}
+	return made, nil
 }
 
 func sections(in []config.Autoscaling) []abi.PeriodsSettings {
@@ -78,50 +79,6 @@ func zoneNames(m *config.Machine) []string {
 		names = append(names, a.Timezone)
 	}
 	return names
-}
-
-// retireUnknown finishes off the machines of runners that the configuration no longer has: renamed, removed, or with another token.
-func (s *Supervisor) retireUnknown() error {
-	machines, _, err := s.journal.Load()
-	if err != nil {
-		return err
-	}
-	keys := map[string]bool{}
-	for _, m := range machines {
-		if s.worker(m.Runner) == nil {
-			keys[m.Runner] = true
-		}
-	}
-	for key := range keys {
-		name, _, _ := strings.Cut(key, "/")
-		p, err := pool.New(s.poolOptions(key, pool.Settings{Runner: abi.RunnerSettings{Name: name}}))
-		if err != nil {
-			return err
-		}
-		if err := p.Start(); err != nil {
-			return err
-		}
-		s.log.Warn("Removing the machines of a runner that the configuration no longer has", "runner", name)
-		s.retire(p, name)
-	}
-	return nil
-}
-
-// retireTimeout bounds the removal of the machines of a runner that is no more; what is left then is tried again at the next start.
-const retireTimeout = time.Hour
-
-// retire drains a pool in the background.
-func (s *Supervisor) retire(p *pool.Pool, name string) {
-	s.retired.Add(1)
-	go func() {
-		defer s.retired.Done()
-		ctx, cancel := context.WithTimeout(context.Background(), retireTimeout)
-		defer cancel()
-		if err := p.Stop(ctx, true); err != nil {
-			s.log.Error("Machines are left", "runner", name, "error", err)
-		}
-		s.metrics.RunnerGone(name)
-	}()
 }
 
 // Machine is a machine as `millwright machine ls` shows it.
@@ -147,14 +104,11 @@ func View(m fleet.Machine) Machine {
 	}
 }
 
-// Machines lists the machines of all runners, by name.
+// Machines lists the machines of all runners, those that are being finished off too, by name.
 func (s *Supervisor) Machines() []Machine {
 	machines := []Machine{} // so that none is [] in JSON
-	for _, w := range s.allWorkers() {
-		if w.pool == nil {
-			continue
-		}
-		for _, m := range w.pool.Status().Machines {
+	for _, p := range s.pools() {
+		for _, m := range p.Status().Machines {
 			machines = append(machines, View(m))
 		}
 	}
@@ -162,29 +116,52 @@ func (s *Supervisor) Machines() []Machine {
 	return machines
 }
 
-// countMachines brings the figures of the machines' states up to date.
-func (s *Supervisor) countMachines() {
-	for _, w := range s.allWorkers() {
+// pools are those of the workers and of the runners that are being finished off.
+func (s *Supervisor) pools() []*pool.Pool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var pools []*pool.Pool
+	for _, w := range s.workers {
 		if w.pool != nil {
-			s.metrics.Fleet(w.current().Name, w.pool.Status().Counts)
+			pools = append(pools, w.pool)
 		}
 	}
+	for _, r := range s.leaving {
+		pools = append(pools, r.pool)
+	}
+	return pools
 }
 
-// errNoMachine means that no runner has a machine of that name.
-var errNoMachine = errors.New("no such machine")
-
-// RemoveMachine removes a machine, in use or not, and waits until it is gone.
-func (s *Supervisor) RemoveMachine(ctx context.Context, name string) error {
-	for _, w := range s.allWorkers() {
-		if w.pool == nil {
-			continue
+// countMachines brings the figures of the machines up to date.
+func (s *Supervisor) countMachines() {
+	var fleets []metrics.Fleet
+	for _, p := range s.pools() {
+		status := p.Status()
+		f := metrics.Fleet{Runner: status.Runner, Counts: status.Counts}
+		if status.Decision != nil && !status.Stopping {
+			f.IdleTarget = status.Decision.IdleTarget
 		}
-		for _, m := range w.pool.Status().Machines {
-			if m.Name == name {
-				return w.pool.RemoveMachine(ctx, name)
+		fleets = append(fleets, f)
+	}
+	s.metrics.Fleets(fleets)
+}
+
+// RemoveMachine removes a machine and waits until it is gone. One that a job holds is refused: errors.Is(err, pool.ErrInUse).
+func (s *Supervisor) RemoveMachine(ctx context.Context, name string) error {
+	for _, p := range s.pools() {
+		for _, m := range p.Status().Machines {
+			if m.Name != name {
+				continue
 			}
+			err := p.RemoveMachine(ctx, name)
+			if errors.Is(err, pool.ErrInUse) && m.JobID != 0 {
+				return fmt.Errorf("machine %s: %w by job %d; cancel the job, or wait for its end", name, err, m.JobID)
+			}
+			if err != nil {
+				return fmt.Errorf("machine %s: %w", name, err)
+			}
+			return nil
 		}
 	}
-	return fmt.Errorf("machine %s: %w", name, errNoMachine)
+	return fmt.Errorf("machine %s: %w; `millwright machine ls` lists them", name, pool.ErrUnknown)
 }

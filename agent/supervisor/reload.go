@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/millwright-ci/millwright/agent/config"
 )
@@ -39,67 +40,82 @@ func (s *Supervisor) Reload() error {
 	return nil
 }
 
+// errEnding means that it is too late for another configuration.
+var errEnding = errors.New("the agent is ending")
+
 // apply puts c into force: first it makes all that is new, and only when that succeeded it changes what there is. What did not
 // change keeps running.
 func (s *Supervisor) apply(c *config.Config) error {
 	s.reload.Lock()
 	defer s.reload.Unlock()
-	added := map[string]*worker{}
+	if s.ending {
+		return errEnding
+	}
+	p, err := s.plan(c)
+	if err != nil {
+		return err
+	}
+	return s.swap(p)
+}
+
+// change is what a new configuration makes of the workers, by the runner's key.
+type change struct {
+	config  *config.Config
+	changed map[string]settings // of workers that stay
+	added   map[string]*worker
+}
+
+// plan makes all that c needs without touching what runs.
+func (s *Supervisor) plan(c *config.Config) (change, error) {
+	p := change{config: c, changed: map[string]settings{}, added: map[string]*worker{}}
 	var errs []error
-	wanted := map[string]config.Runner{}
+	seen := map[string]bool{}
 	for _, r := range c.Runners {
 		if r.Token.Reveal() == "" {
 			s.log.Warn("Runner has no token and is skipped", "runner", r.Name)
 			continue
 		}
 		key := r.Key()
-		if _, twice := wanted[key]; twice {
+		if seen[key] {
 			errs = append(errs, fmt.Errorf("runner %s: there are two with this name and token", r.Name))
 			continue
 		}
-		wanted[key] = r
-		if old := s.worker(key); old != nil && old.current().Executor == r.Executor {
-			errs = append(errs, s.check(c, r)) // it takes the changes by being reconfigured
-			continue
-		}
-		w, err := s.newWorker(c, r)
+		seen[key] = true
+		err := s.planRunner(p, key, r)
 		if errors.Is(err, errExecutor) {
 			s.log.Error("Runner is skipped", "error", err)
 			continue
 		}
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		added[key] = w
+		errs = append(errs, err)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	return s.swap(c, wanted, added)
+	return p, errors.Join(errs...)
 }
 
-// check tells whether a running worker could take r.
-func (s *Supervisor) check(c *config.Config, r config.Runner) error {
-	if r.Executor != executorMachine {
-		return nil
+func (s *Supervisor) planRunner(p change, key string, r config.Runner) error {
+	if old := s.worker(key); old != nil && old.current().Executor == r.Executor {
+		next, err := s.settings(p.config, r, old.settings())
+		p.changed[key] = next
+		return err
 	}
-	_, err := s.poolSettings(c, r)
+	w, err := s.newWorker(p.config, r)
+	if err == nil {
+		p.added[key] = w
+	}
 	return err
 }
 
 // swap changes the running workers to those that are wanted.
-func (s *Supervisor) swap(c *config.Config, wanted map[string]config.Runner, added map[string]*worker) error {
+func (s *Supervisor) swap(p change) error {
 	var errs []error
 	for key, old := range s.allWorkers() {
-		if r, keep := wanted[key]; keep && added[key] == nil {
-			errs = append(errs, old.reconfigure(c, r))
+		if next, stays := p.changed[key]; stays {
+			errs = append(errs, old.take(next))
 		} else {
-			s.drop(key, old)
+			s.drop(old)
 		}
 	}
-	for key, w := range added {
-		if err := w.start(); err != nil {
+	for key, w := range p.added {
+		if err := w.start(s.inTheWay(key)); err != nil {
 			errs = append(errs, err)
 			continue
 		}
@@ -108,34 +124,15 @@ func (s *Supervisor) swap(c *config.Config, wanted map[string]config.Runner, add
 		s.mu.Unlock()
 	}
 	s.mu.Lock()
-	s.config = c
+	s.config = p.config
 	s.mu.Unlock()
-	s.feed.Configure(s.feedSettings(c))
-	s.metrics.ConfigLoaded(c.Concurrent, nil)
+	s.feed.Configure(s.feedSettings(p.config))
+	s.metrics.ConfigLoaded(p.config.Concurrent, nil)
 	for _, w := range s.allWorkers() {
 		s.metrics.RunnerConfigured(w.labels(), w.current().Limit)
 	}
-	s.log.Info("Configuration loaded", "runners", len(wanted))
+	s.log.Info("Configuration loaded", "runners", len(p.changed)+len(p.added))
 	return errors.Join(errs...)
-}
-
-// drop takes a runner out of service: it gets no more jobs, and its machines are removed when its jobs have ended.
-func (s *Supervisor) drop(key string, w *worker) {
-	s.mu.Lock()
-	delete(s.workers, key)
-	s.mu.Unlock()
-	s.feed.Remove(key)
-	s.log.Info("Runner removed; its machines go when its jobs have ended", "runner", w.current().Name)
-	s.retired.Add(1)
-	go func() {
-		defer s.retired.Done()
-		w.jobs.Wait()
-		ctx, cancel := context.WithTimeout(context.Background(), retireTimeout)
-		defer cancel()
-		if err := w.stop(ctx, true); err != nil {
-			s.log.Error("Machines are left", "runner", w.current().Name, "error", err)
-		}
-	}()
 }
 
 func (s *Supervisor) worker(key string) *worker {
@@ -147,11 +144,7 @@ func (s *Supervisor) worker(key string) *worker {
 func (s *Supervisor) allWorkers() map[string]*worker {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := make(map[string]*worker, len(s.workers))
-	for key, w := range s.workers {
-		all[key] = w
-	}
-	return all
+	return maps.Clone(s.workers)
 }
 
 func (s *Supervisor) currentConfig() *config.Config {

@@ -45,6 +45,9 @@ type Options struct {
 	Debug         io.Writer // the full log of provisioning; nil for none
 	// OrphanGrace is how long an instance that no journal entry explains is left alone; nil means the pool's 30 minutes.
 	OrphanGrace *time.Duration
+	// Modules says where the built-in modules lie and what they may take; the zero value is what the binary embeds, with native code
+	// kept in the state directory.
+	Modules module.Options
 	// RemoveMachines removes every machine at the end, whatever [machine.shutdown_drain] says.
 	RemoveMachines bool
 }
@@ -67,11 +70,17 @@ type Supervisor struct {
 	drain     chan struct{} // closed by Drain
 	drainOnce sync.Once
 
-	reload  sync.Mutex // held while a configuration is put into force
+	reload sync.Mutex // held while a configuration is put into force; guards ending
+	ending bool       // no configuration is put into force any more
+
 	mu      sync.Mutex // guards what follows
 	config  *config.Config
 	workers map[string]*worker
-	retired sync.WaitGroup // workers that finish their machines off
+	leaving []*leaving // runners that are no more, while their machines are removed
+
+	retired  sync.WaitGroup  // of what goes on in the background for runners that come and go
+	retiring context.Context // of that
+	giveUp   context.CancelFunc
 }
 
 // New opens the state directory, which fails when another agent holds it, and loads the configuration. Run must follow, or Close.
@@ -85,6 +94,7 @@ func New(o Options) (*Supervisor, error) {
 	}
 	s := &Supervisor{o: o, log: o.Log, journal: j, workers: map[string]*worker{}, drain: make(chan struct{})}
 	s.jobsCtx, s.stopJobs = context.WithCancelCause(context.Background())
+	s.retiring, s.giveUp = context.WithCancel(context.Background())
 	if err := s.open(); err != nil {
 		s.Close()
 		return nil, err
@@ -93,7 +103,14 @@ func New(o Options) (*Supervisor, error) {
 }
 
 func (s *Supervisor) open() (err error) {
-	s.modules, err = module.NewHost(module.Options{CacheDir: filepath.Join(s.o.StateDir, ModuleCache), Logger: s.log})
+	s.metrics = metrics.New(metrics.Version{Name: "millwright", Version: s.o.Version.Version, Revision: s.o.Version.Revision})
+	s.log = slog.New(s.metrics.CountErrors(s.log.Handler()))
+	modules := s.o.Modules
+	modules.Logger = s.log
+	if modules.CacheDir == "" {
+		modules.CacheDir = filepath.Join(s.o.StateDir, ModuleCache)
+	}
+	s.modules, err = module.NewHost(modules)
 	if err != nil {
 		return err
 	}
@@ -117,7 +134,6 @@ func (s *Supervisor) open() (err error) {
 	if s.systemID, err = coordinator.LoadSystemID(filepath.Join(idDir, ".runner_system_id")); err != nil {
 		s.log.Warn("System ID is not kept", "error", err)
 	}
-	s.metrics = metrics.New(metrics.Version{Name: "millwright", Version: s.o.Version.Version, Revision: s.o.Version.Revision})
 	s.config, err = s.o.Load()
 	return err
 }
@@ -138,16 +154,19 @@ func (s *Supervisor) Drain() { s.drainOnce.Do(func() { close(s.drain) }) }
 
 // Run takes jobs and runs them until ctx ends, which stops running jobs with ctx's cause as their reason, or until a drain is
 // complete. It returns nil after both; an error means that it could not start or could not remove its machines.
-func (s *Supervisor) Run(ctx context.Context) error {
+func (s *Supervisor) Run(ctx context.Context) (err error) {
 	defer s.Close()
 	s.metrics.Process("starting")
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
 	var group errgroup.Group
+	defer func() {
+		stop()
+		err = errors.Join(err, group.Wait())
+	}()
+	s.feed = feed.New(feed.Options{Logger: s.log, Events: s.fed})
 	if err := s.listen(background, &group); err != nil {
 		return err
 	}
-	s.feed = feed.New(feed.Options{Logger: s.log})
 	if err := s.apply(s.config); err != nil {
 		return errors.Join(err, s.stopPools(ctx))
 	}
@@ -164,9 +183,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	case <-s.drain:
 		draining = true
 	}
-	err := s.end(ctx, draining)
-	stop()
-	return errors.Join(err, group.Wait())
+	return s.end(ctx, draining)
 }
 
 // listen opens what others reach the agent by.
@@ -179,10 +196,14 @@ func (s *Supervisor) listen(ctx context.Context, group *errgroup.Group) error {
 	if s.config.ListenAddress == "" {
 		return nil
 	}
-	public, err := net.Listen("tcp", listenAddress(s.config.ListenAddress))
+	address, err := listenAddress(s.config.ListenAddress)
+	if err != nil { // as for GitLab Runner, no reason not to run jobs
+		s.log.Error("No metrics are served", "error", err)
+		return nil
+	}
+	public, err := net.Listen("tcp", address)
 	if err != nil {
-		control.Close()
-		return fmt.Errorf("listen_address: %w", err)
+		return fmt.Errorf("listen_address: %w; is another agent running? give this one another port", err)
 	}
 	s.log.Info("Metrics server listening", "address", public.Addr().String())
 	group.Go(func() error { return serve(ctx, public, s.public(), s.log) })

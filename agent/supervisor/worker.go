@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"reflect"
 	"sync"
 	"time"
 
@@ -25,39 +27,71 @@ const (
 
 // worker is what the supervisor runs for one [[runners]] entry.
 type worker struct {
-	s    *Supervisor
-	key  string
-	pool *pool.Pool     // nil unless the executor is docker+machine
-	jobs sync.WaitGroup // running ones
+	s     *Supervisor
+	key   string
+	pool  *pool.Pool // nil unless the executor is docker+machine
+	holds *holds
 
-	mu     sync.Mutex // guards what follows
-	runner config.Runner
-	client *coordinator.Client
-	zones  module.Zones
-	slots  map[int]bool // job numbers in use
+	life  sync.Mutex // held while the pool is started; guards ended
+	ended bool
+
+	mu   sync.Mutex // guards what follows
+	now  settings
+	jobs map[int]bool // job numbers in use
 }
 
 // errExecutor is an entry that this agent can't run; the others in the file run all the same.
 var errExecutor = errors.New("is not supported; there are docker+machine and docker")
 
-// newWorker makes a runner's worker without starting anything.
-func (s *Supervisor) newWorker(c *config.Config, r config.Runner) (*worker, error) {
-	w := &worker{s: s, key: r.Key(), slots: map[int]bool{}}
-	if err := w.take(c, r); err != nil {
-		return nil, err
+// settings are what a worker works by, made of its configuration. They change as a whole.
+type settings struct {
+	runner  config.Runner
+	client  *coordinator.Client
+	options coordinator.Options // that the client was made with, without the callbacks
+	zones   module.Zones
+	pool    pool.Settings // empty unless the executor is docker+machine
+}
+
+// settings makes a runner's settings, and with that checks all that can be wrong with them. The client of those before is kept where
+// nothing of it changed.
+func (s *Supervisor) settings(c *config.Config, r config.Runner, before settings) (settings, error) {
+	next := settings{runner: r, client: before.client, options: s.clientOptions(c, r)}
+	var err error
+	if next.client == nil || !reflect.DeepEqual(next.options, before.options) {
+		if next.client, err = s.newClient(next.options, r); err != nil {
+			return settings{}, fmt.Errorf("runner %s: %w", r.Name, err)
+		}
 	}
 	switch r.Executor {
 	case executorDocker:
-		return w, nil
+		return next, nil
 	case executorMachine:
-		var err error
-		w.pool, err = s.newPool(c, r, w)
-		return w, err
+		if next.pool, err = s.poolSettings(c, r); err != nil {
+			return settings{}, err
+		}
+		if next.zones, err = module.NewZones(zoneNames(r.Machine)...); err != nil {
+			return settings{}, fmt.Errorf("runner %s: %w", r.Name, err)
+		}
+		return next, nil
 	}
-	return nil, fmt.Errorf("runner %s: executor %q %w", r.Name, r.Executor, errExecutor)
+	return settings{}, fmt.Errorf("runner %s: executor %q %w", r.Name, r.Executor, errExecutor)
 }
 
-func (s *Supervisor) newClient(c *config.Config, r config.Runner) (*coordinator.Client, error) {
+// newWorker makes a runner's worker without starting anything.
+func (s *Supervisor) newWorker(c *config.Config, r config.Runner) (*worker, error) {
+	first, err := s.settings(c, r, settings{})
+	if err != nil {
+		return nil, err
+	}
+	w := &worker{s: s, key: r.Key(), holds: newHolds(), now: first, jobs: map[int]bool{}}
+	if r.Executor == executorMachine {
+		w.pool, err = s.newPool(w, first.pool)
+	}
+	return w, err
+}
+
+// clientOptions are those of the runner's client but for the callbacks, so that they can be compared.
+func (s *Supervisor) clientOptions(c *config.Config, r config.Runner) coordinator.Options {
 	var maxAge time.Duration
 	if c.ConnectionMaxAge != nil {
 		if maxAge = time.Duration(*c.ConnectionMaxAge); maxAge == 0 {
@@ -68,89 +102,118 @@ func (s *Supervisor) newClient(c *config.Config, r config.Runner) (*coordinator.
 	if shell == "" {
 		shell = "bash"
 	}
-	labels := map[string]string{}
-	for _, from := range []map[string]string{c.Labels, r.Labels} {
-		for k, v := range from {
-			labels[k] = v
-		}
+	certs := ""
+	if s.o.ConfigPath != "" {
+		certs = filepath.Join(filepath.Dir(s.o.ConfigPath), "certs")
 	}
-	return coordinator.New(coordinator.Options{
-		URL: r.URL, Token: r.Token, SystemID: s.systemID, ConnectionMaxAge: maxAge, Logger: s.log,
+	labels := map[string]string{}
+	maps.Copy(labels, c.Labels)
+	maps.Copy(labels, r.Labels)
+	return coordinator.Options{
+		URL: r.URL, Token: r.Token, SystemID: s.systemID, ConnectionMaxAge: maxAge,
 		Info: coordinator.Info{Executor: r.Executor, Shell: shell, GPUs: r.Docker.Gpus, Labels: labels},
-		TLS: coordinator.TLSFiles{CA: r.TLSCAFile, Cert: r.TLSCertFile, Key: r.TLSKeyFile,
-			Dir: filepath.Join(filepath.Dir(s.o.ConfigPath), "certs")},
-	})
+		TLS:  coordinator.TLSFiles{CA: r.TLSCAFile, Cert: r.TLSCertFile, Key: r.TLSKeyFile, Dir: certs},
+	}
 }
 
-// start starts what the worker runs by itself; jobs are asked for by the feed.
-func (w *worker) start() error {
+func (s *Supervisor) newClient(o coordinator.Options, r config.Runner) (*coordinator.Client, error) {
+	labels := s.labels(r)
+	o.Logger = s.log
+	o.Observe = func(c coordinator.Call) { s.metrics.APICall(labels, c.Endpoint, c.Method, c.Status, c.Duration) }
+	return coordinator.New(o)
+}
+
+// start starts what the worker runs by itself, once what is in its way is gone; jobs are asked for by the feed. It does not block:
+// a pool that starts later reports its failure to the log.
+func (w *worker) start(after []<-chan struct{}) error {
 	if w.pool == nil {
 		return nil
 	}
-	return w.pool.Start()
+	if len(after) == 0 {
+		return w.pool.Start()
+	}
+	w.s.retired.Go(func() {
+		for _, gone := range after {
+			<-gone
+		}
+		w.life.Lock()
+		defer w.life.Unlock()
+		if w.ended {
+			return
+		}
+		if err := w.pool.Start(); err != nil {
+			w.s.log.Error("Runner has no machines", "runner", w.current().Name, "error", err)
+		}
+	})
+	return nil
 }
 
 // stop ends the worker, when its jobs have ended. With remove its machines go too.
 func (w *worker) stop(ctx context.Context, remove bool) error {
 	defer w.api().Close()
+	w.s.metrics.RunnerGone(w.labels())
 	if w.pool == nil {
 		return nil
 	}
-	defer w.s.metrics.RunnerGone(w.current().Name)
+	w.life.Lock()
+	w.ended = true
+	w.life.Unlock()
 	return w.pool.Stop(ctx, remove)
 }
 
-// take puts settings into the worker that concern jobs and snapshots to come.
-func (w *worker) take(c *config.Config, r config.Runner) error {
-	client, err := w.s.newClient(c, r)
-	if err != nil {
-		return fmt.Errorf("runner %s: %w", r.Name, err)
-	}
-	var zones module.Zones
-	if r.Machine != nil {
-		if zones, err = module.NewZones(zoneNames(r.Machine)...); err != nil {
-			return fmt.Errorf("runner %s: %w", r.Name, err)
+// take puts changed settings into force. What runs keeps what it began with.
+func (w *worker) take(next settings) error {
+	if w.pool != nil {
+		if err := w.pool.Reconfigure(next.pool); err != nil {
+			return err
 		}
 	}
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.runner, w.client, w.zones = r, client, zones
+	before := w.now
+	w.now = next
+	w.mu.Unlock()
+	if before.client != next.client {
+		before.client.Close()
+	}
+	if old, now := w.s.labels(before.runner), w.labels(); old != now {
+		w.s.metrics.RunnerGone(old)
+	}
 	return nil
+}
+
+// done closes the idle connections of a client that a job worked with and that has been replaced meanwhile.
+func (w *worker) done(client *coordinator.Client) {
+	if client != w.api() {
+		client.Close()
+	}
 }
 
 // api is the client of the coordinator. A job keeps the one that it came by.
 func (w *worker) api() *coordinator.Client {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.client
+	return w.now.client
 }
 
 // zonesAt are the zones of the runner's configuration as they are at now.
 func (w *worker) zonesAt(now time.Time) []abi.Zone {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.zones.At(now)
+	return w.now.zones.At(now)
 }
 
 // current returns the runner's settings; whoever holds them keeps them though a reload comes.
 func (w *worker) current() config.Runner {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.runner
+	return w.now.runner
 }
 
-// reconfigure puts changed settings into force. An error leaves the old ones.
-func (w *worker) reconfigure(c *config.Config, r config.Runner) error {
-	if w.pool != nil {
-		settings, err := w.s.poolSettings(c, r)
-		if err != nil {
-			return err
-		}
-		if err := w.pool.Reconfigure(settings); err != nil {
-			return err
-		}
-	}
-	return w.take(c, r)
+// settings returns those in force.
+func (w *worker) settings() settings {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
 }
 
 // takeSlot returns the lowest job number that is free, for CI_CONCURRENT_ID.
@@ -158,8 +221,8 @@ func (w *worker) takeSlot() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for n := 0; ; n++ {
-		if !w.slots[n] {
-			w.slots[n] = true
+		if !w.jobs[n] {
+			w.jobs[n] = true
 			return n
 		}
 	}
@@ -168,12 +231,13 @@ func (w *worker) takeSlot() int {
 func (w *worker) giveSlot(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.slots, n)
+	delete(w.jobs, n)
 }
 
-func (w *worker) labels() metrics.Runner {
-	r := w.current()
-	return metrics.Runner{ShortToken: config.ShortToken(r.Token), Name: r.Name, SystemID: w.s.systemID}
+func (w *worker) labels() metrics.Runner { return w.s.labels(w.current()) }
+
+func (s *Supervisor) labels(r config.Runner) metrics.Runner {
+	return metrics.Runner{ShortToken: config.ShortToken(r.Token), Name: r.Name, SystemID: s.systemID}
 }
 
 // event passes on what the pool tells.

@@ -1,0 +1,106 @@
+package supervisor
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/millwright-ci/millwright/agent/pool"
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+)
+
+// leaving is a runner that is no more and whose machines are being removed.
+type leaving struct {
+	key, name string
+	pool      *pool.Pool
+	gone      chan struct{} // closed when its pool has ended
+}
+
+// drop takes a runner out of service: it gets no more jobs, and its machines are removed when its jobs have ended.
+func (s *Supervisor) drop(w *worker) {
+	idle := w.holds.close()
+	s.mu.Lock()
+	delete(s.workers, w.key)
+	s.mu.Unlock()
+	s.feed.Remove(w.key)
+	name := w.current().Name
+	if w.pool == nil {
+		s.log.Info("Runner removed; its jobs go on", "runner", name)
+		s.retired.Go(func() {
+			wait(s.retiring, idle)
+			_ = w.stop(s.retiring, false) // it has no machines
+		})
+		return
+	}
+	s.log.Info("Runner removed; its machines go when its jobs have ended", "runner", name)
+	s.retire(w.key, name, w.pool, idle, func() error { return w.stop(s.retiring, true) })
+}
+
+// retire runs finish, which removes the pool's machines, in the background once idle is closed.
+func (s *Supervisor) retire(key, name string, p *pool.Pool, idle <-chan struct{}, finish func() error) {
+	l := &leaving{key: key, name: name, pool: p, gone: make(chan struct{})}
+	s.mu.Lock()
+	s.leaving = append(s.leaving, l)
+	s.mu.Unlock()
+	s.retired.Go(func() {
+		wait(s.retiring, idle)
+		if err := finish(); err != nil {
+			s.log.Error("Machines are left", "runner", name, "error", err)
+		}
+		s.mu.Lock()
+		s.leaving = slices.DeleteFunc(s.leaving, func(other *leaving) bool { return other == l })
+		s.mu.Unlock()
+		close(l.gone)
+	})
+}
+
+// inTheWay returns what is closed when earlier pools of the same runner have ended: two would fight over its machines.
+func (s *Supervisor) inTheWay(key string) []<-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var gone []<-chan struct{}
+	for _, l := range s.leaving {
+		if l.key == key {
+			gone = append(gone, l.gone)
+		}
+	}
+	return gone
+}
+
+// retireUnknown finishes off the machines of runners that the configuration no longer has: renamed, removed, or with another token.
+func (s *Supervisor) retireUnknown() error {
+	machines, _, err := s.journal.Load()
+	if err != nil {
+		return err
+	}
+	keys := map[string]bool{}
+	for _, m := range machines {
+		if s.worker(m.Runner) == nil {
+			keys[m.Runner] = true
+		}
+	}
+	for key := range keys {
+		name, _, _ := strings.Cut(key, "/")
+		p, err := pool.New(s.poolOptions(key, pool.Settings{Runner: abi.RunnerSettings{Name: name}}))
+		if err != nil {
+			return err
+		}
+		if err := p.Start(); err != nil {
+			return err
+		}
+		s.log.Warn("Removing the machines of a runner that the configuration no longer has", "runner", name)
+		s.retire(key, name, p, nil, func() error { return p.Stop(s.retiring, true) })
+	}
+	return nil
+}
+
+// wait waits for done to be closed, or ctx to end; nil counts as closed.
+func wait(ctx context.Context, done <-chan struct{}) {
+	if done == nil {
+		return
+	}
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
