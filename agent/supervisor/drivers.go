@@ -45,7 +45,7 @@ func (d *Drivers) get(name string) (*wasm.Driver, error) {
 	}
 	m, err := d.host.Builtin(context.Background(), name)
 	if err != nil {
-		return nil, fmt.Errorf("MachineDriver %q: %w", name, err)
+		return nil, fmt.Errorf("driver %q: %w", name, err)
 	}
 	made, err := wasm.New(m)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -61,6 +62,7 @@ type Supervisor struct {
 	provisioner *provision.Provisioner
 	metrics     *metrics.Metrics
 	systemID    string
+	preloading  sync.WaitGroup
 	feed        *feed.Feed
 	drivers     *Drivers
 
@@ -134,12 +136,27 @@ func (s *Supervisor) open() (err error) {
 	if s.systemID, err = coordinator.LoadSystemID(filepath.Join(idDir, ".runner_system_id")); err != nil {
 		s.log.Warn("System ID is not kept", "error", err)
 	}
-	s.config, err = s.o.Load()
+	if s.config, err = s.o.Load(); err == nil {
+		s.preload()
+	}
 	return err
+}
+
+// preload begins to compile what the configuration needs, so that the first decision does not wait for one module after the other.
+// What can't be loaded is told by whoever needs it.
+func (s *Supervisor) preload() {
+	names := []string{"periods", "idlescale"}
+	for _, r := range s.config.Runners {
+		if r.Machine != nil && !slices.Contains(names, r.Machine.MachineDriver) {
+			names = append(names, r.Machine.MachineDriver)
+		}
+	}
+	s.preloading.Go(func() { _ = s.modules.Preload(context.Background(), names...) })
 }
 
 // Close gives the state directory back. Run does so itself.
 func (s *Supervisor) Close() error {
+	s.preloading.Wait()
 	if s.modules != nil {
 		s.modules.Close(context.Background())
 	}
