@@ -34,7 +34,7 @@ fi
 packages=(iptables)
 command -v dockerd >/dev/null || packages+=(docker.io)
 if ! command -v docker >/dev/null; then
-	packages+=(docker.io)
+	[[ " ${packages[*]} " == *" docker.io "* ]] || packages+=(docker.io)
 	# Newer releases have the command line in a package of its own.
 	if apt-cache show docker-cli >/dev/null 2>&1; then packages+=(docker-cli); fi
 fi

@@ -5,6 +5,7 @@ set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
 MILLWRIGHT_STEP=images
 . "$top/.ci/lib.sh"
+. "$top/.ci/bootstrap.sh"
 
 tools_needed() {
 	! docker image inspect millwright/machine:bookworm >/dev/null 2>&1 || [ ! -d "$top/.cache/demo-images/cc" ] || ! ls "$top"/bin/helper-image-*.tar >/dev/null 2>&1

@@ -10,9 +10,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../../.." && pwd)
 MILLWRIGHT_STEP=demo-images
 . "$top/.ci/lib.sh"
+. "$top/.ci/bootstrap.sh"
 
 out=$top/.cache/demo-images
-recipe=$(hash_of "$here/build.sh" "$here/finish.sh" "$top/.ci/lib.sh" "$top/.ci/slim.sh" "$top"/agent/internal/mkimage/*.go)
+recipe=$(hash_of "$here/build.sh" "$here/finish.sh" "$top/.ci/bootstrap.sh" "$top/.ci/slim.sh" "$top/agent/internal/mkimage/main.go")
 path=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 present() { [ "$(cat "$out/$1/recipe" 2>/dev/null)" = "$recipe" ]; }

@@ -6,10 +6,11 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 MILLWRIGHT_STEP=machine-image
 . "$here/../../../.ci/lib.sh"
+. "$here/../../../.ci/bootstrap.sh"
 
 tag=millwright/machine:bookworm
 label=io.millwright.recipe
-recipe=$(hash_of "$here/build.sh" "$here/entry.sh" "$here/sshd_config" "$here/Dockerfile" "$here/../../../.ci/lib.sh")
+recipe=$(hash_of "$here/build.sh" "$here/entry.sh" "$here/sshd_config" "$here/Dockerfile" "$here/../../../.ci/bootstrap.sh")
 
 present() { [ "$(docker image inspect -f "{{index .Config.Labels \"$label\"}}" "$tag" 2>/dev/null)" = "$recipe" ]; }
 
@@ -29,7 +30,7 @@ HOOK
 }
 
 from_debian() {
-	command -v mmdebstrap >/dev/null || apt_install mmdebstrap debian-archive-keyring
+	tools
 	say "bootstrapping Debian bookworm with sshd and a Docker engine (about 40 s)"
 	work=$(mktemp -d "${TMPDIR:-/tmp}/millwright-machine.XXXXXX")
 	trap 'rm -rf "$work"' EXIT

@@ -7,6 +7,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../../../.." && pwd)
 MILLWRIGHT_STEP=helper-image
 . "$top/.ci/lib.sh"
+. "$top/.ci/bootstrap.sh"
 
 arch=$(go env GOARCH)
 archive=$top/bin/helper-image-$arch.tar
@@ -14,7 +15,7 @@ tag=millwright/helper:$arch
 binary=$top/bin/millwright-helper
 [ -x "$binary" ] || die "bin/millwright-helper is missing; \`go tool task helper\` builds it"
 key=$top/.cache/helper-image-$arch.recipe
-recipe=$(hash_of "$here/build.sh" "$here/finish.sh" "$top/.ci/lib.sh" "$top/.ci/slim.sh" "$binary" "$top"/agent/internal/mkimage/*.go)
+recipe=$(hash_of "$here/build.sh" "$here/finish.sh" "$top/.ci/bootstrap.sh" "$top/.ci/slim.sh" "$binary" "$top/agent/internal/mkimage/main.go")
 
 if [ -f "$archive" ] && [ "$(cat "$key" 2>/dev/null)" = "$recipe" ]; then
 	say "bin/helper-image-$arch.tar is there already"
