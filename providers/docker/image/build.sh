@@ -56,5 +56,8 @@ if present; then
 	say "$tag is there already"
 	exit 0
 fi
+before=$(docker image inspect -f '{{.Id}}' "$tag" 2>/dev/null || true)
 if on_debian; then from_debian; else from_registry; fi
+# The image that this one replaces would lie there without a name; one that machines still use stays.
+[ -z "$before" ] || docker rmi "$before" >/dev/null 2>&1 || true
 say "$tag is ready"
