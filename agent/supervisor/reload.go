@@ -15,7 +15,7 @@ func (s *Supervisor) reloadLoop(ctx context.Context) {
 		return
 	}
 	changed := make(chan struct{})
-	go watch(ctx, s.o.ConfigPath, changed)
+	go watch(ctx, s.o.ConfigPath, s.loaded, changed)
 	for {
 		select {
 		case <-ctx.Done():

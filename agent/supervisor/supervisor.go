@@ -62,6 +62,7 @@ type Supervisor struct {
 	provisioner *provision.Provisioner
 	metrics     *metrics.Metrics
 	systemID    string
+	loaded      stamp // of ConfigPath, when it was read at the start
 	preloading  sync.WaitGroup
 	feed        *feed.Feed
 	drivers     *Drivers
@@ -136,6 +137,7 @@ func (s *Supervisor) open() (err error) {
 	if s.systemID, err = coordinator.LoadSystemID(filepath.Join(idDir, ".runner_system_id")); err != nil {
 		s.log.Warn("System ID is not kept", "error", err)
 	}
+	s.loaded = stampOf(s.o.ConfigPath) // before it is read: a change meanwhile is seen as one
 	if s.config, err = s.o.Load(); err == nil {
 		s.preload()
 	}
@@ -145,12 +147,14 @@ func (s *Supervisor) open() (err error) {
 // preload begins to compile what the configuration needs, so that the first decision does not wait for one module after the other.
 // What can't be loaded is told by whoever needs it.
 func (s *Supervisor) preload() {
-	names := []string{"periods", "idlescale"}
+	var names []string
 	for _, r := range s.config.Runners {
-		if r.Machine != nil && !slices.Contains(names, r.Machine.MachineDriver) {
-			names = append(names, r.Machine.MachineDriver)
+		if r.Executor == executorMachine && r.Machine != nil {
+			names = append(names, "periods", "idlescale", r.Machine.MachineDriver)
 		}
 	}
+	slices.Sort(names)
+	names = slices.Compact(names)
 	s.preloading.Go(func() { _ = s.modules.Preload(context.Background(), names...) })
 }
 

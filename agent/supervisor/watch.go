@@ -24,12 +24,11 @@ func stampOf(path string) stamp {
 	return stamp{modified: info.ModTime(), size: info.Size(), exists: true}
 }
 
-// watch sends on changed after path became another file and stayed the same for one interval, so that a half-written file is not
+// watch sends on changed after path became another file than the one that was loaded and stayed the same for one interval, so that a half-written file is not
 // read. It looks at what is there now, not at which event came. A file that vanished is no change. It returns when ctx ends.
-func watch(ctx context.Context, path string, changed chan<- struct{}) {
+func watch(ctx context.Context, path string, loaded stamp, changed chan<- struct{}) {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
-	loaded := stampOf(path)
 	last := loaded
 	for {
 		select {

@@ -55,6 +55,9 @@ type settings struct {
 // settings makes a runner's settings, and with that checks all that can be wrong with them. The client of those before is kept where
 // nothing of it changed.
 func (s *Supervisor) settings(c *config.Config, r config.Runner, before settings) (settings, error) {
+	if r.Executor != executorDocker && r.Executor != executorMachine {
+		return settings{}, fmt.Errorf("runner %s: executor %q %w", r.Name, r.Executor, errExecutor)
+	}
 	next := settings{runner: r, client: before.client, options: s.clientOptions(c, r)}
 	var err error
 	if next.client == nil || !reflect.DeepEqual(next.options, before.options) {
@@ -62,19 +65,16 @@ func (s *Supervisor) settings(c *config.Config, r config.Runner, before settings
 			return settings{}, fmt.Errorf("runner %s: %w", r.Name, err)
 		}
 	}
-	switch r.Executor {
-	case executorDocker:
-		return next, nil
-	case executorMachine:
-		if next.pool, err = s.poolSettings(c, r); err != nil {
-			return settings{}, err
-		}
-		if next.zones, err = module.NewZones(zoneNames(r.Machine)...); err != nil {
-			return settings{}, fmt.Errorf("runner %s: %w", r.Name, err)
-		}
+	if r.Executor != executorMachine {
 		return next, nil
 	}
-	return settings{}, fmt.Errorf("runner %s: executor %q %w", r.Name, r.Executor, errExecutor)
+	if next.pool, err = s.poolSettings(c, r); err != nil {
+		return settings{}, err
+	}
+	if next.zones, err = module.NewZones(zoneNames(r.Machine)...); err != nil {
+		return settings{}, fmt.Errorf("runner %s: %w", r.Name, err)
+	}
+	return next, nil
 }
 
 // newWorker makes a runner's worker without starting anything.
