@@ -82,8 +82,9 @@ type Describe struct {
 	Hostnames []string `json:"hostnames,omitempty"` // what it wants to talk to: host[:port] with scheme, globs, unix:///path
 
 	// Of policies only.
-	Position     int  `json:"position,omitempty"`      // place in the chain; 0 means after the built-in ones (100)
-	WantMachines bool `json:"want_machines,omitempty"` // list the machines in the snapshot
+	Position     int          `json:"position,omitempty"`      // place in the chain; 0 means after the built-in ones (100)
+	WantMachines bool         `json:"want_machines,omitempty"` // list the machines in the snapshot
+	WantHistory  *HistoryWish `json:"want_history,omitempty"`  // give the past in the snapshot
 
 	// Of drivers only.
 	Options []Option `json:"options,omitempty"`

@@ -13,6 +13,7 @@ type Snapshot struct {
 	Failures []Failure      `json:"failures,omitempty"` // of the last hour, by kind
 
 	Machines []MachineView `json:"machines,omitempty"` // only when describe asked for them
+	History  *History      `json:"history,omitempty"`  // only when describe asked for it
 
 	Config       Raw     `json:"config,omitempty"`         // the module's own configuration
 	State        string  `json:"state,omitempty"`          // what the module's last proposal gave, at most 64 KB
@@ -136,4 +137,25 @@ type ObserveRequest struct {
 	Now       string `json:"now"`         // RFC 3339 with nanoseconds, UTC
 	NowUnixMS int64  `json:"now_unix_ms"` // the same instant, milliseconds since 1970
 	Config    Raw    `json:"config,omitempty"`
+}
+
+// HistoryWish is how much of the past a policy wants: the last Points steps of StepS seconds each. The host keeps a week of minutes.
+type HistoryWish struct {
+	Points int `json:"points"` // 1 to 1000
+	StepS  int `json:"step_s"` // seconds, a multiple of 60; points times step is a week at most
+}
+
+// History is a runner's past, oldest step first. All lists have the same length. The step that is under way is not in it.
+type History struct {
+	FromUnixMS int64 `json:"from_unix_ms"` // when the first step began, milliseconds since 1970; a multiple of the step
+	StepS      int   `json:"step_s"`
+
+	Minutes    []int     `json:"minutes"`     // of the step that the agent saw; with 0 nothing is known of it, and all else is 0
+	Arrivals   []int     `json:"arrivals"`    // jobs that came
+	Finished   []int     `json:"finished"`    // jobs that ended
+	Running    []float64 `json:"running"`     // jobs on machines, mean
+	RunningMax []int     `json:"running_max"` // the most at once
+	WaitingMax []int     `json:"waiting_max"` // jobs without a machine, the most at once
+	Available  []float64 `json:"available"`   // machines creating, idle or acquired, mean
+	Total      []float64 `json:"total"`       // machines in any state, mean
 }
