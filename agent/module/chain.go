@@ -3,7 +3,6 @@ package module
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,141 +20,253 @@ const defaultPosition = 100
 
 // Link is one policy of a chain.
 type Link struct {
+	Name     string // it goes by, unique in the chain; "" takes the module's
 	Module   *Module
 	Position int     // place in the chain, lowest first; 0 takes what describe says
 	Config   abi.Raw // the module's own configuration for this runner
 	Required bool    // its failure stops growth instead of being skipped
+	Shadow   bool    // it is asked and its proposal recorded, and nothing comes of it
+}
+
+// ChainOptions are what a chain takes its snapshots' further parts from. The zero value works.
+type ChainOptions struct {
+	Logger *slog.Logger
+	// States are what the policies of earlier chains of this runner remembered, by the names of their links.
+	States map[string]string
+	// Observed returns what the module of that name observed last, and when; nil: nothing is observed.
+	Observed func(name string) (abi.Raw, time.Time)
+	// History returns as much of the runner's past as is wished; nil: none is known.
+	History func(now time.Time, wish abi.HistoryWish) *abi.History
 }
 
 // Chain runs the policies of one runner in order and keeps each one's state between decisions. It is safe for concurrent use, but
-// decisions of one runner are meant to come one after the other.
+// decisions of one runner are meant to come one after the other. Its links can be swapped while it decides.
 type Chain struct {
-	links  []Link
-	logger *slog.Logger
+	o ChainOptions
 
-	mu     sync.Mutex // guards what follows
-	states []string   // of each link
-	faults []string   // of each link, what was logged last
+	mu        sync.Mutex // guards what follows
+	set       *linkset
+	memories  map[string]*memory // by the name of the link; they outlive the links
+	seen      *seen              // what the last decision was made of; nil before the first
+	records   []Record           // the oldest first
+	shadowing bool
+}
+
+// linkset is the links between two swaps. It is never changed; users counts the decisions that work with it.
+type linkset struct {
+	links []Link
+	users sync.WaitGroup
+}
+
+// seen is what a decision was made of, to try other modules on.
+type seen struct {
+	snapshot abi.Snapshot
+	trail    []mark
+}
+
+// mark is the proposal of all policies up to a position.
+type mark struct {
+	position int
+	merged   abi.Proposal
 }
 
 // NewChain puts links in order of position; links of one position stay in the order in which they came. A module that is no policy is
 // refused.
 func NewChain(logger *slog.Logger, links ...Link) (*Chain, error) {
+	return ChainOptions{Logger: logger}.Chain(links...)
+}
+
+// Chain makes a chain as NewChain does, with these options.
+func (o ChainOptions) Chain(links ...Link) (*Chain, error) {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	set, err := newLinkset(links)
+	if err != nil {
+		return nil, err
+	}
+	c := &Chain{o: o, set: set, memories: map[string]*memory{}}
+	for name, state := range o.States {
+		c.memories[name] = &memory{state: state}
+	}
+	return c, nil
+}
+
+// newLinkset names, checks and sorts links.
+func newLinkset(links []Link) (*linkset, error) {
 	links = slices.Clone(links)
 	for i := range links {
 		d := links[i].Module.Describe()
+		links[i].Name = cmp.Or(links[i].Name, links[i].Module.Name())
 		if d.Kind != abi.KindPolicy {
-			return nil, fmt.Errorf("module %s: is a %s and can't be in a chain of policies; name it as MachineDriver", d.Name, d.Kind)
+			return nil, fmt.Errorf("module %s: is a %s and can't be in a chain of policies; name it as MachineDriver", links[i].Name, d.Kind)
 		}
 		if links[i].Position == 0 {
 			links[i].Position = cmp.Or(d.Position, defaultPosition)
 		}
 	}
 	slices.SortStableFunc(links, func(a, b Link) int { return cmp.Compare(a.Position, b.Position) })
-	return &Chain{links: links, logger: logger, states: make([]string, len(links)), faults: make([]string, len(links))}, nil
+	names := map[string]int{}
+	for i := range links {
+		names[links[i].Name]++
+		if n := names[links[i].Name]; n > 1 { // one module twice: each place has a memory of its own
+			links[i].Name = fmt.Sprintf("%s#%d", links[i].Name, n)
+		}
+	}
+	return &linkset{links: links}, nil
 }
 
 // BuiltinChain loads the built-in policies and puts them into a chain: periods, then idlescale, which decide as GitLab does.
 func (h *Host) BuiltinChain(ctx context.Context) (*Chain, error) {
-	names := []string{"periods", "idlescale"}
-	if err := h.Preload(ctx, names...); err != nil {
+	links, err := h.BuiltinLinks(ctx)
+	if err != nil {
 		return nil, err
-	}
-	links := make([]Link, 0, len(names))
-	for _, name := range names {
-		m, err := h.Builtin(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		links = append(links, Link{Module: m})
 	}
 	return NewChain(h.logger, links...)
 }
 
+// BuiltinPolicies are the names of the policies that are in every chain, unless a dropped-in module replaces them.
+var BuiltinPolicies = []string{"periods", "idlescale"}
+
+// BuiltinLinks loads the built-in policies side by side.
+func (h *Host) BuiltinLinks(ctx context.Context) ([]Link, error) {
+	if err := h.Preload(ctx, BuiltinPolicies...); err != nil {
+		return nil, err
+	}
+	links := make([]Link, 0, len(BuiltinPolicies))
+	for _, name := range BuiltinPolicies {
+		m, err := h.Builtin(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		links = append(links, Link{Name: name, Module: m})
+	}
+	return links, nil
+}
+
+// Swap replaces the links between two decisions. What a policy remembers stays with its name; a failing one whose module or
+// configuration changed gets a new chance. The decisions under way go on with the old links: idle waits for their end, after which
+// modules that are in no chain may be closed. An error leaves the links as they are.
+func (c *Chain) Swap(links ...Link) (idle func(), err error) {
+	next, err := newLinkset(links)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	old := c.set
+	c.set = next
+	for _, l := range next.links {
+		before := slices.IndexFunc(old.links, func(o Link) bool { return o.Name == l.Name })
+		if before < 0 || old.links[before].Module != l.Module || string(old.links[before].Config) != string(l.Config) {
+			c.memory(l.Name).pardon()
+		}
+	}
+	return old.users.Wait, nil
+}
+
+// Links returns the links as they are now, in order.
+func (c *Chain) Links() []Link {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.set.links)
+}
+
+// States returns what the policies remember, by the names of their links, to be handed to a later chain of the runner.
+func (c *Chain) States() map[string]string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	states := map[string]string{}
+	for name, m := range c.memories {
+		if m.state != "" {
+			states[name] = m.state
+		}
+	}
+	return states
+}
+
+// enter returns the links of a decision, whose users must be told of its end.
+func (c *Chain) enter() *linkset {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.set.users.Add(1)
+	return c.set
+}
+
 // WantMachines tells whether a policy of the chain reads the list of machines, which costs more than all else in a snapshot.
 func (c *Chain) WantMachines() bool {
-	return slices.ContainsFunc(c.links, func(l Link) bool { return l.Module.Describe().WantMachines })
+	return slices.ContainsFunc(c.Links(), func(l Link) bool { return l.Module.Describe().WantMachines })
 }
 
 // Decide asks each policy in turn, with the proposals so far in the snapshot, and returns what the chain as a whole decided. A policy
 // that fails is skipped with its reason: the chain goes on with the proposal of those before it. It takes as long as the policies do,
-// each within its deadline, and can't fail: without any proposal the runner's own settings hold.
+// each within its deadline, and can't fail: without any proposal the runner's own settings hold. Those in shadow are asked afterwards.
 //
-// The snapshot's Config, State and Proposal are the chain's to fill in.
+// The snapshot's Config, State, Observed, History and Proposal are the chain's to fill in.
 func (c *Chain) Decide(ctx context.Context, s abi.Snapshot) fleet.Decision {
-	d := fleet.Decision{At: time.UnixMilli(s.NowUnixMS).UTC(), Steps: make([]fleet.Step, 0, len(c.links))}
+	set := c.enter()
+	defer set.users.Done()
+	d := fleet.Decision{At: time.UnixMilli(s.NowUnixMS).UTC(), Steps: make([]fleet.Step, 0, len(set.links))}
 	s.ABI = abi.Version
 	var merged abi.Proposal
-	for i, link := range c.links {
-		start := time.Now()
-		step := fleet.Step{Module: link.Module.Name()}
-		p, err := c.ask(ctx, i, s, merged)
-		step.Duration = time.Since(start)
-		if err != nil {
-			step.Err = err.Error()
-			d.NoGrowth = d.NoGrowth || link.Required
-		} else {
-			step.Proposal = p
-			merged = merge(merged, p)
+	var shadows []shadow
+	now := &seen{snapshot: s}
+	for _, link := range set.links {
+		if link.Shadow {
+			shadows = append(shadows, shadow{link, merged})
+			continue
 		}
-		c.report(ctx, i, step)
+		step := c.step(ctx, link, s, merged)
+		if step.Err == "" {
+			merged = merge(merged, step.Proposal)
+		} else {
+			d.NoGrowth = d.NoGrowth || link.Required
+		}
 		d.Steps = append(d.Steps, step)
+		now.trail = append(now.trail, mark{link.Position, merged})
 	}
 	conclude(&d, merged, s.Runner)
+	c.note(d, now)
+	c.ask(ctx, set, s, shadows)
 	return d
 }
 
-// ask calls one policy and takes its proposal, checked.
-func (c *Chain) ask(ctx context.Context, i int, s abi.Snapshot, sofar abi.Proposal) (abi.Proposal, error) {
-	link := c.links[i]
-	c.mu.Lock()
-	s.State = c.states[i]
-	c.mu.Unlock()
-	s.Config, s.Proposal = link.Config, sofar
-	if !link.Module.Describe().WantMachines {
-		s.Machines = nil
+// step asks one policy, unless it is in quarantine, and takes note of how it went.
+func (c *Chain) step(ctx context.Context, link Link, s abi.Snapshot, sofar abi.Proposal) fleet.Step {
+	step := fleet.Step{Module: link.Name}
+	state, why := c.recall(link)
+	if why != "" {
+		step.Err = why
+		return step
 	}
-	input, err := json.Marshal(s)
+	start := time.Now()
+	p, err := c.propose(ctx, link, s, sofar, state)
+	step.Duration = time.Since(start)
 	if err != nil {
-		return abi.Proposal{}, fmt.Errorf("snapshot: %w", err)
+		step.Err = err.Error()
+	} else {
+		step.Proposal = p
 	}
-	out, err := link.Module.Call(ctx, abi.ExportDecide, input)
-	if err != nil {
-		return abi.Proposal{}, err
-	}
-	var p abi.Proposal
-	if err = json.Unmarshal(out, &p); err == nil {
-		err = check(&p)
-	}
-	if err != nil {
-		return abi.Proposal{}, &Error{Module: link.Module.Name(), Export: abi.ExportDecide, Cause: CauseOutput, Text: "returned a bad proposal: " + err.Error()}
-	}
-	if p.State != nil {
-		c.mu.Lock()
-		c.states[i] = *p.State
-		c.mu.Unlock()
-	}
-	return p, nil
+	c.remember(ctx, link, p, err)
+	return step
 }
 
-// report logs a policy that begins to fail, fails in another way, or works again, once each.
-func (c *Chain) report(ctx context.Context, i int, step fleet.Step) {
-	c.mu.Lock()
-	before := c.faults[i]
-	c.faults[i] = step.Err
-	c.mu.Unlock()
-	if before == step.Err || ctx.Err() != nil {
-		return
+// propose calls one policy and returns its proposal, checked. It changes nothing.
+func (c *Chain) propose(ctx context.Context, link Link, s abi.Snapshot, sofar abi.Proposal, state string) (abi.Proposal, error) {
+	s.Config, s.State, s.Proposal = link.Config, state, sofar
+	d := link.Module.Describe()
+	if !d.WantMachines {
+		s.Machines = nil
 	}
-	if step.Err == "" {
-		c.logger.InfoContext(ctx, "policy works again", "policy", step.Module)
-		return
+	if c.o.Observed != nil {
+		if data, at := c.o.Observed(link.Name); len(data) > 0 {
+			s.Observed, s.ObservedAgeS = data, max(time.UnixMilli(s.NowUnixMS).Sub(at).Seconds(), 0)
+		}
 	}
-	consequence := "keeping the proposal of those before it"
-	if c.links[i].Required {
-		consequence = "no machine is created while it fails, since it is required"
+	if d.WantHistory != nil && c.o.History != nil {
+		s.History = c.o.History(time.UnixMilli(s.NowUnixMS), *d.WantHistory)
 	}
-	c.logger.WarnContext(ctx, "policy skipped", "policy", step.Module, "reason", step.Err, "consequence", consequence)
+	return Propose(ctx, link.Module, s)
 }
 
 // skipped lists the modules that failed, with their reasons, for people; "" when none did.

@@ -1,6 +1,7 @@
 package module
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,6 +69,16 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
+// over returns l with its zero fields taken from base.
+func (l Limits) over(base Limits) Limits {
+	return Limits{
+		PolicyPages: cmp.Or(l.PolicyPages, base.PolicyPages), DriverPages: cmp.Or(l.DriverPages, base.DriverPages),
+		DecideTime: cmp.Or(l.DecideTime, base.DecideTime), ObserveTime: cmp.Or(l.ObserveTime, base.ObserveTime),
+		DriverTime: cmp.Or(l.DriverTime, base.DriverTime), OtherTime: cmp.Or(l.OtherTime, base.OtherTime),
+		OutputBytes: cmp.Or(l.OutputBytes, base.OutputBytes), Instances: cmp.Or(l.Instances, base.Instances),
+	}
+}
+
 // time returns the deadline of one call of an export.
 func (l Limits) time(export string) time.Duration {
 	switch export {
@@ -87,6 +98,7 @@ type Host struct {
 	logger   *slog.Logger
 	builtins []fs.FS
 	cache    wazero.CompilationCache
+	counters counters
 
 	mu       sync.Mutex // guards what follows
 	byName   map[string]*pending

@@ -23,9 +23,12 @@ const maxWasm = 64 << 20
 // Source is a module to load.
 type Source struct {
 	Name string // for messages: a file name, or the name of a built-in module
-	Wasm []byte
+	// Alias is the name that the module goes by, whatever it calls itself; "" leaves it its own.
+	Alias string
+	Wasm  []byte
 	// Hostnames are granted to the module, as httpsend.ParseGrants reads them; none grants nothing.
 	Hostnames []string
+	Limits    Limits // where they are not the host's: memory and times; a zero field means the host's
 	// Builtin modules came with the binary and so what they ask for in describe is granted. Never set it for a file.
 	Builtin bool
 }
@@ -55,9 +58,10 @@ func (h *Host) compile(ctx context.Context, src Source) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	kind, pages := c.kind(), h.limits.PolicyPages
+	limits := src.Limits.over(h.limits)
+	kind, pages := c.kind(), limits.PolicyPages
 	if kind == abi.KindDriver {
-		pages = h.limits.DriverPages
+		pages = limits.DriverPages
 	}
 	if err := c.check(kind, pages); err != nil {
 		return nil, err
@@ -81,7 +85,7 @@ func (h *Host) compile(ctx context.Context, src Source) (*Module, error) {
 	}
 	sum := sha256.Sum256(src.Wasm)
 	m := &Module{
-		host: h, source: src, contents: c, compiled: compiled, client: httpsend.NewClient(), grants: grants,
+		host: h, source: src, limits: limits, contents: c, compiled: compiled, client: httpsend.NewClient(), grants: grants,
 		hash: hex.EncodeToString(sum[:]), logger: h.logger.With("module", src.Name),
 		slots: make(chan struct{}, h.limits.Instances),
 	}
@@ -112,6 +116,23 @@ func (m *Module) introduce(ctx context.Context) error {
 	case !namePattern.MatchString(d.Name):
 		return fmt.Errorf("has the name %q; use lower case letters, digits and hyphens, 63 at most", d.Name)
 	}
+	if w := d.WantHistory; w != nil {
+		if err := checkWish(*w); err != nil {
+			return err
+		}
+	}
 	m.describe = d
+	return nil
+}
+
+// checkWish holds a wish for history to what the host keeps.
+func checkWish(w abi.HistoryWish) error {
+	const week = 7 * 24 * 3600
+	switch {
+	case w.StepS < 60 || w.StepS%60 != 0 || w.StepS > week:
+		return fmt.Errorf("wants a history in steps of %d s; use a multiple of 60", w.StepS)
+	case w.Points < 1 || w.Points > 1000 || w.Points*w.StepS > week:
+		return fmt.Errorf("wants a history of %d steps of %d s; at most 1000 steps and a week are kept", w.Points, w.StepS)
+	}
 	return nil
 }

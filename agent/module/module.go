@@ -1,11 +1,13 @@
 package module
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	extism "github.com/extism/go-sdk"
 
@@ -29,6 +31,7 @@ func ParseGrants(patterns []string) (Grants, error) { return httpsend.ParseGrant
 type Module struct {
 	host     *Host
 	source   Source // without the bytes
+	limits   Limits
 	contents contents
 	describe abi.Describe
 	hash     string
@@ -45,13 +48,8 @@ type Module struct {
 	closed bool
 }
 
-// Name is the module's name: what its description says, or that of its source before it was asked.
-func (m *Module) Name() string {
-	if m.describe.Name != "" {
-		return m.describe.Name
-	}
-	return m.source.Name
-}
+// Name is the name that the module goes by: its alias, else what its description says, or that of its source before it was asked.
+func (m *Module) Name() string { return cmp.Or(m.source.Alias, m.describe.Name, m.source.Name) }
 
 // Describe returns what the module says of itself.
 func (m *Module) Describe() abi.Describe { return m.describe }
@@ -81,7 +79,7 @@ func (m *Module) Call(ctx context.Context, export string, input []byte) ([]byte,
 }
 
 // CallGranted is Call with other grants than those that the module was loaded with.
-func (m *Module) CallGranted(ctx context.Context, export string, input []byte, grants Grants) ([]byte, error) {
+func (m *Module) CallGranted(ctx context.Context, export string, input []byte, grants Grants) (out []byte, err error) {
 	if !m.enter() {
 		return nil, fmt.Errorf("%s: %s: %w", m.Name(), export, ErrClosed)
 	}
@@ -92,19 +90,21 @@ func (m *Module) CallGranted(ctx context.Context, export string, input []byte, g
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%s: %s: waiting for a free instance: %w", m.Name(), export, ctx.Err())
 	}
+	start := time.Now()
+	defer func() { m.host.counters.note(m.describe.Kind, m.Name(), export, time.Since(start), err != nil) }()
 	sink := logs.NewSink(m.logger)
 	call := &hostfuncs.Call{Log: sink}
 	if asksTheWorld(export) {
 		call.HTTP, call.Grants = m.client, grants
 	}
-	limited, cancel := context.WithTimeout(hostfuncs.WithCall(ctx, call), m.host.limits.time(export))
+	limited, cancel := context.WithTimeout(hostfuncs.WithCall(ctx, call), m.limits.time(export))
 	defer cancel()
 
 	inst, err := m.take(limited)
 	if err != nil {
 		return nil, m.callError(ctx, limited, export, err, "")
 	}
-	out, err := inst.call(limited, export, input, sink)
+	out, err = inst.call(limited, export, input, sink)
 	if err = m.callError(ctx, limited, export, err, inst.stderr.String()); err == nil {
 		err = m.checkOutput(export, out)
 	}
@@ -129,7 +129,7 @@ func asksTheWorld(export string) bool {
 // have nothing to say.
 func (m *Module) checkOutput(export string, out []byte) error {
 	text := ""
-	switch limit := m.host.limits.OutputBytes; {
+	switch limit := m.limits.OutputBytes; {
 	case len(out) > limit:
 		text = fmt.Sprintf("returned %d bytes; at most %d are allowed", len(out), limit)
 	case len(out) == 0 && export != abi.ExportObserve:
