@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -12,8 +13,8 @@ import (
 	"github.com/knadh/koanf/v2"
 )
 
-// Operator is millwright.toml: what only the operator of the agent may say. Every key may also come from the environment, as
-// MILLWRIGHT_ and the key in capitals, which wins over the file; lists are separated by commas there.
+// Operator is millwright.toml: what only the operator of the agent may say. Every key but the grants may also come from
+// the environment, as MILLWRIGHT_ and the key in capitals, which wins over the file; lists are separated by commas there.
 type Operator struct {
 	Path string `toml:"-"` // the file it came from, whether it exists or not
 
@@ -23,6 +24,19 @@ type Operator struct {
 	DriversDir  string `toml:"drivers_dir"`  // default drivers.d beside config.toml
 	// LegacyDrivers are drivers that docker-machine's plug-in binaries serve even where there is a module.
 	LegacyDrivers []string `toml:"legacy_drivers"`
+	// Grants are what dropped-in modules may do beyond computing, by the module's name. They come from the file alone.
+	Grants map[string]Grant `toml:"grants"`
+}
+
+// Grant is one [grants.NAME] section: what the module NAME.wasm may do. A zero limit leaves the agent's own.
+type Grant struct {
+	Hostnames []string `toml:"hostnames"` // as hostfuncs/httpsend.ParseGrants reads them
+	// PrivateAddresses are ranges such as 10.0.0.0/8, of private and loopback addresses, that the hostnames may lead to.
+	PrivateAddresses []string `toml:"private_addresses"`
+	MemoryMB         int      `toml:"memory_mb"`
+	DecideMS         int      `toml:"decide_ms"`
+	ObserveS         int      `toml:"observe_s"` // deadline of one observe
+	CallS            int      `toml:"call_s"`    // deadline of one create, list or remove of a driver
 }
 
 const envPrefix = "MILLWRIGHT_"
@@ -35,7 +49,7 @@ func LoadOperator(configPath string) (*Operator, []Diagnostic, error) {
 	k := koanf.New(".")
 	layers := []map[string]any{operatorDefaults(dir)}
 	d := newDecoder(path)
-	file, err := readOperator(path, d)
+	file, grants, err := readOperator(path, d)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -47,7 +61,7 @@ func LoadOperator(configPath string) (*Operator, []Diagnostic, error) {
 	}
 	o := &Operator{
 		Path: path, StateDir: k.String("state_dir"), PoliciesDir: k.String("policies_dir"), DriversDir: k.String("drivers_dir"),
-		LegacyDrivers: k.Strings("legacy_drivers"),
+		LegacyDrivers: k.Strings("legacy_drivers"), Grants: grants,
 	}
 	for _, p := range []*string{&o.PoliciesDir, &o.DriversDir, &o.StateDir} {
 		if !filepath.IsAbs(*p) {
@@ -82,14 +96,14 @@ func defaultStateDir(uid int, getenv func(string) string) string {
 	return filepath.Join(state, "millwright")
 }
 
-// readOperator returns what the file says, by key, and notes what is wrong with it.
-func readOperator(path string, d *decoder) (map[string]any, error) {
+// readOperator returns what the file says, by key and the grants apart, and notes what is wrong with it.
+func readOperator(path string, d *decoder) (map[string]any, map[string]Grant, error) {
 	data, err := readPrivate(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
+		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}
 	root, err := parseTree(data)
 	if err != nil {
@@ -98,17 +112,38 @@ func readOperator(path string, d *decoder) (map[string]any, error) {
 		d.diagnostics = append(d.diagnostics, Diagnostic{
 			Severity: SeverityError, File: path, Line: syntax.line, Runner: -1, Message: "not TOML: " + syntax.msg,
 		})
-		return nil, nil
+		return nil, nil, nil
 	}
 	var o Operator
 	d.structure(reflect.ValueOf(&o).Elem(), root, "")
+	for name, g := range o.Grants {
+		d.checkGrant(name, g)
+	}
 	said := map[string]any{}
 	for key, i := range fieldsOf(reflect.TypeFor[Operator]()) {
-		if f := reflect.ValueOf(o).Field(i); !f.IsZero() {
+		if f := reflect.ValueOf(o).Field(i); !f.IsZero() && f.Kind() != reflect.Map {
 			said[key] = f.Interface()
 		}
 	}
-	return said, nil
+	return said, o.Grants, nil
+}
+
+// checkGrant notes what makes no sense in a grant. Hostnames are read where they are used.
+func (d *decoder) checkGrant(name string, g Grant) {
+	section := "grants." + name
+	for _, a := range g.PrivateAddresses {
+		if _, err := netip.ParsePrefix(a); err != nil {
+			d.bad(section, "private_addresses", "%q is no range of addresses; write one as 10.0.0.0/8 or 10.1.2.3/32", a)
+		}
+	}
+	for _, n := range []struct {
+		key      string
+		n, limit int
+	}{{"memory_mb", g.MemoryMB, 1024}, {"decide_ms", g.DecideMS, 10_000}, {"observe_s", g.ObserveS, 60}, {"call_s", g.CallS, 300}} {
+		if n.n < 0 || n.n > n.limit {
+			d.bad(section, n.key, "%d is out of range; use 1 to %d, or leave it out", n.n, n.limit)
+		}
+	}
 }
 
 // operatorEnv returns what the environment says, by key.
@@ -117,7 +152,7 @@ func operatorEnv(lookup func(string) (string, bool)) map[string]any {
 	t := reflect.TypeFor[Operator]()
 	for key, i := range fieldsOf(t) {
 		v, ok := lookup(envPrefix + strings.ToUpper(key))
-		if !ok || v == "" {
+		if !ok || v == "" || t.Field(i).Type.Kind() == reflect.Map {
 			continue
 		}
 		if t.Field(i).Type.Kind() == reflect.Slice {
