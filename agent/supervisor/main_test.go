@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -44,6 +43,7 @@ type world struct {
 	stop        context.CancelCauseFunc
 	ended       chan error
 	address     string // of the metrics
+	gateway     string // this host on the network of fleet's machines
 
 	mu     sync.Mutex // guards what follows
 	config config.Config
@@ -279,15 +279,4 @@ func (w *world) until(what string, so func() bool) {
 			w.t.Fatalf("it never came that %s\n%s", what, w.log.text())
 		}
 	}
-}
-
-// names are those of the machines that are not being removed.
-func (w *world) machines(states ...string) []string {
-	var names []string
-	for _, m := range w.s.Machines() {
-		if len(states) == 0 || strings.Contains(strings.Join(states, " "), string(m.State)) {
-			names = append(names, m.Name)
-		}
-	}
-	return names
 }
