@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"regexp"
 
 	extism "github.com/extism/go-sdk"
@@ -29,6 +30,8 @@ type Source struct {
 	// Hostnames are granted to the module, as httpsend.ParseGrants reads them; none grants nothing.
 	Hostnames []string
 	Limits    Limits // where they are not the host's: memory and times; a zero field means the host's
+	// Private are the ranges of private and loopback addresses that the hostnames may lead to.
+	Private []netip.Prefix
 	// Builtin modules came with the binary and so what they ask for in describe is granted. Never set it for a file.
 	Builtin bool
 }
@@ -70,6 +73,7 @@ func (h *Host) compile(ctx context.Context, src Source) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
+	grants = grants.WithPrivate(src.Private...)
 	manifest := extism.Manifest{
 		Wasm:         []extism.Wasm{extism.WasmData{Data: src.Wasm}},
 		Memory:       &extism.ManifestMemory{MaxPages: pages}, // and no Extism variables: state goes through the proposal

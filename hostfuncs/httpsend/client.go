@@ -41,8 +41,7 @@ type Client struct {
 
 // NewClient returns a client without connections.
 func NewClient() *Client {
-	dialer := &net.Dialer{Timeout: DefaultDeadline, KeepAlive: 30 * time.Second, ControlContext: refuseLinkLocal}
-	return &Client{tcp: transport(http.ProxyFromEnvironment, dialer.DialContext), sockets: map[string]*http.Transport{}}
+	return &Client{tcp: transport(proxyOf, dialGranted), sockets: map[string]*http.Transport{}}
 }
 
 func transport(proxy func(*http.Request) (*url.URL, error), dial func(context.Context, string, string) (net.Conn, error)) *http.Transport {
@@ -78,6 +77,7 @@ func (c *Client) Send(ctx context.Context, grants Grants, req abi.HTTPRequest) a
 	}
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
+	ctx = context.WithValue(ctx, dialKey{}, &dial{grants: grants})
 
 	hr, rt, err := c.prepare(ctx, grants, req)
 	if err != nil {

@@ -1,9 +1,13 @@
 package httpsend
 
 import (
+	"cmp"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"path"
+	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -11,6 +15,7 @@ import (
 type Grants struct {
 	hosts   []hostGrant
 	sockets map[string]bool
+	private []netip.Prefix // that names may lead to, beside the addresses in hosts
 }
 
 // hostGrant is one granted pattern of scheme, host and port.
@@ -88,6 +93,74 @@ func parseHost(pattern string) (hostGrant, error) {
 		}
 	}
 	return g, nil
+}
+
+// Everywhere is every private and loopback address, for modules that are trusted to ask only where the operator sends them.
+var Everywhere = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
+
+// WithPrivate returns g with ranges of private and loopback addresses that its hostnames may lead to. Without, they may lead to
+// public addresses only, and to addresses that are granted themselves; localhost is one.
+func (g Grants) WithPrivate(ranges ...netip.Prefix) Grants {
+	g.private = append(slices.Clip(g.private), ranges...)
+	return g
+}
+
+// allowsAddress tells whether ip may be dialled for a name that is granted. Link-local addresses are nobody's to grant.
+func (g Grants) allowsAddress(ip netip.Addr) bool {
+	if !ip.IsPrivate() && !ip.IsLoopback() && !ip.IsUnspecified() && !sharedRange.Contains(ip) {
+		return true
+	}
+	if slices.ContainsFunc(g.private, func(p netip.Prefix) bool { return p.Contains(ip) }) {
+		return true
+	}
+	return slices.ContainsFunc(g.hosts, func(h hostGrant) bool {
+		host := cmp.Or(h.ip, strings.Join(h.labels, "."))
+		granted, err := netip.ParseAddr(host)
+		return err == nil && granted.Unmap() == ip || host == socketHost && ip.IsLoopback()
+	})
+}
+
+// sharedRange is what carriers and clouds use like a private range. Source: RFC 6598.
+var sharedRange = netip.MustParsePrefix("100.64.0.0/10")
+
+// template is a part of a wanted hostname that an option fills in.
+var template = regexp.MustCompile(`\{[^{}]*\}`)
+
+// Missing returns those of the wanted patterns, as a description lists them, that g does not grant. A pattern with a star or a template
+// counts as granted when g grants something that it stands for: an operator may grant less than what is wished.
+func (g Grants) Missing(wanted []string) []string {
+	var missing []string
+	for _, w := range wanted {
+		if !g.grants(template.ReplaceAllString(w, "*")) {
+			missing = append(missing, w)
+		}
+	}
+	return missing
+}
+
+// grants tells whether one wanted pattern is granted.
+func (g Grants) grants(wanted string) bool {
+	if socket, ok := strings.CutPrefix(wanted, "unix://"); ok {
+		return g.sockets[socket] || strings.Contains(socket, "*") && len(g.sockets) > 0
+	}
+	if host := wanted[strings.LastIndex(wanted, "/")+1:]; host == "*" || strings.HasPrefix(host, "*:") {
+		return len(g.hosts) > 0 || wanted == "*" && len(g.sockets) > 0
+	}
+	w, err := parseHost(wanted)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(g.hosts, func(h hostGrant) bool {
+		return h.scheme == w.scheme && (h.port == w.port || h.port == "*" || w.port == "*") && (h.within(w) || w.within(h))
+	})
+}
+
+// within tells whether all that h stands for is matched by the other pattern.
+func (h hostGrant) within(other hostGrant) bool {
+	if h.labels == nil {
+		return other.labels == nil && h.ip == other.ip
+	}
+	return other.labels != nil && other.matches(strings.Join(h.labels, "."))
 }
 
 // Allows tells whether u, an http or https URL, is granted.

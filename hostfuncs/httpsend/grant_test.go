@@ -1,6 +1,7 @@
 package httpsend
 
 import (
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -85,5 +86,58 @@ func TestParseGrantsRefuses(t *testing.T) {
 		if _, err := ParseGrants([]string{pattern}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want an error with %q", pattern, err, want)
 		}
+	}
+}
+
+func TestGrantsAllowAddress(t *testing.T) {
+	g, err := ParseGrants([]string{"https://api.example.com", "http://10.0.0.7:2375", "http://localhost:*", "https://[fd00::7]"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for address, want := range map[string]bool{
+		"93.184.216.34": true, "2606:2800::1": true, // public
+		"10.0.0.7": true, "127.0.0.1": true, "::1": true, "fd00::7": true, // granted themselves
+		"10.0.0.8": false, "192.168.1.1": false, "fd00::8": false, "0.0.0.0": false, "100.64.0.1": false,
+	} {
+		if got := g.allowsAddress(netip.MustParseAddr(address)); got != want {
+			t.Errorf("%s allowed: %v, want %v", address, got, want)
+		}
+	}
+	wider := g.WithPrivate(netip.MustParsePrefix("192.168.0.0/16"))
+	if ip := netip.MustParseAddr("192.168.1.1"); !wider.allowsAddress(ip) || g.allowsAddress(ip) {
+		t.Error("a range is not granted, or granted to others too")
+	}
+}
+
+func TestGrantsMissing(t *testing.T) {
+	for name, tc := range map[string]struct {
+		granted []string
+		wanted  string
+		missing bool
+	}{
+		"nothing granted":             {nil, "api.example.com", true},
+		"the same":                    {[]string{"api.example.com"}, "https://api.example.com", false},
+		"another":                     {[]string{"api.example.com"}, "https://www.example.com", true},
+		"another scheme":              {[]string{"api.example.com"}, "http://api.example.com", true},
+		"another port":                {[]string{"api.example.com"}, "https://api.example.com:8443", true},
+		"a wider grant":               {[]string{"*.example.com"}, "api.example.com", false},
+		"a narrower grant":            {[]string{"ec2.eu-west-1.example.com"}, "*.example.com", false},
+		"a template, filled in":       {[]string{"http://10.0.0.7:2375"}, "{docker-host}", false},
+		"a template in a name":        {[]string{"ec2.eu.example.com"}, "https://ec2.{region}.example.com", false},
+		"a template, nothing granted": {nil, "{docker-host}", true},
+		"a socket":                    {[]string{"unix:///run/a.sock"}, "unix:///run/a.sock", false},
+		"another socket":              {[]string{"unix:///run/a.sock"}, "unix:///run/b.sock", true},
+		"a template of a socket":      {[]string{"unix:///run/a.sock"}, "unix://{socket}", false},
+		"junk":                        {[]string{"api.example.com"}, "ftp://x", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, err := ParseGrants(tc.granted)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := len(g.Missing([]string{tc.wanted})) > 0; got != tc.missing {
+				t.Errorf("missing: %v, want %v", got, tc.missing)
+			}
+		})
 	}
 }

