@@ -1,0 +1,4 @@
+#[test]
+fn cases() {
+    millwright::testing::policy_cases(&spot::Spot, "cases");
+}

@@ -1,0 +1,247 @@
+use std::collections::BTreeMap;
+
+use crate::json;
+use crate::policy::request;
+use crate::{Description, Error, ErrorKind, Options, Problem, Status, ValidateRequest, ValidateResult, Value, ABI};
+
+/// Speaks to one provider. Its calls are short and idempotent, with the machine's name as the key. It never sleeps, waits or retries: it
+/// asks once by [`host::http_send`](crate::host::http_send) and says what became of it, and the host does the rest.
+pub trait Driver {
+    /// Says who the driver is and which options it has. `abi` and `kind` are filled in.
+    fn describe(&self) -> Description;
+
+    /// Lists what is wrong with the options as far as it can be known without asking the provider.
+    fn validate(&self, request: &ValidateRequest) -> Vec<Problem>;
+
+    /// Asks for a machine and returns at once, most often with an instance that is still creating. Called again with the same name it
+    /// returns the instance that there is.
+    fn create(&self, request: &CreateRequest) -> Result<Instance, DriverError>;
+
+    /// Returns every instance that bears the owner's tag. When a part could not be read the result is not complete.
+    fn list(&self, request: &ListRequest) -> Result<ListResult, DriverError>;
+
+    /// Deletes the machine and all that was made for it. A machine that is gone already is no error.
+    fn remove(&self, request: &RemoveRequest) -> Result<(), DriverError>;
+}
+
+/// Makes the exports of a driver's module. It takes an expression that gives the driver and is made anew for each call.
+#[macro_export]
+macro_rules! driver {
+    ($driver:expr) => {
+        $crate::exports!($driver, $crate::Driver, describe validate create list remove);
+    };
+}
+
+crate::shape! {
+    /// Tags everything that a driver creates, so that list finds it and remove touches nothing else.
+    Owner {
+        /// 16 letters and digits.
+        id: String,
+        /// Informative.
+        runner: String,
+    }
+}
+
+crate::shape! {
+    /// What belongs to one machine alone: how the host will log in and how it will know the machine again.
+    Bootstrap {
+        ssh_user: String,
+        /// One line for authorized_keys.
+        authorized_key: String,
+        /// OpenSSH PEM, Ed25519.
+        host_key_private: String,
+        /// One line.
+        host_key_public: String,
+    }
+}
+
+crate::shape! {
+    /// The input of create.
+    CreateRequest {
+        abi: i64,
+        owner: Owner,
+        /// The machine's name and its key, RFC 1123, at most 63 characters.
+        name: String,
+        options: Options,
+        bootstrap: Bootstrap,
+        labels[omitzero]: BTreeMap<String, String>,
+    }
+}
+
+crate::shape! {
+    /// The input of list.
+    ListRequest {
+        abi: i64,
+        owner: Owner,
+        options: Options,
+    }
+}
+
+crate::shape! {
+    /// The output of list.
+    ListResult {
+        instances: Vec<Instance>,
+        /// False: a part could not be read, so absence means nothing.
+        complete: bool,
+    }
+}
+
+crate::shape! {
+    /// The input of remove.
+    RemoveRequest {
+        abi: i64,
+        owner: Owner,
+        name: String,
+        /// The instance's, when known.
+        id[omitzero]: String,
+        options: Options,
+        /// The driver's own, from the instance.
+        state: Value,
+    }
+}
+
+crate::shape! {
+    /// The provider's record of a machine.
+    Instance {
+        name: String,
+        id: String,
+        status: Status,
+        /// Why, in the provider's words.
+        message[omitzero]: String,
+        /// Where the agent reaches it: IP address or hostname.
+        address[omitzero]: String,
+        /// 0 = 22.
+        ssh_port[omitzero]: i64,
+        /// Where the login is another one than the bootstrap's.
+        ssh_user[omitzero]: String,
+        /// 0 = 2376.
+        engine_port[omitzero]: i64,
+        /// RFC 3339.
+        created_at[omitzero]: String,
+        /// The driver's own, handed back to remove.
+        state: Value,
+    }
+}
+
+crate::shape! {
+    /// A failure as data.
+    DriverError {
+        kind: ErrorKind,
+        /// What failed and what to do, for people.
+        message: String,
+        /// The provider's own code.
+        code[omitzero]: String,
+        /// Seconds to wait at least, when the provider said so.
+        retry_after_s[omitzero]: i64,
+    }
+}
+
+impl DriverError {
+    pub fn new(kind: ErrorKind, message: &str) -> Self {
+        DriverError { kind, message: message.to_string(), ..Default::default() }
+    }
+}
+
+/// A failure without a kind is worth another try.
+impl From<String> for DriverError {
+    fn from(message: String) -> Self {
+        DriverError::new(ErrorKind::Transient, &message)
+    }
+}
+
+impl From<crate::host::HttpError> for DriverError {
+    fn from(e: crate::host::HttpError) -> Self {
+        let kind = match e.kind.as_str() {
+            "denied" | "invalid" | "too_large" => ErrorKind::Invalid,
+            _ => ErrorKind::Transient,
+        };
+        DriverError::new(kind, &format!("{}: {}", e.kind, e.message))
+    }
+}
+
+crate::shape! {
+    /// The envelope of what every export of a driver but describe returns: one of its fields is set.
+    Outcome {
+        ok: Value,
+        error: Option<DriverError>,
+    }
+}
+
+impl dyn Driver + '_ {
+    #[doc(hidden)]
+    pub fn call_export(&self, export: &str, input: &[u8]) -> Result<Vec<u8>, Error> {
+        let outcome = match export {
+            "describe" => {
+                let description = Description { abi: ABI, kind: "driver".to_string(), ..self.describe() };
+                return Ok(json::encode(&description)?);
+            }
+            "validate" => value(Ok(ValidateResult { problems: self.validate(&request(export, input)?) })),
+            "create" => value(self.create(&request(export, input)?)),
+            "list" => value(self.list(&request(export, input)?)),
+            "remove" => value(self.remove(&request(export, input)?).map(|()| Value::Object(Vec::new()))),
+            _ => return Err(format!("a driver has no export {:?}", export).into()),
+        };
+        Ok(json::encode(&outcome?)?)
+    }
+}
+
+/// Puts the outcome of a call into its envelope.
+fn value<T: json::Encode>(result: Result<T, DriverError>) -> Result<Outcome, Error> {
+    Ok(match result {
+        Ok(v) => Outcome { ok: json::parse(&json::encode(&v)?)?, error: None },
+        Err(e) => Outcome { ok: Value::Null, error: Some(e) },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Broken(Option<DriverError>);
+
+    impl Driver for Broken {
+        fn describe(&self) -> Description {
+            Description { name: "broken".into(), ..Default::default() }
+        }
+        fn validate(&self, _: &ValidateRequest) -> Vec<Problem> {
+            Vec::new()
+        }
+        fn create(&self, r: &CreateRequest) -> Result<Instance, DriverError> {
+            match &self.0 {
+                Some(e) => Err(e.clone()),
+                None => Ok(Instance { name: r.name.clone(), id: "i".into(), status: Status::Creating, ..Default::default() }),
+            }
+        }
+        fn list(&self, _: &ListRequest) -> Result<ListResult, DriverError> {
+            Ok(ListResult::default())
+        }
+        fn remove(&self, _: &RemoveRequest) -> Result<(), DriverError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn calls() {
+        let quota = DriverError { code: "CPUS".into(), retry_after_s: 60, ..DriverError::new(ErrorKind::Quota, "no cpus left") };
+        for (error, export, want) in [
+            (None, "describe", r#"{"abi":1,"kind":"driver","name":"broken"}"#),
+            (None, "validate", r#"{"ok":{"problems":[]}}"#),
+            (None, "create", r#"{"ok":{"name":"m","id":"i","status":"creating"}}"#),
+            (None, "list", r#"{"ok":{"instances":[],"complete":false}}"#),
+            (None, "remove", r#"{"ok":{}}"#),
+            (Some(quota), "create", r#"{"error":{"kind":"quota","message":"no cpus left","code":"CPUS","retry_after_s":60}}"#),
+            (Some("cable".to_string().into()), "create", r#"{"error":{"kind":"transient","message":"cable"}}"#),
+        ] {
+            let driver: &dyn Driver = &Broken(error);
+            let out = driver.call_export(export, br#"{"name":"m"}"#).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), want);
+        }
+    }
+
+    #[test]
+    fn refuses() {
+        let driver: &dyn Driver = &Broken(None);
+        assert!(driver.call_export("reboot", b"{}").is_err());
+        assert!(driver.call_export("list", b"junk").is_err());
+    }
+}
