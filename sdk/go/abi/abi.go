@@ -24,23 +24,6 @@ const (
 	ExportRemove = "remove"
 )
 
-// Raw is a JSON value that is passed on as it is. Its zero value stands for null.
-type Raw []byte
-
-// MarshalJSON returns r itself, or null when r is empty.
-func (r Raw) MarshalJSON() ([]byte, error) {
-	if len(r) == 0 {
-		return []byte("null"), nil
-	}
-	return r, nil
-}
-
-// UnmarshalJSON keeps a copy of data.
-func (r *Raw) UnmarshalJSON(data []byte) error {
-	*r = append((*r)[:0], data...)
-	return nil
-}
-
 // ErrorKind tells the host what to do about a failed call; the host alone retries.
 type ErrorKind string
 
@@ -58,10 +41,10 @@ const (
 
 // Error is a failure as data.
 type Error struct {
-	Kind        ErrorKind `json:"kind"`
+	Kind        ErrorKind `json:"kind"`                    // what the host does about it; one that it does not know counts as transient
 	Message     string    `json:"message"`                 // what failed and what to do, for people
 	Code        string    `json:"code,omitempty"`          // the provider's own code
-	RetryAfterS int       `json:"retry_after_s,omitempty"` // seconds to wait at least, when the provider said so
+	RetryAfterS int       `json:"retry_after_s,omitempty"` // how long to wait at least, when the provider said so; 0 leaves it to the host
 }
 
 func (e *Error) Error() string {
@@ -73,32 +56,32 @@ func (e *Error) Error() string {
 
 // Describe is what every module returns from its describe export; its input is empty.
 type Describe struct {
-	ABI     int    `json:"abi"`
-	Kind    string `json:"kind"` // policy or driver
-	Name    string `json:"name"` // lower case letters, digits and hyphens
-	Version string `json:"version,omitempty"`
+	ABI     int    `json:"abi"`               // the version that the module was written for
+	Kind    string `json:"kind"`              // policy or driver
+	Name    string `json:"name"`              // lower case letters, digits and hyphens
+	Version string `json:"version,omitempty"` // the module's own, for people
 	Summary string `json:"summary,omitempty"` // one line for people
 
-	Hostnames []string `json:"hostnames,omitempty"` // what it wants to talk to: host[:port] with scheme, globs, unix:///path
+	// What the module wants to talk to, as patterns of grants. Of a built-in driver they are granted, with {option} replaced by that
+	// option's value; of all others they are a wish that the operator grants or not.
+	Hostnames []string `json:"hostnames,omitempty"`
 
-	// Of policies only.
-	Position     int          `json:"position,omitempty"`      // place in the chain; 0 means after the built-in ones (100)
-	WantMachines bool         `json:"want_machines,omitempty"` // list the machines in the snapshot
-	WantHistory  *HistoryWish `json:"want_history,omitempty"`  // give the past in the snapshot
+	Position     int          `json:"position,omitempty"`      // of policies: place in the chain, lowest first; 0 means 100. periods is 10, idlescale 20
+	WantMachines bool         `json:"want_machines,omitempty"` // of policies: list the machines in the snapshot, which costs more than all the rest
+	WantHistory  *HistoryWish `json:"want_history,omitempty"`  // of policies: give the past in the snapshot
 
-	// Of drivers only.
-	Options []Option `json:"options,omitempty"`
+	Options []Option `json:"options,omitempty"` // of drivers: what can be set in MachineOptions and on the command line
 }
 
 // Option is one driver option, as MachineOptions and the command line name it.
 type Option struct {
-	Name     string     `json:"name"` // with the driver's prefix: docker-image
-	Type     OptionType `json:"type"`
-	Env      string     `json:"env,omitempty"`     // environment variable that gives its default
-	Default  string     `json:"default,omitempty"` // in the form a user would write
-	Required bool       `json:"required,omitempty"`
-	Secret   bool       `json:"secret,omitempty"` // reaches the guest as a reference, never as its value
-	Help     string     `json:"help"`
+	Name     string     `json:"name"`               // with the driver's prefix: docker-image
+	Type     OptionType `json:"type"`               // how its values are written; the host checks them
+	Env      string     `json:"env,omitempty"`      // environment variable that gives its default; read for built-in modules only, or by grant
+	Default  string     `json:"default,omitempty"`  // as a user would write it; a list's items separated by commas
+	Required bool       `json:"required,omitempty"` // whether it must be set
+	Secret   bool       `json:"secret,omitempty"`   // reaches the guest as a reference, never as its value
+	Help     string     `json:"help"`               // one line for people
 }
 
 // OptionType is the type of a driver option.
@@ -106,10 +89,10 @@ type OptionType string
 
 // The types of option. A list option may be given several times; a bool stands alone or has =true or =false.
 const (
-	OptionString OptionType = "string"
-	OptionInt    OptionType = "int"
-	OptionBool   OptionType = "bool"
-	OptionList   OptionType = "list"
+	OptionString OptionType = "string" // any text
+	OptionInt    OptionType = "int"    // a whole number
+	OptionBool   OptionType = "bool"   // true or false
+	OptionList   OptionType = "list"   // any number of texts
 )
 
 // Options are a driver's options by name, each as the list of the values that were given (one, but for lists). A bool is "true"

@@ -9,62 +9,62 @@ type Owner struct {
 // Bootstrap is what belongs to one machine alone and reaches its guest: how the host will log in and how it will know the
 // machine again.
 type Bootstrap struct {
-	SSHUser        string `json:"ssh_user"`
-	AuthorizedKey  string `json:"authorized_key"`   // one line for authorized_keys
-	HostKeyPrivate string `json:"host_key_private"` // OpenSSH PEM, Ed25519
-	HostKeyPublic  string `json:"host_key_public"`  // one line
+	SSHUser        string `json:"ssh_user"`         // the login that must exist
+	AuthorizedKey  string `json:"authorized_key"`   // the key that it must let in, one line for authorized_keys
+	HostKeyPrivate string `json:"host_key_private"` // the machine's host key, which the host will insist on: OpenSSH PEM, Ed25519
+	HostKeyPublic  string `json:"host_key_public"`  // the same, public, one line
 }
 
 // CreateRequest is the input of create. Create is idempotent by Name: called again it returns the machine that there is.
 type CreateRequest struct {
-	ABI       int               `json:"abi"`
-	Owner     Owner             `json:"owner"`
-	Name      string            `json:"name"` // the machine's name and its key, RFC 1123, at most 63 characters
-	Options   Options           `json:"options"`
-	Bootstrap Bootstrap         `json:"bootstrap"`
-	Labels    map[string]string `json:"labels,omitempty"`
+	ABI       int               `json:"abi"`              // the version that the host speaks
+	Owner     Owner             `json:"owner"`            // what all that is created must be tagged with
+	Name      string            `json:"name"`             // the machine's name and its key, RFC 1123
+	Options   Options           `json:"options"`          // checked, with defaults filled in
+	Bootstrap Bootstrap         `json:"bootstrap"`        // what the machine must let in and be known by
+	Labels    map[string]string `json:"labels,omitempty"` // for the provider's labels or tags, as far as it has them
 }
 
 // ListRequest is the input of list.
 type ListRequest struct {
-	ABI     int     `json:"abi"`
-	Owner   Owner   `json:"owner"`
-	Options Options `json:"options"`
+	ABI     int     `json:"abi"`     // the version that the host speaks
+	Owner   Owner   `json:"owner"`   // whose instances to list
+	Options Options `json:"options"` // checked, with defaults filled in
 }
 
 // ListResult is the output of list: every instance that bears the owner's tag.
 type ListResult struct {
-	Instances []Instance `json:"instances"`
-	Complete  bool       `json:"complete"` // false: a part could not be read, so absence means nothing
+	Instances []Instance `json:"instances"` // in any order; one without a proper name is left out, and the list is then not complete
+	Complete  bool       `json:"complete"`  // false: a part could not be read, so that absence means nothing
 }
 
 // RemoveRequest is the input of remove. Remove is idempotent: a machine that is gone is success.
 type RemoveRequest struct {
-	ABI     int     `json:"abi"`
-	Owner   Owner   `json:"owner"`
-	Name    string  `json:"name"`
-	ID      string  `json:"id,omitempty"` // the instance's id, when known
-	Options Options `json:"options"`
+	ABI     int     `json:"abi"`             // the version that the host speaks
+	Owner   Owner   `json:"owner"`           // whose machine it is; nothing without this tag may be touched
+	Name    string  `json:"name"`            // the machine's name
+	ID      string  `json:"id,omitempty"`    // the instance's, when it is known
+	Options Options `json:"options"`         // checked, with defaults filled in
 	State   Raw     `json:"state,omitempty"` // the driver's own, from the instance
 }
 
-// ValidateRequest is the input of validate: options as the user wrote them, with defaults filled in.
+// ValidateRequest is the input of validate.
 type ValidateRequest struct {
-	ABI     int     `json:"abi"`
-	Options Options `json:"options"`
-	Config  Raw     `json:"config,omitempty"` // of policies
+	ABI     int     `json:"abi"`              // the version that the host speaks
+	Options Options `json:"options"`          // of drivers: as the user wrote them, with defaults filled in
+	Config  Raw     `json:"config,omitempty"` // of policies: the module's own configuration
 }
 
 // ValidateResult lists what is wrong; empty means all is well.
 type ValidateResult struct {
-	Problems []Problem `json:"problems"`
+	Problems []Problem `json:"problems"` // one for each thing that is wrong
 }
 
 // Problem is one thing that is wrong with an option.
 type Problem struct {
-	Option  string `json:"option"`
-	Message string `json:"message"` // what was found and what is allowed
-	Warning bool   `json:"warning,omitempty"`
+	Option  string `json:"option"`            // the option's name, or the path into config; empty when it is about no one of them
+	Message string `json:"message"`           // what was found and what is allowed
+	Warning bool   `json:"warning,omitempty"` // true when it may stay
 }
 
 // Status is the state of an instance as its provider reports it.
@@ -72,30 +72,30 @@ type Status string
 
 // The statuses. Unknown is not gone.
 const (
-	StatusCreating    Status = "creating"
-	StatusRunning     Status = "running"
-	StatusStopped     Status = "stopped"
-	StatusGone        Status = "gone"
+	StatusCreating    Status = "creating"    // asked for; there may be no address yet
+	StatusRunning     Status = "running"     // up
+	StatusStopped     Status = "stopped"     // there, and switched off
+	StatusGone        Status = "gone"        // deleted, or being deleted with no way back
 	StatusInterrupted Status = "interrupted" // the provider takes it back soon
-	StatusUnknown     Status = "unknown"
+	StatusUnknown     Status = "unknown"     // the provider does not say, or says what the driver does not know; it is not gone
 )
 
 // Instance is the provider's record of a machine.
 type Instance struct {
-	Name       string `json:"name"`
-	ID         string `json:"id"`
-	Status     Status `json:"status"`
+	Name       string `json:"name"`                  // the machine's
+	ID         string `json:"id"`                    // the provider's
+	Status     Status `json:"status"`                // one that the host does not know counts as unknown, and unknown is not gone
 	Message    string `json:"message,omitempty"`     // why, in the provider's words
-	Address    string `json:"address,omitempty"`     // where the agent reaches it: IP or hostname
-	SSHPort    int    `json:"ssh_port,omitempty"`    // 0 = 22
+	Address    string `json:"address,omitempty"`     // IP address or hostname where the agent reaches it; absent while there is none
+	SSHPort    int    `json:"ssh_port,omitempty"`    // 0 means 22
 	SSHUser    string `json:"ssh_user,omitempty"`    // where the login is another one than the bootstrap's
-	EnginePort int    `json:"engine_port,omitempty"` // 0 = 2376
+	EnginePort int    `json:"engine_port,omitempty"` // 0 means 2376
 	CreatedAt  string `json:"created_at,omitempty"`  // RFC 3339
-	State      Raw    `json:"state,omitempty"`       // opaque to the host
+	State      Raw    `json:"state,omitempty"`       // the driver's own, opaque to the host, handed back to remove
 }
 
 // Result is the envelope that every export of a driver but describe returns: one of its fields is set.
 type Result struct {
-	OK    Raw    `json:"ok,omitempty"`
-	Error *Error `json:"error,omitempty"`
+	OK    Raw    `json:"ok,omitempty"`    // the export's result
+	Error *Error `json:"error,omitempty"` // why there is none
 }
