@@ -3,7 +3,8 @@
 #
 # It takes the first of these that can build for wasm32-unknown-unknown: cargo, when the rustc on PATH has that target (rustup target add
 # wasm32-unknown-unknown); the rustc on PATH or /usr/bin/rustc, Debian's; and where neither can, Debian's after installing it by apt, as root.
-# rustc alone builds a module that depends on this SDK and nothing else.
+# rustc alone builds a module that depends on this SDK and nothing else. With MILLWRIGHT_INSTALL=no nothing is installed; a missing toolchain is
+# exit code 69.
 set -euo pipefail
 target=wasm32-unknown-unknown
 sdk=$(cd "$(dirname "$0")" && pwd)
@@ -24,8 +25,10 @@ able() {
 
 # debian installs Debian's compiler beside whatever is on PATH.
 debian() {
-	[ "$(uname -s)" = Linux ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
-		die "no Rust for $target is here; rustup target add $target, or install rustc, libstd-rust-dev-wasm32 and lld on Debian or Ubuntu"
+	if [ "${MILLWRIGHT_INSTALL:-yes}" = no ] || [ "$(uname -s)" != Linux ] || [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+		echo "build.sh: no Rust for $target is here; rustup target add $target, or install rustc, libstd-rust-dev-wasm32 and lld on Debian or Ubuntu" >&2
+		exit 69
+	fi
 	echo "build.sh: installing rustc, libstd-rust-dev-wasm32 and lld by apt" >&2
 	local options=(-qq -y --no-install-recommends -o DPkg::Lock::Timeout=120) packages=(rustc libstd-rust-dev-wasm32 lld)
 	export DEBIAN_FRONTEND=noninteractive

@@ -167,6 +167,7 @@ macro_rules! shape {
 
         impl $name {
             /// The names of the fields in JSON.
+            #[allow(dead_code)]
             pub const FIELDS: &'static [&'static str] = &[$($crate::json::wire_name(stringify!($field)),)*];
         }
 
