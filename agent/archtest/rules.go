@@ -65,7 +65,7 @@ var rules = []rule{
 	{pkg: "providers", why: "it only embeds dist"},
 	{pkg: "sdk/go/abi", why: "the leaf that both sides share imports nothing"},
 	{pkg: "sdk/go/period", why: "guests and host share it; it imports nothing"},
-	{pkg: "sdk/go/...", inner: []string{"sdk/go/..."}, libraries: []string{"github.com/extism/go-pdk"}, why: "whoever imports the SDK gets go-pdk and no other dependency"},
+	{pkg: "sdk/go/...", inner: []string{"sdk/go/..."}, why: "whoever imports the SDK gets no other dependency"},
 	{pkg: "policies/...", inner: []string{"sdk/go/..."}, why: "a guest imports the SDK alone"},
 	{pkg: "providers/...", inner: []string{"sdk/go/..."}, why: "a guest imports the SDK alone"},
 	{pkg: "examples/...", inner: []string{"sdk/go/..."}, why: "examples are what users copy: they import the SDK alone"},

@@ -6,10 +6,20 @@ package abi
 
 //go:generate go run ../../../hostfuncs/internal/abigen -root ../../..
 
-// Payload is a shape that crosses the boundary: a pointer to one of the structs of this package.
+// Payload is a value that crosses the boundary on its own: a pointer to a Snapshot, a Proposal and so on. It is for tests and tools; a
+// guest calls the methods directly, and so links only those that it uses.
 type Payload interface {
-	read(*reader)
-	write(*writer)
+	// DecodeJSON overwrites the value with what the JSON of in says. Names are told apart by case, unknown ones are ignored, null is the
+	// zero value, and of two values with one name the last counts. A value of another type, an integer with a fraction or an
+	// exponent, a number that does not fit, nesting deeper than 64 levels, more than 8 MB and all that is no JSON are errors, which
+	// name the field and the byte and never a value; the value is then half filled. Strings share the memory of in.
+	DecodeJSON(in string) error
+
+	// AppendJSON appends the JSON of the value to dst, in canonical form: the same bytes for the same value on every machine, fields in
+	// the order of their declaration, keys of maps in the order of their bytes, no white space, floats as short as they can be. A
+	// float that is NaN or infinite and a Raw that is no JSON are errors, and leave dst as it was. What is not UTF-8 in a string
+	// becomes U+FFFD.
+	AppendJSON(dst []byte) ([]byte, error)
 }
 
 // Limits of what is read. hostfuncs/ABI.md states them.
@@ -17,42 +27,6 @@ const (
 	maxDepth = 64      // objects and lists inside each other, the payload itself included
 	maxInput = 8 << 20 // bytes: a whole answer of http_send in base64, and room for its headers
 )
-
-// Unmarshal reads the JSON of data into p, which it overwrites as a whole. Names are told apart by case, unknown ones are ignored,
-// null is the zero value, and of two values with one name the last counts. A value of another type, an integer with a fraction or an
-// exponent, a number that does not fit, nesting deeper than 64 levels, more than 8 MB and all that is no JSON are errors, which name
-// the field and the byte and never a value; p is then half filled.
-//
-// The strings of p share the memory of data when data is a string, and of one copy of it otherwise.
-func Unmarshal[T string | []byte](data T, p Payload) error {
-	if len(data) > maxInput {
-		return &codecError{what: "has more than 8 MB"}
-	}
-	r := reader{in: string(data)}
-	p.read(&r)
-	r.end()
-	if r.err != nil {
-		return r.err
-	}
-	return nil
-}
-
-// Marshal returns the JSON of p in canonical form, the same bytes for the same value on every machine: fields in the order of their
-// declaration, keys of maps in the order of their bytes, no white space, floats as short as they can be. A float that is NaN or
-// infinite and a Raw that is no JSON are errors. What is not UTF-8 in a string becomes U+FFFD.
-func Marshal(p Payload) ([]byte, error) {
-	return Append(make([]byte, 0, 256), p)
-}
-
-// Append is Marshal at the end of dst.
-func Append(dst []byte, p Payload) ([]byte, error) {
-	w := writer{out: dst}
-	p.write(&w)
-	if w.err != nil {
-		return dst, w.err
-	}
-	return w.out, nil
-}
 
 // codecError is JSON that can't be read, or a value that can't be written.
 type codecError struct {

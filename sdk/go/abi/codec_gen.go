@@ -2,8 +2,7 @@
 
 package abi
 
-func (v *Error) read(r *reader) {
-	*v = Error{}
+func readError(r *reader) (v Error) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "kind":
@@ -18,10 +17,11 @@ func (v *Error) read(r *reader) {
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *Error) write(w *writer) {
-	w.byte('{')
+func writeError(w *writer, v *Error) {
+	w.open('{')
 	w.key(`"kind":`)
 	w.string(string(v.Kind))
 	w.key(`"message":`)
@@ -34,11 +34,27 @@ func (v *Error) write(w *writer) {
 		w.key(`"retry_after_s":`)
 		w.int(v.RetryAfterS)
 	}
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *Describe) read(r *reader) {
-	*v = Describe{}
+// DecodeJSON overwrites v with what the JSON of in says; see Payload.
+func (v *Describe) DecodeJSON(in string) error {
+	r, err := newReader(in)
+	if err == nil {
+		*v = readDescribe(r)
+		err = r.end()
+	}
+	return err
+}
+
+// AppendJSON appends the JSON of v to dst, in canonical form; see Payload.
+func (v *Describe) AppendJSON(dst []byte) ([]byte, error) {
+	w := writer{out: dst}
+	writeDescribe(&w, v)
+	return w.end(dst)
+}
+
+func readDescribe(r *reader) (v Describe) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "abi":
@@ -58,17 +74,18 @@ func (v *Describe) read(r *reader) {
 		case "want_machines":
 			v.WantMachines = r.bool()
 		case "want_history":
-			v.WantHistory = option(r, value[HistoryWish])
+			v.WantHistory = option(r, readHistoryWish)
 		case "options":
-			v.Options = list(r, value[Option])
+			v.Options = list(r, readOption)
 		default:
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *Describe) write(w *writer) {
-	w.byte('{')
+func writeDescribe(w *writer, v *Describe) {
+	w.open('{')
 	w.key(`"abi":`)
 	w.int(v.ABI)
 	w.key(`"kind":`)
@@ -97,22 +114,21 @@ func (v *Describe) write(w *writer) {
 	}
 	if v.WantHistory != nil {
 		w.key(`"want_history":`)
-		v.WantHistory.write(w)
+		writeHistoryWish(w, v.WantHistory)
 	}
 	if len(v.Options) > 0 {
 		w.key(`"options":`)
-		w.byte('[')
+		w.open('[')
 		for i := range v.Options {
 			w.item()
-			v.Options[i].write(w)
+			writeOption(w, &v.Options[i])
 		}
-		w.byte(']')
+		w.close(']')
 	}
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *Option) read(r *reader) {
-	*v = Option{}
+func readOption(r *reader) (v Option) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "name":
@@ -133,10 +149,11 @@ func (v *Option) read(r *reader) {
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *Option) write(w *writer) {
-	w.byte('{')
+func writeOption(w *writer, v *Option) {
+	w.open('{')
 	w.key(`"name":`)
 	w.string(v.Name)
 	w.key(`"type":`)
@@ -159,11 +176,10 @@ func (v *Option) write(w *writer) {
 	}
 	w.key(`"help":`)
 	w.string(v.Help)
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *Owner) read(r *reader) {
-	*v = Owner{}
+func readOwner(r *reader) (v Owner) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "id":
@@ -174,19 +190,19 @@ func (v *Owner) read(r *reader) {
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *Owner) write(w *writer) {
-	w.byte('{')
+func writeOwner(w *writer, v *Owner) {
+	w.open('{')
 	w.key(`"id":`)
 	w.string(v.ID)
 	w.key(`"runner":`)
 	w.string(v.Runner)
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *Bootstrap) read(r *reader) {
-	*v = Bootstrap{}
+func readBootstrap(r *reader) (v Bootstrap) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "ssh_user":
@@ -201,10 +217,11 @@ func (v *Bootstrap) read(r *reader) {
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *Bootstrap) write(w *writer) {
-	w.byte('{')
+func writeBootstrap(w *writer, v *Bootstrap) {
+	w.open('{')
 	w.key(`"ssh_user":`)
 	w.string(v.SSHUser)
 	w.key(`"authorized_key":`)
@@ -213,128 +230,195 @@ func (v *Bootstrap) write(w *writer) {
 	w.string(v.HostKeyPrivate)
 	w.key(`"host_key_public":`)
 	w.string(v.HostKeyPublic)
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *CreateRequest) read(r *reader) {
-	*v = CreateRequest{}
+// DecodeJSON overwrites v with what the JSON of in says; see Payload.
+func (v *CreateRequest) DecodeJSON(in string) error {
+	r, err := newReader(in)
+	if err == nil {
+		*v = readCreateRequest(r)
+		err = r.end()
+	}
+	return err
+}
+
+// AppendJSON appends the JSON of v to dst, in canonical form; see Payload.
+func (v *CreateRequest) AppendJSON(dst []byte) ([]byte, error) {
+	w := writer{out: dst}
+	writeCreateRequest(&w, v)
+	return w.end(dst)
+}
+
+func readCreateRequest(r *reader) (v CreateRequest) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "abi":
 			v.ABI = r.int()
 		case "owner":
-			v.Owner = value[Owner](r)
+			v.Owner = readOwner(r)
 		case "name":
 			v.Name = r.string()
 		case "options":
 			v.Options = table(r, (*reader).strings)
 		case "bootstrap":
-			v.Bootstrap = value[Bootstrap](r)
+			v.Bootstrap = readBootstrap(r)
 		case "labels":
 			v.Labels = table(r, (*reader).string)
 		default:
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *CreateRequest) write(w *writer) {
-	w.byte('{')
+func writeCreateRequest(w *writer, v *CreateRequest) {
+	w.open('{')
 	w.key(`"abi":`)
 	w.int(v.ABI)
 	w.key(`"owner":`)
-	v.Owner.write(w)
+	writeOwner(w, &v.Owner)
 	w.key(`"name":`)
 	w.string(v.Name)
 	w.key(`"options":`)
-	w.byte('{')
+	w.open('{')
 	for _, key := range sorted(v.Options) {
 		w.name(key)
 		w.strings(v.Options[key])
 	}
-	w.byte('}')
+	w.close('}')
 	w.key(`"bootstrap":`)
-	v.Bootstrap.write(w)
+	writeBootstrap(w, &v.Bootstrap)
 	if len(v.Labels) > 0 {
 		w.key(`"labels":`)
-		w.byte('{')
+		w.open('{')
 		for _, key := range sorted(v.Labels) {
 			w.name(key)
 			w.string(v.Labels[key])
 		}
-		w.byte('}')
+		w.close('}')
 	}
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *ListRequest) read(r *reader) {
-	*v = ListRequest{}
+// DecodeJSON overwrites v with what the JSON of in says; see Payload.
+func (v *ListRequest) DecodeJSON(in string) error {
+	r, err := newReader(in)
+	if err == nil {
+		*v = readListRequest(r)
+		err = r.end()
+	}
+	return err
+}
+
+// AppendJSON appends the JSON of v to dst, in canonical form; see Payload.
+func (v *ListRequest) AppendJSON(dst []byte) ([]byte, error) {
+	w := writer{out: dst}
+	writeListRequest(&w, v)
+	return w.end(dst)
+}
+
+func readListRequest(r *reader) (v ListRequest) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "abi":
 			v.ABI = r.int()
 		case "owner":
-			v.Owner = value[Owner](r)
+			v.Owner = readOwner(r)
 		case "options":
 			v.Options = table(r, (*reader).strings)
 		default:
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *ListRequest) write(w *writer) {
-	w.byte('{')
+func writeListRequest(w *writer, v *ListRequest) {
+	w.open('{')
 	w.key(`"abi":`)
 	w.int(v.ABI)
 	w.key(`"owner":`)
-	v.Owner.write(w)
+	writeOwner(w, &v.Owner)
 	w.key(`"options":`)
-	w.byte('{')
+	w.open('{')
 	for _, key := range sorted(v.Options) {
 		w.name(key)
 		w.strings(v.Options[key])
 	}
-	w.byte('}')
-	w.byte('}')
+	w.close('}')
+	w.close('}')
 }
 
-func (v *ListResult) read(r *reader) {
-	*v = ListResult{}
+// DecodeJSON overwrites v with what the JSON of in says; see Payload.
+func (v *ListResult) DecodeJSON(in string) error {
+	r, err := newReader(in)
+	if err == nil {
+		*v = readListResult(r)
+		err = r.end()
+	}
+	return err
+}
+
+// AppendJSON appends the JSON of v to dst, in canonical form; see Payload.
+func (v *ListResult) AppendJSON(dst []byte) ([]byte, error) {
+	w := writer{out: dst}
+	writeListResult(&w, v)
+	return w.end(dst)
+}
+
+func readListResult(r *reader) (v ListResult) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "instances":
-			v.Instances = list(r, value[Instance])
+			v.Instances = list(r, readInstance)
 		case "complete":
 			v.Complete = r.bool()
 		default:
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *ListResult) write(w *writer) {
-	w.byte('{')
+func writeListResult(w *writer, v *ListResult) {
+	w.open('{')
 	w.key(`"instances":`)
-	w.byte('[')
+	w.open('[')
 	for i := range v.Instances {
 		w.item()
-		v.Instances[i].write(w)
+		writeInstance(w, &v.Instances[i])
 	}
-	w.byte(']')
+	w.close(']')
 	w.key(`"complete":`)
 	w.bool(v.Complete)
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *RemoveRequest) read(r *reader) {
-	*v = RemoveRequest{}
+// DecodeJSON overwrites v with what the JSON of in says; see Payload.
+func (v *RemoveRequest) DecodeJSON(in string) error {
+	r, err := newReader(in)
+	if err == nil {
+		*v = readRemoveRequest(r)
+		err = r.end()
+	}
+	return err
+}
+
+// AppendJSON appends the JSON of v to dst, in canonical form; see Payload.
+func (v *RemoveRequest) AppendJSON(dst []byte) ([]byte, error) {
+	w := writer{out: dst}
+	writeRemoveRequest(&w, v)
+	return w.end(dst)
+}
+
+func readRemoveRequest(r *reader) (v RemoveRequest) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "abi":
 			v.ABI = r.int()
 		case "owner":
-			v.Owner = value[Owner](r)
+			v.Owner = readOwner(r)
 		case "name":
 			v.Name = r.string()
 		case "id":
@@ -347,14 +431,15 @@ func (v *RemoveRequest) read(r *reader) {
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *RemoveRequest) write(w *writer) {
-	w.byte('{')
+func writeRemoveRequest(w *writer, v *RemoveRequest) {
+	w.open('{')
 	w.key(`"abi":`)
 	w.int(v.ABI)
 	w.key(`"owner":`)
-	v.Owner.write(w)
+	writeOwner(w, &v.Owner)
 	w.key(`"name":`)
 	w.string(v.Name)
 	if v.ID != "" {
@@ -362,21 +447,37 @@ func (v *RemoveRequest) write(w *writer) {
 		w.string(v.ID)
 	}
 	w.key(`"options":`)
-	w.byte('{')
+	w.open('{')
 	for _, key := range sorted(v.Options) {
 		w.name(key)
 		w.strings(v.Options[key])
 	}
-	w.byte('}')
+	w.close('}')
 	if len(v.State) > 0 {
 		w.key(`"state":`)
 		w.raw(v.State)
 	}
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *ValidateRequest) read(r *reader) {
-	*v = ValidateRequest{}
+// DecodeJSON overwrites v with what the JSON of in says; see Payload.
+func (v *ValidateRequest) DecodeJSON(in string) error {
+	r, err := newReader(in)
+	if err == nil {
+		*v = readValidateRequest(r)
+		err = r.end()
+	}
+	return err
+}
+
+// AppendJSON appends the JSON of v to dst, in canonical form; see Payload.
+func (v *ValidateRequest) AppendJSON(dst []byte) ([]byte, error) {
+	w := writer{out: dst}
+	writeValidateRequest(&w, v)
+	return w.end(dst)
+}
+
+func readValidateRequest(r *reader) (v ValidateRequest) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "abi":
@@ -389,52 +490,69 @@ func (v *ValidateRequest) read(r *reader) {
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *ValidateRequest) write(w *writer) {
-	w.byte('{')
+func writeValidateRequest(w *writer, v *ValidateRequest) {
+	w.open('{')
 	w.key(`"abi":`)
 	w.int(v.ABI)
 	w.key(`"options":`)
-	w.byte('{')
+	w.open('{')
 	for _, key := range sorted(v.Options) {
 		w.name(key)
 		w.strings(v.Options[key])
 	}
-	w.byte('}')
+	w.close('}')
 	if len(v.Config) > 0 {
 		w.key(`"config":`)
 		w.raw(v.Config)
 	}
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *ValidateResult) read(r *reader) {
-	*v = ValidateResult{}
+// DecodeJSON overwrites v with what the JSON of in says; see Payload.
+func (v *ValidateResult) DecodeJSON(in string) error {
+	r, err := newReader(in)
+	if err == nil {
+		*v = readValidateResult(r)
+		err = r.end()
+	}
+	return err
+}
+
+// AppendJSON appends the JSON of v to dst, in canonical form; see Payload.
+func (v *ValidateResult) AppendJSON(dst []byte) ([]byte, error) {
+	w := writer{out: dst}
+	writeValidateResult(&w, v)
+	return w.end(dst)
+}
+
+func readValidateResult(r *reader) (v ValidateResult) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "problems":
-			v.Problems = list(r, value[Problem])
+			v.Problems = list(r, readProblem)
 		default:
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *ValidateResult) write(w *writer) {
-	w.byte('{')
+func writeValidateResult(w *writer, v *ValidateResult) {
+	w.open('{')
 	w.key(`"problems":`)
-	w.byte('[')
+	w.open('[')
 	for i := range v.Problems {
 		w.item()
-		v.Problems[i].write(w)
+		writeProblem(w, &v.Problems[i])
 	}
-	w.byte(']')
-	w.byte('}')
+	w.close(']')
+	w.close('}')
 }
 
-func (v *Problem) read(r *reader) {
-	*v = Problem{}
+func readProblem(r *reader) (v Problem) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "option":
@@ -447,10 +565,11 @@ func (v *Problem) read(r *reader) {
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *Problem) write(w *writer) {
-	w.byte('{')
+func writeProblem(w *writer, v *Problem) {
+	w.open('{')
 	w.key(`"option":`)
 	w.string(v.Option)
 	w.key(`"message":`)
@@ -459,11 +578,27 @@ func (v *Problem) write(w *writer) {
 		w.key(`"warning":`)
 		w.bool(v.Warning)
 	}
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *Instance) read(r *reader) {
-	*v = Instance{}
+// DecodeJSON overwrites v with what the JSON of in says; see Payload.
+func (v *Instance) DecodeJSON(in string) error {
+	r, err := newReader(in)
+	if err == nil {
+		*v = readInstance(r)
+		err = r.end()
+	}
+	return err
+}
+
+// AppendJSON appends the JSON of v to dst, in canonical form; see Payload.
+func (v *Instance) AppendJSON(dst []byte) ([]byte, error) {
+	w := writer{out: dst}
+	writeInstance(&w, v)
+	return w.end(dst)
+}
+
+func readInstance(r *reader) (v Instance) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "name":
@@ -490,10 +625,11 @@ func (v *Instance) read(r *reader) {
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *Instance) write(w *writer) {
-	w.byte('{')
+func writeInstance(w *writer, v *Instance) {
+	w.open('{')
 	w.key(`"name":`)
 	w.string(v.Name)
 	w.key(`"id":`)
@@ -528,38 +664,71 @@ func (v *Instance) write(w *writer) {
 		w.key(`"state":`)
 		w.raw(v.State)
 	}
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *Result) read(r *reader) {
-	*v = Result{}
+// DecodeJSON overwrites v with what the JSON of in says; see Payload.
+func (v *Result) DecodeJSON(in string) error {
+	r, err := newReader(in)
+	if err == nil {
+		*v = readResult(r)
+		err = r.end()
+	}
+	return err
+}
+
+// AppendJSON appends the JSON of v to dst, in canonical form; see Payload.
+func (v *Result) AppendJSON(dst []byte) ([]byte, error) {
+	w := writer{out: dst}
+	writeResult(&w, v)
+	return w.end(dst)
+}
+
+func readResult(r *reader) (v Result) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "ok":
 			v.OK = r.raw()
 		case "error":
-			v.Error = option(r, value[Error])
+			v.Error = option(r, readError)
 		default:
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *Result) write(w *writer) {
-	w.byte('{')
+func writeResult(w *writer, v *Result) {
+	w.open('{')
 	if len(v.OK) > 0 {
 		w.key(`"ok":`)
 		w.raw(v.OK)
 	}
 	if v.Error != nil {
 		w.key(`"error":`)
-		v.Error.write(w)
+		writeError(w, v.Error)
 	}
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *LogRecord) read(r *reader) {
-	*v = LogRecord{}
+// DecodeJSON overwrites v with what the JSON of in says; see Payload.
+func (v *LogRecord) DecodeJSON(in string) error {
+	r, err := newReader(in)
+	if err == nil {
+		*v = readLogRecord(r)
+		err = r.end()
+	}
+	return err
+}
+
+// AppendJSON appends the JSON of v to dst, in canonical form; see Payload.
+func (v *LogRecord) AppendJSON(dst []byte) ([]byte, error) {
+	w := writer{out: dst}
+	writeLogRecord(&w, v)
+	return w.end(dst)
+}
+
+func readLogRecord(r *reader) (v LogRecord) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "level":
@@ -572,28 +741,45 @@ func (v *LogRecord) read(r *reader) {
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *LogRecord) write(w *writer) {
-	w.byte('{')
+func writeLogRecord(w *writer, v *LogRecord) {
+	w.open('{')
 	w.key(`"level":`)
 	w.string(v.Level)
 	w.key(`"message":`)
 	w.string(v.Message)
 	if len(v.Fields) > 0 {
 		w.key(`"fields":`)
-		w.byte('{')
+		w.open('{')
 		for _, key := range sorted(v.Fields) {
 			w.name(key)
 			w.string(v.Fields[key])
 		}
-		w.byte('}')
+		w.close('}')
 	}
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *HTTPRequest) read(r *reader) {
-	*v = HTTPRequest{}
+// DecodeJSON overwrites v with what the JSON of in says; see Payload.
+func (v *HTTPRequest) DecodeJSON(in string) error {
+	r, err := newReader(in)
+	if err == nil {
+		*v = readHTTPRequest(r)
+		err = r.end()
+	}
+	return err
+}
+
+// AppendJSON appends the JSON of v to dst, in canonical form; see Payload.
+func (v *HTTPRequest) AppendJSON(dst []byte) ([]byte, error) {
+	w := writer{out: dst}
+	writeHTTPRequest(&w, v)
+	return w.end(dst)
+}
+
+func readHTTPRequest(r *reader) (v HTTPRequest) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "method":
@@ -607,27 +793,28 @@ func (v *HTTPRequest) read(r *reader) {
 		case "deadline_ms":
 			v.DeadlineMS = r.int()
 		case "sign":
-			v.Sign = option(r, value[Sign])
+			v.Sign = option(r, readSign)
 		default:
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *HTTPRequest) write(w *writer) {
-	w.byte('{')
+func writeHTTPRequest(w *writer, v *HTTPRequest) {
+	w.open('{')
 	w.key(`"method":`)
 	w.string(v.Method)
 	w.key(`"url":`)
 	w.string(v.URL)
 	if len(v.Headers) > 0 {
 		w.key(`"headers":`)
-		w.byte('{')
+		w.open('{')
 		for _, key := range sorted(v.Headers) {
 			w.name(key)
 			w.strings(v.Headers[key])
 		}
-		w.byte('}')
+		w.close('}')
 	}
 	if len(v.Body) > 0 {
 		w.key(`"body":`)
@@ -639,13 +826,12 @@ func (v *HTTPRequest) write(w *writer) {
 	}
 	if v.Sign != nil {
 		w.key(`"sign":`)
-		v.Sign.write(w)
+		writeSign(w, v.Sign)
 	}
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *Sign) read(r *reader) {
-	*v = Sign{}
+func readSign(r *reader) (v Sign) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "scheme":
@@ -658,28 +844,45 @@ func (v *Sign) read(r *reader) {
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *Sign) write(w *writer) {
-	w.byte('{')
+func writeSign(w *writer, v *Sign) {
+	w.open('{')
 	w.key(`"scheme":`)
 	w.string(v.Scheme)
 	w.key(`"credential":`)
 	w.string(v.Credential)
 	if len(v.Params) > 0 {
 		w.key(`"params":`)
-		w.byte('{')
+		w.open('{')
 		for _, key := range sorted(v.Params) {
 			w.name(key)
 			w.string(v.Params[key])
 		}
-		w.byte('}')
+		w.close('}')
 	}
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *HTTPResponse) read(r *reader) {
-	*v = HTTPResponse{}
+// DecodeJSON overwrites v with what the JSON of in says; see Payload.
+func (v *HTTPResponse) DecodeJSON(in string) error {
+	r, err := newReader(in)
+	if err == nil {
+		*v = readHTTPResponse(r)
+		err = r.end()
+	}
+	return err
+}
+
+// AppendJSON appends the JSON of v to dst, in canonical form; see Payload.
+func (v *HTTPResponse) AppendJSON(dst []byte) ([]byte, error) {
+	w := writer{out: dst}
+	writeHTTPResponse(&w, v)
+	return w.end(dst)
+}
+
+func readHTTPResponse(r *reader) (v HTTPResponse) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "status":
@@ -689,27 +892,28 @@ func (v *HTTPResponse) read(r *reader) {
 		case "body":
 			v.Body = r.bytes()
 		case "error":
-			v.Error = option(r, value[HTTPError])
+			v.Error = option(r, readHTTPError)
 		default:
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *HTTPResponse) write(w *writer) {
-	w.byte('{')
+func writeHTTPResponse(w *writer, v *HTTPResponse) {
+	w.open('{')
 	if v.Status != 0 {
 		w.key(`"status":`)
 		w.int(v.Status)
 	}
 	if len(v.Headers) > 0 {
 		w.key(`"headers":`)
-		w.byte('{')
+		w.open('{')
 		for _, key := range sorted(v.Headers) {
 			w.name(key)
 			w.strings(v.Headers[key])
 		}
-		w.byte('}')
+		w.close('}')
 	}
 	if len(v.Body) > 0 {
 		w.key(`"body":`)
@@ -717,13 +921,12 @@ func (v *HTTPResponse) write(w *writer) {
 	}
 	if v.Error != nil {
 		w.key(`"error":`)
-		v.Error.write(w)
+		writeHTTPError(w, v.Error)
 	}
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *HTTPError) read(r *reader) {
-	*v = HTTPError{}
+func readHTTPError(r *reader) (v HTTPError) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "kind":
@@ -734,19 +937,36 @@ func (v *HTTPError) read(r *reader) {
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *HTTPError) write(w *writer) {
-	w.byte('{')
+func writeHTTPError(w *writer, v *HTTPError) {
+	w.open('{')
 	w.key(`"kind":`)
 	w.string(v.Kind)
 	w.key(`"message":`)
 	w.string(v.Message)
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *Snapshot) read(r *reader) {
-	*v = Snapshot{}
+// DecodeJSON overwrites v with what the JSON of in says; see Payload.
+func (v *Snapshot) DecodeJSON(in string) error {
+	r, err := newReader(in)
+	if err == nil {
+		*v = readSnapshot(r)
+		err = r.end()
+	}
+	return err
+}
+
+// AppendJSON appends the JSON of v to dst, in canonical form; see Payload.
+func (v *Snapshot) AppendJSON(dst []byte) ([]byte, error) {
+	w := writer{out: dst}
+	writeSnapshot(&w, v)
+	return w.end(dst)
+}
+
+func readSnapshot(r *reader) (v Snapshot) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "abi":
@@ -756,19 +976,19 @@ func (v *Snapshot) read(r *reader) {
 		case "now_unix_ms":
 			v.NowUnixMS = r.int64()
 		case "zones":
-			v.Zones = list(r, value[Zone])
+			v.Zones = list(r, readZone)
 		case "runner":
-			v.Runner = value[RunnerSettings](r)
+			v.Runner = readRunnerSettings(r)
 		case "fleet":
-			v.Fleet = value[Counts](r)
+			v.Fleet = readCounts(r)
 		case "demand":
-			v.Demand = value[Demand](r)
+			v.Demand = readDemand(r)
 		case "failures":
-			v.Failures = list(r, value[Failure])
+			v.Failures = list(r, readFailure)
 		case "machines":
-			v.Machines = list(r, value[MachineView])
+			v.Machines = list(r, readMachineView)
 		case "history":
-			v.History = option(r, value[History])
+			v.History = option(r, readHistory)
 		case "config":
 			v.Config = r.raw()
 		case "state":
@@ -778,15 +998,16 @@ func (v *Snapshot) read(r *reader) {
 		case "observed_age_s":
 			v.ObservedAgeS = r.float()
 		case "proposal":
-			v.Proposal = value[Proposal](r)
+			v.Proposal = readProposal(r)
 		default:
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *Snapshot) write(w *writer) {
-	w.byte('{')
+func writeSnapshot(w *writer, v *Snapshot) {
+	w.open('{')
 	w.key(`"abi":`)
 	w.int(v.ABI)
 	w.key(`"now":`)
@@ -795,40 +1016,40 @@ func (v *Snapshot) write(w *writer) {
 	w.int64(v.NowUnixMS)
 	if len(v.Zones) > 0 {
 		w.key(`"zones":`)
-		w.byte('[')
+		w.open('[')
 		for i := range v.Zones {
 			w.item()
-			v.Zones[i].write(w)
+			writeZone(w, &v.Zones[i])
 		}
-		w.byte(']')
+		w.close(']')
 	}
 	w.key(`"runner":`)
-	v.Runner.write(w)
+	writeRunnerSettings(w, &v.Runner)
 	w.key(`"fleet":`)
-	v.Fleet.write(w)
+	writeCounts(w, &v.Fleet)
 	w.key(`"demand":`)
-	v.Demand.write(w)
+	writeDemand(w, &v.Demand)
 	if len(v.Failures) > 0 {
 		w.key(`"failures":`)
-		w.byte('[')
+		w.open('[')
 		for i := range v.Failures {
 			w.item()
-			v.Failures[i].write(w)
+			writeFailure(w, &v.Failures[i])
 		}
-		w.byte(']')
+		w.close(']')
 	}
 	if len(v.Machines) > 0 {
 		w.key(`"machines":`)
-		w.byte('[')
+		w.open('[')
 		for i := range v.Machines {
 			w.item()
-			v.Machines[i].write(w)
+			writeMachineView(w, &v.Machines[i])
 		}
-		w.byte(']')
+		w.close(']')
 	}
 	if v.History != nil {
 		w.key(`"history":`)
-		v.History.write(w)
+		writeHistory(w, v.History)
 	}
 	if len(v.Config) > 0 {
 		w.key(`"config":`)
@@ -847,12 +1068,11 @@ func (v *Snapshot) write(w *writer) {
 		w.float(v.ObservedAgeS)
 	}
 	w.key(`"proposal":`)
-	v.Proposal.write(w)
-	w.byte('}')
+	writeProposal(w, &v.Proposal)
+	w.close('}')
 }
 
-func (v *Zone) read(r *reader) {
-	*v = Zone{}
+func readZone(r *reader) (v Zone) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "name":
@@ -869,10 +1089,11 @@ func (v *Zone) read(r *reader) {
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *Zone) write(w *writer) {
-	w.byte('{')
+func writeZone(w *writer, v *Zone) {
+	w.open('{')
 	w.key(`"name":`)
 	w.string(v.Name)
 	w.key(`"local":`)
@@ -883,11 +1104,10 @@ func (v *Zone) write(w *writer) {
 	w.string(v.NextChange)
 	w.key(`"next_offset_s":`)
 	w.int(v.NextOffsetS)
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *RunnerSettings) read(r *reader) {
-	*v = RunnerSettings{}
+func readRunnerSettings(r *reader) (v RunnerSettings) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "name":
@@ -911,15 +1131,16 @@ func (v *RunnerSettings) read(r *reader) {
 		case "max_builds":
 			v.MaxBuilds = r.int()
 		case "autoscaling":
-			v.Autoscaling = list(r, value[PeriodsSettings])
+			v.Autoscaling = list(r, readPeriodsSettings)
 		default:
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *RunnerSettings) write(w *writer) {
-	w.byte('{')
+func writeRunnerSettings(w *writer, v *RunnerSettings) {
+	w.open('{')
 	w.key(`"name":`)
 	w.string(v.Name)
 	if v.ShortToken != "" {
@@ -944,18 +1165,17 @@ func (v *RunnerSettings) write(w *writer) {
 	w.int(v.MaxBuilds)
 	if len(v.Autoscaling) > 0 {
 		w.key(`"autoscaling":`)
-		w.byte('[')
+		w.open('[')
 		for i := range v.Autoscaling {
 			w.item()
-			v.Autoscaling[i].write(w)
+			writePeriodsSettings(w, &v.Autoscaling[i])
 		}
-		w.byte(']')
+		w.close(']')
 	}
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *PeriodsSettings) read(r *reader) {
-	*v = PeriodsSettings{}
+func readPeriodsSettings(r *reader) (v PeriodsSettings) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "periods":
@@ -974,10 +1194,11 @@ func (v *PeriodsSettings) read(r *reader) {
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *PeriodsSettings) write(w *writer) {
-	w.byte('{')
+func writePeriodsSettings(w *writer, v *PeriodsSettings) {
+	w.open('{')
 	w.key(`"periods":`)
 	w.strings(v.Periods)
 	w.key(`"timezone":`)
@@ -990,11 +1211,10 @@ func (v *PeriodsSettings) write(w *writer) {
 	w.float(v.IdleScaleFactor)
 	w.key(`"idle_time_s":`)
 	w.int64(v.IdleTimeS)
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *Counts) read(r *reader) {
-	*v = Counts{}
+func readCounts(r *reader) (v Counts) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "creating":
@@ -1017,10 +1237,11 @@ func (v *Counts) read(r *reader) {
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *Counts) write(w *writer) {
-	w.byte('{')
+func writeCounts(w *writer, v *Counts) {
+	w.open('{')
 	w.key(`"creating":`)
 	w.int(v.Creating)
 	w.key(`"idle":`)
@@ -1037,11 +1258,10 @@ func (v *Counts) write(w *writer) {
 	w.int(v.Available)
 	w.key(`"total":`)
 	w.int(v.Total)
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *Demand) read(r *reader) {
-	*v = Demand{}
+func readDemand(r *reader) (v Demand) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "running":
@@ -1049,33 +1269,33 @@ func (v *Demand) read(r *reader) {
 		case "waiting":
 			v.Waiting = r.int()
 		case "windows":
-			v.Windows = list(r, value[Window])
+			v.Windows = list(r, readWindow)
 		default:
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *Demand) write(w *writer) {
-	w.byte('{')
+func writeDemand(w *writer, v *Demand) {
+	w.open('{')
 	w.key(`"running":`)
 	w.int(v.Running)
 	w.key(`"waiting":`)
 	w.int(v.Waiting)
 	if len(v.Windows) > 0 {
 		w.key(`"windows":`)
-		w.byte('[')
+		w.open('[')
 		for i := range v.Windows {
 			w.item()
-			v.Windows[i].write(w)
+			writeWindow(w, &v.Windows[i])
 		}
-		w.byte(']')
+		w.close(']')
 	}
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *Window) read(r *reader) {
-	*v = Window{}
+func readWindow(r *reader) (v Window) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "seconds":
@@ -1090,10 +1310,11 @@ func (v *Window) read(r *reader) {
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *Window) write(w *writer) {
-	w.byte('{')
+func writeWindow(w *writer, v *Window) {
+	w.open('{')
 	w.key(`"seconds":`)
 	w.int(v.Seconds)
 	w.key(`"arrivals":`)
@@ -1102,11 +1323,10 @@ func (v *Window) write(w *writer) {
 	w.int(v.Finished)
 	w.key(`"mean_duration_s":`)
 	w.float(v.MeanDuration)
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *Failure) read(r *reader) {
-	*v = Failure{}
+func readFailure(r *reader) (v Failure) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "kind":
@@ -1119,21 +1339,21 @@ func (v *Failure) read(r *reader) {
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *Failure) write(w *writer) {
-	w.byte('{')
+func writeFailure(w *writer, v *Failure) {
+	w.open('{')
 	w.key(`"kind":`)
 	w.string(string(v.Kind))
 	w.key(`"count":`)
 	w.int(v.Count)
 	w.key(`"age_s":`)
 	w.float(v.AgeS)
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *MachineView) read(r *reader) {
-	*v = MachineView{}
+func readMachineView(r *reader) (v MachineView) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "name":
@@ -1150,10 +1370,11 @@ func (v *MachineView) read(r *reader) {
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *MachineView) write(w *writer) {
-	w.byte('{')
+func writeMachineView(w *writer, v *MachineView) {
+	w.open('{')
 	w.key(`"name":`)
 	w.string(v.Name)
 	w.key(`"state":`)
@@ -1166,11 +1387,10 @@ func (v *MachineView) write(w *writer) {
 	}
 	w.key(`"used_count":`)
 	w.int(v.UsedCount)
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *Settings) read(r *reader) {
-	*v = Settings{}
+func readSettings(r *reader) (v Settings) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "idle_count":
@@ -1185,10 +1405,11 @@ func (v *Settings) read(r *reader) {
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *Settings) write(w *writer) {
-	w.byte('{')
+func writeSettings(w *writer, v *Settings) {
+	w.open('{')
 	if v.IdleCount != nil {
 		w.key(`"idle_count":`)
 		w.int(*v.IdleCount)
@@ -1205,15 +1426,31 @@ func (v *Settings) write(w *writer) {
 		w.key(`"idle_time_s":`)
 		w.int64(*v.IdleTimeS)
 	}
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *Proposal) read(r *reader) {
-	*v = Proposal{}
+// DecodeJSON overwrites v with what the JSON of in says; see Payload.
+func (v *Proposal) DecodeJSON(in string) error {
+	r, err := newReader(in)
+	if err == nil {
+		*v = readProposal(r)
+		err = r.end()
+	}
+	return err
+}
+
+// AppendJSON appends the JSON of v to dst, in canonical form; see Payload.
+func (v *Proposal) AppendJSON(dst []byte) ([]byte, error) {
+	w := writer{out: dst}
+	writeProposal(&w, v)
+	return w.end(dst)
+}
+
+func readProposal(r *reader) (v Proposal) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "settings":
-			v.Settings = option(r, value[Settings])
+			v.Settings = option(r, readSettings)
 		case "idle_target":
 			v.IdleTarget = option(r, (*reader).int)
 		case "growth_limit":
@@ -1221,7 +1458,7 @@ func (v *Proposal) read(r *reader) {
 		case "max_builds":
 			v.MaxBuilds = option(r, (*reader).int)
 		case "remove":
-			v.Remove = list(r, value[Removal])
+			v.Remove = list(r, readRemoval)
 		case "next_machine":
 			v.NextMachine = table(r, (*reader).strings)
 		case "ask_again_s":
@@ -1236,13 +1473,14 @@ func (v *Proposal) read(r *reader) {
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *Proposal) write(w *writer) {
-	w.byte('{')
+func writeProposal(w *writer, v *Proposal) {
+	w.open('{')
 	if v.Settings != nil {
 		w.key(`"settings":`)
-		v.Settings.write(w)
+		writeSettings(w, v.Settings)
 	}
 	if v.IdleTarget != nil {
 		w.key(`"idle_target":`)
@@ -1258,21 +1496,21 @@ func (v *Proposal) write(w *writer) {
 	}
 	if len(v.Remove) > 0 {
 		w.key(`"remove":`)
-		w.byte('[')
+		w.open('[')
 		for i := range v.Remove {
 			w.item()
-			v.Remove[i].write(w)
+			writeRemoval(w, &v.Remove[i])
 		}
-		w.byte(']')
+		w.close(']')
 	}
 	if len(v.NextMachine) > 0 {
 		w.key(`"next_machine":`)
-		w.byte('{')
+		w.open('{')
 		for _, key := range sorted(v.NextMachine) {
 			w.name(key)
 			w.strings(v.NextMachine[key])
 		}
-		w.byte('}')
+		w.close('}')
 	}
 	if v.AskAgainS != nil {
 		w.key(`"ask_again_s":`)
@@ -1280,12 +1518,12 @@ func (v *Proposal) write(w *writer) {
 	}
 	if len(v.Metrics) > 0 {
 		w.key(`"metrics":`)
-		w.byte('{')
+		w.open('{')
 		for _, key := range sorted(v.Metrics) {
 			w.name(key)
 			w.float(v.Metrics[key])
 		}
-		w.byte('}')
+		w.close('}')
 	}
 	if v.State != nil {
 		w.key(`"state":`)
@@ -1295,11 +1533,10 @@ func (v *Proposal) write(w *writer) {
 		w.key(`"reason":`)
 		w.string(v.Reason)
 	}
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *Removal) read(r *reader) {
-	*v = Removal{}
+func readRemoval(r *reader) (v Removal) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "name":
@@ -1310,19 +1547,36 @@ func (v *Removal) read(r *reader) {
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *Removal) write(w *writer) {
-	w.byte('{')
+func writeRemoval(w *writer, v *Removal) {
+	w.open('{')
 	w.key(`"name":`)
 	w.string(v.Name)
 	w.key(`"reason":`)
 	w.string(v.Reason)
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *ObserveRequest) read(r *reader) {
-	*v = ObserveRequest{}
+// DecodeJSON overwrites v with what the JSON of in says; see Payload.
+func (v *ObserveRequest) DecodeJSON(in string) error {
+	r, err := newReader(in)
+	if err == nil {
+		*v = readObserveRequest(r)
+		err = r.end()
+	}
+	return err
+}
+
+// AppendJSON appends the JSON of v to dst, in canonical form; see Payload.
+func (v *ObserveRequest) AppendJSON(dst []byte) ([]byte, error) {
+	w := writer{out: dst}
+	writeObserveRequest(&w, v)
+	return w.end(dst)
+}
+
+func readObserveRequest(r *reader) (v ObserveRequest) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "abi":
@@ -1337,10 +1591,11 @@ func (v *ObserveRequest) read(r *reader) {
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *ObserveRequest) write(w *writer) {
-	w.byte('{')
+func writeObserveRequest(w *writer, v *ObserveRequest) {
+	w.open('{')
 	w.key(`"abi":`)
 	w.int(v.ABI)
 	w.key(`"now":`)
@@ -1351,11 +1606,10 @@ func (v *ObserveRequest) write(w *writer) {
 		w.key(`"config":`)
 		w.raw(v.Config)
 	}
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *HistoryWish) read(r *reader) {
-	*v = HistoryWish{}
+func readHistoryWish(r *reader) (v HistoryWish) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "points":
@@ -1366,19 +1620,19 @@ func (v *HistoryWish) read(r *reader) {
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *HistoryWish) write(w *writer) {
-	w.byte('{')
+func writeHistoryWish(w *writer, v *HistoryWish) {
+	w.open('{')
 	w.key(`"points":`)
 	w.int(v.Points)
 	w.key(`"step_s":`)
 	w.int(v.StepS)
-	w.byte('}')
+	w.close('}')
 }
 
-func (v *History) read(r *reader) {
-	*v = History{}
+func readHistory(r *reader) (v History) {
 	for more := r.open('{'); more; more = r.more('{') {
 		switch r.key() {
 		case "from_unix_ms":
@@ -1405,69 +1659,70 @@ func (v *History) read(r *reader) {
 			r.skip()
 		}
 	}
+	return v
 }
 
-func (v *History) write(w *writer) {
-	w.byte('{')
+func writeHistory(w *writer, v *History) {
+	w.open('{')
 	w.key(`"from_unix_ms":`)
 	w.int64(v.FromUnixMS)
 	w.key(`"step_s":`)
 	w.int(v.StepS)
 	w.key(`"minutes":`)
-	w.byte('[')
+	w.open('[')
 	for i := range v.Minutes {
 		w.item()
 		w.int(v.Minutes[i])
 	}
-	w.byte(']')
+	w.close(']')
 	w.key(`"arrivals":`)
-	w.byte('[')
+	w.open('[')
 	for i := range v.Arrivals {
 		w.item()
 		w.int(v.Arrivals[i])
 	}
-	w.byte(']')
+	w.close(']')
 	w.key(`"finished":`)
-	w.byte('[')
+	w.open('[')
 	for i := range v.Finished {
 		w.item()
 		w.int(v.Finished[i])
 	}
-	w.byte(']')
+	w.close(']')
 	w.key(`"running":`)
-	w.byte('[')
+	w.open('[')
 	for i := range v.Running {
 		w.item()
 		w.float(v.Running[i])
 	}
-	w.byte(']')
+	w.close(']')
 	w.key(`"running_max":`)
-	w.byte('[')
+	w.open('[')
 	for i := range v.RunningMax {
 		w.item()
 		w.int(v.RunningMax[i])
 	}
-	w.byte(']')
+	w.close(']')
 	w.key(`"waiting_max":`)
-	w.byte('[')
+	w.open('[')
 	for i := range v.WaitingMax {
 		w.item()
 		w.int(v.WaitingMax[i])
 	}
-	w.byte(']')
+	w.close(']')
 	w.key(`"available":`)
-	w.byte('[')
+	w.open('[')
 	for i := range v.Available {
 		w.item()
 		w.float(v.Available[i])
 	}
-	w.byte(']')
+	w.close(']')
 	w.key(`"total":`)
-	w.byte('[')
+	w.open('[')
 	for i := range v.Total {
 		w.item()
 		w.float(v.Total[i])
 	}
-	w.byte(']')
-	w.byte('}')
+	w.close(']')
+	w.close('}')
 }

@@ -76,8 +76,7 @@ func scalar[T any](r Raw, read func(*reader) T) (T, bool) {
 		return zero, false
 	}
 	value := read(&in)
-	in.end()
-	if in.err != nil {
+	if in.end() != nil {
 		return zero, false
 	}
 	return value, true

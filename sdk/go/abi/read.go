@@ -22,6 +22,13 @@ type reader struct {
 	err   *codecError
 }
 
+func newReader(in string) (*reader, error) {
+	if len(in) > maxInput {
+		return nil, &codecError{what: "has more than 8 MB"}
+	}
+	return &reader{in: in}, nil
+}
+
 // fail keeps the first error and ends the reading.
 func (r *reader) fail(what string) {
 	if r.err != nil {
@@ -53,12 +60,16 @@ func (r *reader) peek() byte {
 	return 0
 }
 
-// end checks that nothing follows the value.
-func (r *reader) end() {
+// end checks that nothing follows the value, and returns the first error.
+func (r *reader) end() error {
 	r.peek()
 	if r.pos < len(r.in) {
 		r.fail("there is more behind the end")
 	}
+	if r.err != nil {
+		return r.err
+	}
+	return nil
 }
 
 // null consumes a null, if one follows.
@@ -442,16 +453,6 @@ func (r *reader) int64() int64 { return r.integer(64) }
 
 // strings reads a list of strings; null is nil.
 func (r *reader) strings() []string { return list(r, (*reader).string) }
-
-// value reads a struct; null is its zero value.
-func value[T any, P interface {
-	*T
-	Payload
-}](r *reader) T {
-	var v T
-	P(&v).read(r)
-	return v
-}
 
 // option reads what may be absent; null is nil.
 func option[T any](r *reader, read func(*reader) T) *T {

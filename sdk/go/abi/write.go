@@ -14,7 +14,19 @@ type writer struct {
 	err error // the first
 }
 
+// end returns what is written, or dst as it was and the first error.
+func (w *writer) end(dst []byte) ([]byte, error) {
+	if w.err != nil {
+		return dst, w.err
+	}
+	return w.out, nil
+}
+
+// The small ones are kept from being inlined: the generated code calls them hundreds of times, and its size is what a guest costs most.
+
 // key starts a field: the comma before it and its name, which is given in quotes and with its colon.
+//
+//go:noinline
 func (w *writer) key(name string) {
 	if w.out[len(w.out)-1] != '{' {
 		w.out = append(w.out, ',')
@@ -23,18 +35,27 @@ func (w *writer) key(name string) {
 }
 
 // item starts an item of a list.
+//
+//go:noinline
 func (w *writer) item() {
 	if w.out[len(w.out)-1] != '[' {
 		w.out = append(w.out, ',')
 	}
 }
 
+//go:noinline
 func (w *writer) byte(c byte) { w.out = append(w.out, c) }
+
+func (w *writer) open(bracket byte) { w.byte(bracket) }
+
+func (w *writer) close(bracket byte) { w.byte(bracket) }
 
 func (w *writer) int(n int) { w.int64(int64(n)) }
 
+//go:noinline
 func (w *writer) int64(n int64) { w.out = strconv.AppendInt(w.out, n, 10) }
 
+//go:noinline
 func (w *writer) bool(b bool) { w.out = strconv.AppendBool(w.out, b) }
 
 // float writes f as ECMAScript does: the shortest digits that read back as f, an exponent below 1e-6 and from 1e21 on, and no minus at
@@ -59,6 +80,8 @@ func (w *writer) float(f float64) {
 
 // string writes s with no more escapes than JSON needs.
 // Source: RFC 8785, section 3.2.2.2.
+//
+//go:noinline
 func (w *writer) string(s string) { w.out = AppendString(w.out, s) }
 
 // AppendString appends s as a JSON string in canonical form, quotes included, to dst: for a guest that writes JSON of its own, in observe
@@ -121,9 +144,8 @@ func (w *writer) raw(v Raw) {
 	}
 	r := reader{in: string(v), depth: 1} // it lies in a payload
 	r.skip()
-	r.end()
-	if r.err != nil {
-		w.fail("a value that is passed on as it is: " + r.err.Error())
+	if err := r.end(); err != nil {
+		w.fail("a value that is passed on as it is: " + err.Error())
 		return
 	}
 	quoted := false
@@ -172,10 +194,10 @@ func (w *writer) name(key string) {
 
 // strings writes a list of strings.
 func (w *writer) strings(list []string) {
-	w.byte('[')
+	w.open('[')
 	for _, s := range list {
 		w.item()
 		w.string(s)
 	}
-	w.byte(']')
+	w.close(']')
 }

@@ -12,9 +12,7 @@
 package driver
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
@@ -46,6 +44,10 @@ func Register(d Driver) { registered = d }
 // describe an abi.Result. This is what the exports of the module do; tests use it to run the driver natively. A failure of the
 // driver is inside the Result; the error is for input that is no JSON and for exports that there are not.
 func Call(d Driver, export string, input []byte) ([]byte, error) {
+	return call(d, export, string(input))
+}
+
+func call(d Driver, export, input string) ([]byte, error) {
 	if d == nil {
 		return nil, errors.New("the module registers no driver; call driver.Register in an init function")
 	}
@@ -53,42 +55,51 @@ func Call(d Driver, export string, input []byte) ([]byte, error) {
 	case abi.ExportDescribe:
 		desc := d.Describe()
 		desc.ABI, desc.Kind = abi.Version, abi.KindDriver
-		return json.Marshal(desc)
+		return desc.AppendJSON(nil)
 	case abi.ExportValidate:
-		return answer(export, input, func(req abi.ValidateRequest) (abi.ValidateResult, error) {
-			return abi.ValidateResult{Problems: append([]abi.Problem{}, d.Validate(req)...)}, nil
+		var req abi.ValidateRequest
+		return answer(export, req.DecodeJSON(input), func() (appender, error) {
+			res := abi.ValidateResult{Problems: d.Validate(req)}
+			return res.AppendJSON, nil
 		})
 	case abi.ExportCreate:
-		return answer(export, input, d.Create)
+		var req abi.CreateRequest
+		return answer(export, req.DecodeJSON(input), func() (appender, error) {
+			res, err := d.Create(req)
+			return res.AppendJSON, err
+		})
 	case abi.ExportList:
-		return answer(export, input, func(req abi.ListRequest) (abi.ListResult, error) {
+		var req abi.ListRequest
+		return answer(export, req.DecodeJSON(input), func() (appender, error) {
 			res, err := d.List(req)
-			res.Instances = append([]abi.Instance{}, res.Instances...)
-			return res, err
+			return res.AppendJSON, err
 		})
 	case abi.ExportRemove:
-		return answer(export, input, func(req abi.RemoveRequest) (struct{}, error) {
-			return struct{}{}, d.Remove(req)
-		})
+		var req abi.RemoveRequest
+		return answer(export, req.DecodeJSON(input), func() (appender, error) { return emptyObject, d.Remove(req) })
 	}
-	return nil, fmt.Errorf("a driver has no export %q", export)
+	return nil, errors.New("a driver has no export " + export)
 }
 
-// answer reads the request, calls and puts the outcome into its envelope.
-func answer[Req, Res any](export string, input []byte, call func(Req) (Res, error)) ([]byte, error) {
-	var req Req
-	if err := json.Unmarshal(input, &req); err != nil {
-		return nil, fmt.Errorf("%s: request: %w", export, err)
+// appender appends the JSON of a result.
+type appender func(dst []byte) ([]byte, error)
+
+func emptyObject(dst []byte) ([]byte, error) { return append(dst, "{}"...), nil }
+
+// answer calls, unless the request could not be read, and puts the outcome into its envelope.
+func answer(export string, unread error, call func() (appender, error)) ([]byte, error) {
+	if unread != nil {
+		return nil, errors.New(export + ": request: " + unread.Error())
 	}
-	res, err := call(req)
+	result, err := call()
 	if err != nil {
-		return json.Marshal(abi.Result{Error: asError(err)})
+		return (&abi.Result{Error: asError(err)}).AppendJSON(nil)
 	}
-	ok, err := json.Marshal(res)
+	ok, err := result(nil)
 	if err != nil {
-		return nil, fmt.Errorf("%s: result: %w", export, err)
+		return nil, errors.New(export + ": result: " + err.Error())
 	}
-	return json.Marshal(abi.Result{OK: ok})
+	return (&abi.Result{OK: ok}).AppendJSON(nil)
 }
 
 // asError gives err a kind. The text of whatever wraps an *abi.Error is kept.

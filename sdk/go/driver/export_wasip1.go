@@ -1,9 +1,8 @@
 package driver
 
 import (
-	"github.com/extism/go-pdk"
-
 	"github.com/millwright-ci/millwright/sdk/go/abi"
+	"github.com/millwright-ci/millwright/sdk/go/internal/kernel"
 )
 
 //go:wasmexport describe
@@ -23,11 +22,11 @@ func exportRemove() int32 { return export(abi.ExportRemove) }
 
 // export runs one export between Extism's input and output. It returns 0, or 1 with Extism's error set.
 func export(name string) int32 {
-	out, err := Call(registered, name, pdk.Input())
+	out, err := call(registered, name, kernel.Input())
 	if err != nil {
-		pdk.SetError(err)
+		kernel.SetError(err.Error())
 		return 1
 	}
-	pdk.Output(out)
+	kernel.Output(out)
 	return 0
 }

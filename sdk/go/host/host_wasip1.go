@@ -1,11 +1,8 @@
 package host
 
 import (
-	"encoding/json"
-
-	"github.com/extism/go-pdk"
-
 	"github.com/millwright-ci/millwright/sdk/go/abi"
+	"github.com/millwright-ci/millwright/sdk/go/internal/kernel"
 )
 
 // Both functions take the offset of a block in Extism's memory that holds JSON; http_send returns the offset of another.
@@ -17,27 +14,22 @@ func hostLog(record uint64)
 func hostHTTPSend(request uint64) uint64
 
 func log(r abi.LogRecord) {
-	data, err := json.Marshal(r)
+	data, err := r.AppendJSON(nil)
 	if err != nil {
 		return
 	}
-	mem := pdk.AllocateBytes(data)
-	hostLog(mem.Offset())
-	mem.Free()
+	kernel.Send(data, hostLog)
 }
 
 func httpSend(req abi.HTTPRequest) abi.HTTPResponse {
-	data, err := json.Marshal(req)
+	data, err := req.AppendJSON(nil)
 	if err != nil {
 		return failed("invalid", err)
 	}
-	in := pdk.AllocateBytes(data)
-	out := pdk.FindMemory(hostHTTPSend(in.Offset()))
-	in.Free()
-	answer := out.ReadBytes()
-	out.Free()
+	var answer string
+	kernel.Send(data, func(offset uint64) { answer = kernel.Take(hostHTTPSend(offset)) })
 	var res abi.HTTPResponse
-	if err := json.Unmarshal(answer, &res); err != nil {
+	if err := res.DecodeJSON(answer); err != nil {
 		return failed("invalid", err)
 	}
 	return res

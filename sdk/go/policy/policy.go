@@ -12,9 +12,7 @@
 package policy
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
@@ -50,6 +48,10 @@ func Register(p Policy) { registered = p }
 // the exports of the module do; tests use it to run the policy natively. A policy that is no Observer answers observe with no
 // bytes at all. An error is what the host sees as the failure of the call.
 func Call(p Policy, export string, input []byte) ([]byte, error) {
+	return call(p, export, string(input))
+}
+
+func call(p Policy, export, input string) ([]byte, error) {
 	if p == nil {
 		return nil, errors.New("the module registers no policy; call policy.Register in an init function")
 	}
@@ -57,7 +59,7 @@ func Call(p Policy, export string, input []byte) ([]byte, error) {
 	case abi.ExportDescribe:
 		d := p.Describe()
 		d.ABI, d.Kind = abi.Version, abi.KindPolicy
-		return json.Marshal(d)
+		return encode(export, d.AppendJSON)
 	case abi.ExportDecide:
 		return decide(p, input)
 	case abi.ExportValidate:
@@ -65,44 +67,56 @@ func Call(p Policy, export string, input []byte) ([]byte, error) {
 	case abi.ExportObserve:
 		return observe(p, input)
 	}
-	return nil, fmt.Errorf("a policy has no export %q", export)
+	return nil, errors.New("a policy has no export " + export)
 }
 
-func decide(p Policy, input []byte) ([]byte, error) {
+func decide(p Policy, input string) ([]byte, error) {
 	var s abi.Snapshot
-	if err := json.Unmarshal(input, &s); err != nil {
-		return nil, fmt.Errorf("decide: snapshot: %w", err)
+	if err := s.DecodeJSON(input); err != nil {
+		return nil, within("decide: snapshot", err)
 	}
 	proposal, err := p.Decide(s)
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(proposal)
+	return encode("decide: proposal", proposal.AppendJSON)
 }
 
-func validate(p Policy, input []byte) ([]byte, error) {
+func validate(p Policy, input string) ([]byte, error) {
 	var req abi.ValidateRequest
-	if err := json.Unmarshal(input, &req); err != nil {
-		return nil, fmt.Errorf("validate: request: %w", err)
+	if err := req.DecodeJSON(input); err != nil {
+		return nil, within("validate: request", err)
 	}
-	res := abi.ValidateResult{Problems: []abi.Problem{}}
+	var res abi.ValidateResult
 	if v, ok := p.(Validator); ok {
-		res.Problems = append(res.Problems, v.Validate(req)...)
+		res.Problems = v.Validate(req)
 	}
-	return json.Marshal(res)
+	return encode("validate: result", res.AppendJSON)
 }
 
-func observe(p Policy, input []byte) ([]byte, error) {
+func observe(p Policy, input string) ([]byte, error) {
 	o, ok := p.(Observer)
 	if !ok {
 		return nil, nil
 	}
 	var req abi.ObserveRequest
-	if err := json.Unmarshal(input, &req); err != nil {
-		return nil, fmt.Errorf("observe: request: %w", err)
+	if err := req.DecodeJSON(input); err != nil {
+		return nil, within("observe: request", err)
 	}
 	return o.Observe(req)
 }
+
+// encode returns the JSON that appendJSON, a method of a payload, appends.
+func encode(what string, appendJSON func([]byte) ([]byte, error)) ([]byte, error) {
+	out, err := appendJSON(make([]byte, 0, 512))
+	if err != nil {
+		return nil, within(what, err)
+	}
+	return out, nil
+}
+
+// within says where err came from; fmt stays out of guests.
+func within(what string, err error) error { return errors.New(what + ": " + err.Error()) }
 
 // Registered returns the policy that an init function registered, nil when none did, for native tests of a package main.
 func Registered() Policy { return registered }
