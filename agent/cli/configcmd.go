@@ -16,7 +16,8 @@ import (
 )
 
 func (a *app) configCommand() *cobra.Command {
-	c := &cobra.Command{Use: "config", Short: "Look at the configuration", Args: noArgs}
+	c := &cobra.Command{Use: "config", Short: "Look at the configuration"}
+	group(c)
 	c.AddCommand(a.configCheck())
 	return c
 }

@@ -81,16 +81,22 @@ func (a *app) exec(ctx context.Context, o execOptions) error {
 	}
 	ctx, stop := withInterrupt(ctx)
 	defer stop()
-	e := &execution{app: a, o: o, root: filepath.Dir(file), pipeline: pipeline, variables: variables, config: cfg, out: newTerminal(a.out)}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	out := newTerminal(a.out)
+	out.broken = func(err error) { cancel(fmt.Errorf("nobody reads this any more: %w", err)) }
+	e := &execution{app: a, o: o, root: filepath.Dir(file), pipeline: pipeline, variables: variables, config: cfg, out: out}
 	return e.run(ctx)
 }
 
-// withInterrupt ends ctx at the first SIGINT or SIGTERM, with the signal as its cause. The second one kills the process as it always
-// does; what is then left is removed by `machine rm --all`.
+// withInterrupt ends ctx at the first SIGINT, SIGTERM or SIGHUP (a terminal that is closed), with the signal as its cause. The second
+// one kills the process as it always does; what is then left is removed by `machine rm --all`. A reader of the output that goes away
+// kills nothing: writes fail.
 func withInterrupt(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Ignore(syscall.SIGPIPE)
 	go func() {
 		select {
 		case sig := <-signals:

@@ -42,14 +42,24 @@ const progressEvery = 10 * time.Second
 
 func (e *execution) run(ctx context.Context) (err error) {
 	e.machines = newFleetReport(e.out)
-	e.jobs = newJobReport(e.out)
+	e.jobs = newJobReport(e.out, e.machines.of)
 	defer func() {
 		for _, c := range slices.Backward(e.closers) {
 			err = errors.Join(err, c())
 		}
 	}()
+	quiet := make(chan struct{})
+	defer close(quiet)
+	go progress(e.out, progressEvery, func() string { return e.jobs.now() + "; " + e.machines.now() }, quiet)
 	if err := e.prepare(ctx); err != nil {
 		return err
+	}
+	if err := e.server.StartPipeline(e.pipeline, e.o.jobs...); err != nil {
+		return err
+	}
+	e.out.line(plain, "pipeline", "%s", describePipeline(e.server.Summary()))
+	if existing(filepath.Join(e.o.stateDir, supervisor.ModuleCache)) == "" {
+		e.out.line(plain, "modules", "compiling the policies and drivers for this host; only a first run takes this time")
 	}
 	agent, err := supervisor.New(supervisor.Options{
 		StateDir: e.o.stateDir, Load: func() (*config.Config, error) { return e.config, nil },
@@ -59,41 +69,29 @@ func (e *execution) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	quiet := make(chan struct{})
-	defer close(quiet)
-	go progress(e.out, progressEvery, func() string { return e.jobs.now() + "; " + e.machines.now() }, quiet)
 	return e.drive(ctx, agent)
 }
 
-// drive runs agent and pipeline side by side until the pipeline's end or ctx's, and then brings the agent down with all machines.
+// drive runs the agent until the pipeline's end or ctx's, and then brings it down with all machines.
 func (e *execution) drive(ctx context.Context, agent *supervisor.Supervisor) error {
 	running, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
 	ended := make(chan error, 1)
 	go func() { ended <- agent.Run(running) }()
-	if err := e.server.StartPipeline(e.pipeline, e.o.jobs...); err != nil {
-		stop(err)
-		return errors.Join(err, <-ended)
-	}
-	waited := make(chan error, 1)
-	go func() {
-		_, err := e.server.Wait(ctx)
-		waited <- err
-	}()
 	select {
 	case err := <-ended:
 		return errors.Join(errors.New("exec: the agent ended before the pipeline"), err)
-	case err := <-waited:
-		switch {
-		case err != nil:
-			e.out.line(yellow, "stop", "%v: stopping the jobs and removing every machine", context.Cause(ctx))
-			stop(context.Cause(ctx))
-		case e.o.keep:
+	case <-e.jobs.over:
+		if e.o.keep {
 			e.linger(ctx)
-			stop(context.Cause(ctx))
-		default:
-			agent.Drain()
 		}
+		e.machines.end()
+		agent.Drain()
+	case <-ctx.Done():
+		e.out.line(yellow, "stop", "%v: stopping the jobs; once more ends this at once and leaves the machines to `millwright machine rm --all`",
+			context.Cause(ctx))
+		e.machines.end()
+		stop(context.Cause(ctx))
 	}
 	err := <-ended
 	return errors.Join(e.summary(), err)

@@ -18,7 +18,8 @@ import (
 )
 
 func (a *app) machineCommand() *cobra.Command {
-	c := &cobra.Command{Use: "machine", Short: "Look at the machines and remove them", Args: noArgs}
+	c := &cobra.Command{Use: "machine", Short: "Look at the machines and remove them"}
+	group(c)
 	c.AddCommand(a.machineLs(), a.machineRm())
 	return c
 }
@@ -66,6 +67,10 @@ func (a *app) listMachines(ctx context.Context, stateDir string) ([]supervisor.M
 }
 
 func (a *app) printMachines(machines []supervisor.Machine, now time.Time) error {
+	if len(machines) == 0 {
+		_, err := fmt.Fprintln(a.out, "no machines")
+		return err
+	}
 	w := tabwriter.NewWriter(a.out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(w, "NAME\tSTATE\tDRIVER\tADDRESS\tAGE\tJOBS\tJOB\tRUNNER\tREASON")
 	for _, m := range machines {
@@ -88,9 +93,9 @@ func dash(s string) string {
 
 func (a *app) machineRm() *cobra.Command {
 	c := &cobra.Command{
-		Use: "rm [NAME...]", Short: "Remove machines, in use or not",
-		Long: "Removes machines: through the running agent, or from the store when none runs. With --all it also removes what a run that\n" +
-			"was killed left behind on the engine.",
+		Use: "rm [NAME...]", Short: "Remove machines",
+		Long: "Removes machines: through the running agent, which refuses those that run a job, or from the store when no agent runs. Then\n" +
+			"--all also removes what a run that was killed left behind on the engine.",
 	}
 	stateDir := stateDirFlag(c)
 	all := c.Flags().Bool("all", false, "every machine")

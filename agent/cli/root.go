@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -70,9 +71,26 @@ func (a *app) root() *cobra.Command {
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{c.CommandPath(), err} })
+	group(root)
 	root.PersistentFlags().String("log-level", "", "debug, info, warn or error; wins over the file's log_level")
 	root.AddCommand(a.runCommand(), a.execCommand(), a.configCommand(), a.machineCommand())
 	return root
+}
+
+// group makes c a command that only holds others: alone it prints its help, and what is none of them is refused with exit code 2.
+func group(c *cobra.Command) {
+	c.Args = cobra.ArbitraryArgs
+	c.SuggestionsMinimumDistance = 2
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return c.Help()
+		}
+		text := fmt.Sprintf("%s has no command %q", c.CommandPath(), args[0])
+		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+			text += "; did you mean " + strings.Join(near, " or ") + "?"
+		}
+		return &usageError{c.CommandPath(), errors.New(text)}
+	}
 }
 
 // level takes --log-level.
@@ -81,7 +99,10 @@ func (a *app) level(c *cobra.Command, _ []string) error {
 	if name == "" {
 		return nil
 	}
-	return a.setLevel(name)
+	if err := a.setLevel(name); err != nil {
+		return &usageError{c.CommandPath(), err}
+	}
+	return nil
 }
 
 // setLevel takes GitLab's names of levels.

@@ -1,10 +1,10 @@
 package cli
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,10 +15,11 @@ import (
 type terminal struct {
 	color bool
 
-	mu    sync.Mutex // guards the rest
-	w     io.Writer
-	start time.Time
-	last  time.Time
+	mu     sync.Mutex // guards the rest
+	w      io.Writer
+	start  time.Time
+	last   time.Time
+	broken func(error) // told of the first write that fails; nil after that
 }
 
 func newTerminal(w io.Writer) *terminal {
@@ -52,14 +53,27 @@ func (t *terminal) line(p paint, kind, format string, args ...any) {
 	now := time.Now()
 	t.last = now
 	text := fmt.Sprintf(format, args...)
-	label := kind + strings.Repeat(" ", max(0, kindWidth-len(kind)))
-	if t.color && p != plain {
-		label = string(p) + label + reset
-		if p == red || p == faint {
-			text = string(p) + text + reset
-		}
+	label := t.painted(p, fmt.Sprintf("%-*s", kindWidth, kind))
+	if p == red || p == faint {
+		text = t.painted(p, text)
 	}
-	fmt.Fprintf(t.w, "%7.1fs  %s %s\n", now.Sub(t.start).Seconds(), label, text)
+	t.print(fmt.Appendf(nil, "%7.1fs  %s %s\n", now.Sub(t.start).Seconds(), label, text))
+}
+
+// painted is text in a colour, where there are colours.
+func (t *terminal) painted(p paint, text string) string {
+	if !t.color || p == plain {
+		return text
+	}
+	return string(p) + text + reset
+}
+
+// print is called with mu held. Nobody is left to tell of an error but whoever runs the command.
+func (t *terminal) print(text []byte) {
+	if _, err := t.w.Write(text); err != nil && t.broken != nil {
+		t.broken(err)
+		t.broken = nil
+	}
 }
 
 // silent tells how long nothing has been printed.
@@ -71,9 +85,17 @@ func (t *terminal) silent() time.Duration {
 
 // raw prints text as it is.
 func (t *terminal) raw(format string, args ...any) {
+	t.do(func(w io.Writer) { fmt.Fprintf(w, format, args...) })
+}
+
+// do prints what f writes, in one piece.
+func (t *terminal) do(f func(io.Writer)) {
+	var text bytes.Buffer
+	f(&text)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	fmt.Fprintf(t.w, format, args...)
+	t.last = time.Now()
+	t.print(text.Bytes())
 }
 
 // seconds prints a duration as people read it in a line: 0.4 s, 12 s, 3m20s.
