@@ -25,7 +25,9 @@ type Link struct {
 	Position int     // place in the chain, lowest first; 0 takes what describe says
 	Config   abi.Raw // the module's own configuration for this runner
 	Required bool    // its failure stops growth instead of being skipped
-	Shadow   bool    // it is asked and its proposal recorded, and nothing comes of it
+	// Missing says why there is no Module: a required policy that can't be loaded. It counts as one that fails.
+	Missing string
+	Shadow  bool // it is asked and its proposal recorded, and nothing comes of it
 }
 
 // ChainOptions are what a chain takes its snapshots' further parts from. The zero value works.
@@ -96,6 +98,10 @@ func (o ChainOptions) Chain(links ...Link) (*Chain, error) {
 func newLinkset(links []Link) (*linkset, error) {
 	links = slices.Clone(links)
 	for i := range links {
+		if links[i].Missing != "" {
+			links[i].Position = cmp.Or(links[i].Position, defaultPosition)
+			continue
+		}
 		d := links[i].Module.Describe()
 		links[i].Name = cmp.Or(links[i].Name, links[i].Module.Name())
 		if d.Kind != abi.KindPolicy {
@@ -195,7 +201,7 @@ func (c *Chain) enter() *linkset {
 
 // WantMachines tells whether a policy of the chain reads the list of machines, which costs more than all else in a snapshot.
 func (c *Chain) WantMachines() bool {
-	return slices.ContainsFunc(c.Links(), func(l Link) bool { return l.Module.Describe().WantMachines })
+	return slices.ContainsFunc(c.Links(), func(l Link) bool { return l.Missing == "" && l.Module.Describe().WantMachines })
 }
 
 // Decide asks each policy in turn, with the proposals so far in the snapshot, and returns what the chain as a whole decided. A policy
@@ -234,6 +240,10 @@ func (c *Chain) Decide(ctx context.Context, s abi.Snapshot) fleet.Decision {
 // step asks one policy, unless it is in quarantine, and takes note of how it went.
 func (c *Chain) step(ctx context.Context, link Link, s abi.Snapshot, sofar abi.Proposal) fleet.Step {
 	step := fleet.Step{Module: link.Name}
+	if link.Missing != "" {
+		step.Err = link.Name + ": " + link.Missing
+		return step
+	}
 	state, why := c.recall(link)
 	if why != "" {
 		step.Err = why

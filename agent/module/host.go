@@ -92,12 +92,12 @@ func (l Limits) time(export string) time.Duration {
 	return l.OtherTime
 }
 
-// Host loads modules and owns what they share: the compiler's cache. It is safe for concurrent use.
+// Host loads modules and owns what they share: the folder of the compiler's cache. It is safe for concurrent use.
 type Host struct {
 	limits   Limits
 	logger   *slog.Logger
 	builtins []fs.FS
-	cache    wazero.CompilationCache
+	cacheDir string
 	counters counters
 
 	mu       sync.Mutex // guards what follows
@@ -122,19 +122,31 @@ func NewHost(o Options) (*Host, error) {
 	if h.builtins == nil {
 		h.builtins = []fs.FS{policies.Dist, providers.Dist}
 	}
-	h.cache = wazero.NewCompilationCache()
 	if o.CacheDir == "" {
 		return h, nil
 	}
 	if err := makePrivate(o.CacheDir); err != nil {
 		return nil, fmt.Errorf("module cache %s: %w", o.CacheDir, err)
 	}
-	cache, err := wazero.NewCompilationCacheWithDir(o.CacheDir)
+	h.cacheDir = o.CacheDir
+	cache, err := h.newCache()
 	if err != nil {
-		return nil, fmt.Errorf("module cache %s: %w", o.CacheDir, err)
+		return nil, err
 	}
-	h.cache = cache
-	return h, nil
+	return h, cache.Close(context.Background())
+}
+
+// newCache returns a cache for one module, over the folder that all share. A module has one of its own because a cache keeps the native
+// code of what was compiled through it until it is closed, and closing a module's runtime does not take it out.
+func (h *Host) newCache() (wazero.CompilationCache, error) {
+	if h.cacheDir == "" {
+		return wazero.NewCompilationCache(), nil
+	}
+	cache, err := wazero.NewCompilationCacheWithDir(h.cacheDir)
+	if err != nil {
+		return nil, fmt.Errorf("module cache %s: %w", h.cacheDir, err)
+	}
+	return cache, nil
 }
 
 // makePrivate makes dir, or narrows it, so that nobody else can put native code there.
@@ -155,7 +167,7 @@ func makePrivate(dir string) error {
 	return os.Chmod(dir, 0o700)
 }
 
-// Close closes all modules, once the calls that are under way have ended, and the cache.
+// Close closes all modules, once the calls that are under way have ended.
 func (h *Host) Close(ctx context.Context) error {
 	h.mu.Lock()
 	h.isClosed = true
@@ -169,7 +181,7 @@ func (h *Host) Close(ctx context.Context) error {
 	for _, m := range modules {
 		errs = append(errs, m.Close(ctx))
 	}
-	return errors.Join(append(errs, h.cache.Close(ctx))...)
+	return errors.Join(errs...)
 }
 
 // adopt notes a module, so that Close finds it. It returns false when the host is closed already.

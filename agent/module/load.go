@@ -79,17 +79,21 @@ func (h *Host) compile(ctx context.Context, src Source) (*Module, error) {
 		Memory:       &extism.ManifestMemory{MaxPages: pages}, // and no Extism variables: state goes through the proposal
 		AllowedHosts: []string{},                              // Extism's own HTTP reaches nothing; http_send is ours
 	}
+	cache, err := h.newCache()
+	if err != nil {
+		return nil, err
+	}
 	config := extism.PluginConfig{
-		RuntimeConfig: wazero.NewRuntimeConfig().WithCompilationCache(h.cache).WithCloseOnContextDone(true),
+		RuntimeConfig: wazero.NewRuntimeConfig().WithCompilationCache(cache).WithCloseOnContextDone(true),
 		EnableWasi:    true, // clock, randomness and stderr; without files, arguments or environment
 	}
 	compiled, err := extism.NewCompiledPlugin(ctx, manifest, config, hostfuncs.Table())
 	if err != nil {
-		return nil, fmt.Errorf("does not compile: %s", firstLine(err.Error()))
+		return nil, errors.Join(fmt.Errorf("does not compile: %s", firstLine(err.Error())), cache.Close(ctx))
 	}
 	sum := sha256.Sum256(src.Wasm)
 	m := &Module{
-		host: h, source: src, limits: limits, contents: c, compiled: compiled, client: httpsend.NewClient(), grants: grants,
+		host: h, source: src, limits: limits, contents: c, compiled: compiled, cache: cache, client: httpsend.NewClient(), grants: grants,
 		hash: hex.EncodeToString(sum[:]), logger: h.logger.With("module", src.Name),
 		slots: make(chan struct{}, h.limits.Instances),
 	}

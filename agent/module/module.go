@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
 	extism "github.com/extism/go-sdk"
+	"github.com/tetratelabs/wazero"
 
 	"github.com/millwright-ci/millwright/hostfuncs"
 	"github.com/millwright-ci/millwright/hostfuncs/httpsend"
@@ -37,6 +39,7 @@ type Module struct {
 	hash     string
 	logger   *slog.Logger
 	compiled *extism.CompiledPlugin
+	cache    wazero.CompilationCache // its own; see newCache
 	client   *httpsend.Client
 	grants   Grants
 
@@ -194,5 +197,5 @@ func (m *Module) Close(ctx context.Context) error {
 	m.calls.Wait()
 	m.host.forget(m)
 	m.client.Close()
-	return m.compiled.Close(ctx)
+	return errors.Join(m.compiled.Close(ctx), m.cache.Close(ctx))
 }

@@ -44,6 +44,9 @@ func (probe) Decide(s abi.Snapshot) (abi.Proposal, error) {
 		return p, err
 	case "count":
 		n, _ := strconv.Atoi(s.State)
+		if o.Times > 0 && n >= o.Times {
+			panic("worn out")
+		}
 		state := strconv.Itoa(n + 1)
 		return abi.Proposal{IdleTarget: &n, State: &state, Reason: "asked " + state + " times"}, nil
 	case "see":
