@@ -68,7 +68,7 @@ func TestNeverReaches(t *testing.T) {
 
 // TestEveryPackageSaysWhatItIsFor checks that a doc comment stands at every door.
 func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
-	cmd := exec.Command("go", "list", "-f", `{{if not .Doc}}{{.ImportPath}}{{end}}`, module+"...")
+	cmd := exec.Command("go", "list", "-f", `{{if and .GoFiles (not .Doc)}}{{.ImportPath}}{{end}}`, module+"...")
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(explain(err))
