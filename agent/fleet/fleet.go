@@ -141,6 +141,15 @@ type Event struct {
 	Decision *Decision
 	// Actions are what the plan made of the decision.
 	Actions []Action
+	Rails   []Rail // what the guard rails changed of the decision
+}
+
+// Rail is a number of a decision that a guard rail changed.
+type Rail struct {
+	Name   string `json:"name"` // create (machines at once), growth_limit, max_builds, remove
+	Wanted int    `json:"wanted"`
+	Got    int    `json:"got"`
+	Reason string `json:"reason"`
 }
 
 // MachineEvent is a machine that changed.

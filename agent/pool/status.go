@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/fleet"
+	"github.com/millwright-ci/millwright/agent/plan"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -20,6 +21,7 @@ type Status struct {
 	Demand   abi.Demand
 	Failures []abi.Failure // creations of the last hour that failed, by kind
 	Decision *fleet.Decision
+	Rails    []fleet.Rail // what the guard rails change of the decision now
 	Limits   fleet.Limits
 	Waiting  int // leases that wait for a machine
 	Reserved int // leases that may have a machine made
@@ -77,6 +79,7 @@ func (p *Pool) status() Status {
 	if p.decision != nil {
 		d := *p.decision
 		s.Decision = &d
+		s.Rails = plan.Rails(p.view, plan.WithWaiting(p.effective(now), p.view, len(p.wanting)), s.Limits)
 	}
 	for _, o := range p.orphans {
 		i := o.instance

@@ -24,7 +24,8 @@ func (p *Pool) step() {
 	actions := plan.Plan(now, p.view, d, p.settings.limits())
 	if p.announce {
 		p.announce = false
-		p.out.send(fleet.Event{At: now, Runner: p.settings.Runner.Name, Decision: p.decision, Actions: actions})
+		p.out.send(fleet.Event{At: now, Runner: p.settings.Runner.Name, Decision: p.decision, Actions: actions,
+			Rails: plan.Rails(p.view, d, p.settings.limits())})
 	}
 	waiting := ""
 	if n := len(p.wanting); n > 0 {
