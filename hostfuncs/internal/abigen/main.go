@@ -43,9 +43,23 @@ func generate(root string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := unknownLimits(s); err != nil {
+		return nil, err
+	}
 	files := map[string][]byte{}
 	if files["sdk/go/abi/"+codecFile], err = codec(s); err != nil {
 		return nil, err
 	}
-	return files, nil
+	for _, k := range kinds {
+		if files["hostfuncs/schema/"+k.name+".json"], err = schema(s, k); err != nil {
+			return nil, fmt.Errorf("schema of %s: %w", k.name, err)
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(root, "hostfuncs", "ABI.md"))
+	if err != nil {
+		return nil, err
+	}
+	with, err := tables(s, string(text))
+	files["hostfuncs/ABI.md"] = []byte(with)
+	return files, err
 }
