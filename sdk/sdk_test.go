@@ -23,7 +23,7 @@ import (
 )
 
 // sdks are the build scripts; each SDK holds the same test guest, in testdata/codec.
-var sdks = []string{"rust"}
+var sdks = []string{"rust", "assemblyscript"}
 
 func forEach(t *testing.T, test func(t *testing.T, name string, wasm []byte)) {
 	for _, name := range sdks {

@@ -1,0 +1,64 @@
+// The exports of a driver: the entry file of one has export * from "millwright/assembly/driver".
+
+import { ABI, begin, fail, finish, finishWith, hasFailed, request } from "./call";
+import { ValidateRequest, ValidateResult } from "./description";
+import { input } from "./guest";
+import { CreateRequest, ListRequest, Outcome, RemoveRequest } from "./instance";
+import { registeredDriver } from "./register";
+import { Shape } from "./shape";
+import { Writer } from "./write";
+
+export function describe(): i32 {
+  begin();
+  const d = registeredDriver().describe();
+  d.abi = ABI;
+  d.kind = "driver";
+  return finish("describe", d);
+}
+
+export function validate(): i32 {
+  begin();
+  const asked = request<ValidateRequest>("validate", input());
+  const result = new ValidateResult();
+  if (!hasFailed()) result.problems = registeredDriver().validate(asked);
+  return answer("validate", result);
+}
+
+export function create(): i32 {
+  begin();
+  registeredDriver().error = null;
+  const asked = request<CreateRequest>("create", input());
+  return hasFailed() ? finishWith("") : answer("create", registeredDriver().create(asked));
+}
+
+export function list(): i32 {
+  begin();
+  registeredDriver().error = null;
+  const asked = request<ListRequest>("list", input());
+  return hasFailed() ? finishWith("") : answer("list", registeredDriver().list(asked));
+}
+
+export function remove(): i32 {
+  begin();
+  registeredDriver().error = null;
+  const asked = request<RemoveRequest>("remove", input());
+  if (hasFailed()) return finishWith("");
+  registeredDriver().remove(asked);
+  return answer("remove", new Shape());
+}
+
+// Puts the outcome of a call into its envelope.
+function answer(name: string, result: Shape): i32 {
+  const error = registeredDriver().error;
+  if (error !== null) {
+    const outcome = new Outcome();
+    outcome.error = error;
+    return finish(name, outcome);
+  }
+  const w = new Writer();
+  w.open();
+  w.shape("ok", result);
+  w.close();
+  if (w.fault.length) fail(name + ": output: " + w.fault);
+  return finishWith(w.toString());
+}

@@ -1,0 +1,234 @@
+// What a driver is given and what it returns.
+
+import { readBool, readInt, readOptionalShape, readShape, readShapes, readText, readTextMap, readTextsMap, readValue } from "./read";
+import { Shape } from "./shape";
+import { Value } from "./value";
+import { Writer } from "./write";
+
+/** Tags everything that a driver creates, so that list finds it and remove touches nothing else. */
+export class Owner extends Shape {
+  /** 16 letters and digits. */
+  id: string = "";
+  /** Informative. */
+  runner: string = "";
+
+  read(o: Value): void {
+    this.id = readText(o, "id");
+    this.runner = readText(o, "runner");
+  }
+
+  write(w: Writer): void {
+    w.text("id", this.id);
+    w.text("runner", this.runner);
+  }
+}
+
+/** What belongs to one machine alone: how the host will log in and how it will know the machine again. */
+export class Bootstrap extends Shape {
+  ssh_user: string = "";
+  /** One line for authorized_keys. */
+  authorized_key: string = "";
+  /** OpenSSH PEM, Ed25519. */
+  host_key_private: string = "";
+  /** One line. */
+  host_key_public: string = "";
+
+  read(o: Value): void {
+    this.ssh_user = readText(o, "ssh_user");
+    this.authorized_key = readText(o, "authorized_key");
+    this.host_key_private = readText(o, "host_key_private");
+    this.host_key_public = readText(o, "host_key_public");
+  }
+
+  write(w: Writer): void {
+    w.text("ssh_user", this.ssh_user);
+    w.text("authorized_key", this.authorized_key);
+    w.text("host_key_private", this.host_key_private);
+    w.text("host_key_public", this.host_key_public);
+  }
+}
+
+/** The input of create. */
+export class CreateRequest extends Shape {
+  abi: i64 = 0;
+  owner: Owner = new Owner();
+  /** The machine's name and its key, RFC 1123, at most 63 characters. */
+  name: string = "";
+  options: Map<string, string[]> = new Map();
+  bootstrap: Bootstrap = new Bootstrap();
+  labels: Map<string, string> = new Map();
+
+  read(o: Value): void {
+    this.abi = readInt(o, "abi");
+    this.owner = readShape<Owner>(o, "owner");
+    this.name = readText(o, "name");
+    this.options = readTextsMap(o, "options");
+    this.bootstrap = readShape<Bootstrap>(o, "bootstrap");
+    this.labels = readTextMap(o, "labels");
+  }
+
+  write(w: Writer): void {
+    w.int("abi", this.abi);
+    w.shape("owner", this.owner);
+    w.text("name", this.name);
+    w.textsMap("options", this.options);
+    w.shape("bootstrap", this.bootstrap);
+    w.textMapUnlessEmpty("labels", this.labels);
+  }
+}
+
+/** The input of list. */
+export class ListRequest extends Shape {
+  abi: i64 = 0;
+  owner: Owner = new Owner();
+  options: Map<string, string[]> = new Map();
+
+  read(o: Value): void {
+    this.abi = readInt(o, "abi");
+    this.owner = readShape<Owner>(o, "owner");
+    this.options = readTextsMap(o, "options");
+  }
+
+  write(w: Writer): void {
+    w.int("abi", this.abi);
+    w.shape("owner", this.owner);
+    w.textsMap("options", this.options);
+  }
+}
+
+/** The output of list: every instance that bears the owner's tag. */
+export class ListResult extends Shape {
+  instances: Instance[] = [];
+  /** False: a part could not be read, so absence means nothing. */
+  complete: bool = false;
+
+  read(o: Value): void {
+    this.instances = readShapes<Instance>(o, "instances");
+    this.complete = readBool(o, "complete");
+  }
+
+  write(w: Writer): void {
+    w.shapes<Instance>("instances", this.instances);
+    w.bool("complete", this.complete);
+  }
+}
+
+/** The input of remove. */
+export class RemoveRequest extends Shape {
+  abi: i64 = 0;
+  owner: Owner = new Owner();
+  name: string = "";
+  /** The instance's, when known. */
+  id: string = "";
+  options: Map<string, string[]> = new Map();
+  /** The driver's own, from the instance. */
+  state: Value = new Value();
+
+  read(o: Value): void {
+    this.abi = readInt(o, "abi");
+    this.owner = readShape<Owner>(o, "owner");
+    this.name = readText(o, "name");
+    this.id = readText(o, "id");
+    this.options = readTextsMap(o, "options");
+    this.state = readValue(o, "state");
+  }
+
+  write(w: Writer): void {
+    w.int("abi", this.abi);
+    w.shape("owner", this.owner);
+    w.text("name", this.name);
+    w.textUnlessEmpty("id", this.id);
+    w.textsMap("options", this.options);
+    w.value("state", this.state);
+  }
+}
+
+/** The provider's record of a machine. */
+export class Instance extends Shape {
+  name: string = "";
+  id: string = "";
+  /** creating, running, stopped, gone, interrupted or unknown. */
+  status: string = "";
+  /** Why, in the provider's words. */
+  message: string = "";
+  /** Where the agent reaches it: IP address or hostname. */
+  address: string = "";
+  /** 0 = 22. */
+  ssh_port: i64 = 0;
+  /** Where the login is another one than the bootstrap's. */
+  ssh_user: string = "";
+  /** 0 = 2376. */
+  engine_port: i64 = 0;
+  /** RFC 3339. */
+  created_at: string = "";
+  /** The driver's own, handed back to remove. */
+  state: Value = new Value();
+
+  read(o: Value): void {
+    this.name = readText(o, "name");
+    this.id = readText(o, "id");
+    this.status = readText(o, "status");
+    this.message = readText(o, "message");
+    this.address = readText(o, "address");
+    this.ssh_port = readInt(o, "ssh_port");
+    this.ssh_user = readText(o, "ssh_user");
+    this.engine_port = readInt(o, "engine_port");
+    this.created_at = readText(o, "created_at");
+    this.state = readValue(o, "state");
+  }
+
+  write(w: Writer): void {
+    w.text("name", this.name);
+    w.text("id", this.id);
+    w.text("status", this.status);
+    w.textUnlessEmpty("message", this.message);
+    w.textUnlessEmpty("address", this.address);
+    w.intUnlessZero("ssh_port", this.ssh_port);
+    w.textUnlessEmpty("ssh_user", this.ssh_user);
+    w.intUnlessZero("engine_port", this.engine_port);
+    w.textUnlessEmpty("created_at", this.created_at);
+    w.value("state", this.state);
+  }
+}
+
+/** A failure as data. */
+export class DriverError extends Shape {
+  /** As hostfuncs/ABI.md lists them; the host does what follows from it. */
+  kind: string = "";
+  /** What failed and what to do, for people. */
+  message: string = "";
+  /** The provider's own code. */
+  code: string = "";
+  /** Seconds to wait at least, when the provider said so. */
+  retry_after_s: i64 = 0;
+
+  read(o: Value): void {
+    this.kind = readText(o, "kind");
+    this.message = readText(o, "message");
+    this.code = readText(o, "code");
+    this.retry_after_s = readInt(o, "retry_after_s");
+  }
+
+  write(w: Writer): void {
+    w.text("kind", this.kind);
+    w.text("message", this.message);
+    w.textUnlessEmpty("code", this.code);
+    w.intUnlessZero("retry_after_s", this.retry_after_s);
+  }
+}
+
+/** The envelope of what every export of a driver but describe returns: one of its fields is set. */
+export class Outcome extends Shape {
+  ok: Value = new Value();
+  error: DriverError | null = null;
+
+  read(o: Value): void {
+    this.ok = readValue(o, "ok");
+    this.error = readOptionalShape<DriverError>(o, "error");
+  }
+
+  write(w: Writer): void {
+    w.value("ok", this.ok);
+    w.optionalShape("error", this.error);
+  }
+}
