@@ -19,7 +19,7 @@ import (
 // defaultDeadline and maxBody are those of the host, see hostfuncs/ABI.md.
 const (
 	defaultDeadline = 10 * time.Second
-	maxBody         = 8 << 20
+	maxBody         = 4 << 20
 )
 
 func log(r abi.LogRecord) {
@@ -68,7 +68,7 @@ func httpSend(req abi.HTTPRequest) abi.HTTPResponse {
 		return failed(kindOf(err), err)
 	}
 	if len(body) > maxBody {
-		return failed("too_large", errors.New("the answer has more than 8 MiB"))
+		return failed("too_large", errors.New("the answer has more than 4 MB"))
 	}
 	return abi.HTTPResponse{Status: res.StatusCode, Headers: res.Header, Body: body}
 }
