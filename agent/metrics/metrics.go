@@ -24,13 +24,13 @@ type Runner struct {
 
 func (r Runner) values() []string { return []string{r.ShortToken, r.Name, r.SystemID} }
 
-// runnerLabels is cut to its length, so that append never shares it.
-var runnerLabels = []string{"runner", "runner_name", "system_id"}[:3:3]
+var runnerLabels = []string{"runner", "runner_name", "system_id"}
 
 // Metrics holds every metric of one agent. It is safe for concurrent use.
 type Metrics struct {
 	registry *prometheus.Registry
 	states   *states
+	modules  *modules
 
 	concurrent   prometheus.Gauge
 	limit        *prometheus.GaugeVec
@@ -64,6 +64,7 @@ func New(v Version) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		states:   newStates(),
+		modules:  newModules(),
 		concurrent: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "gitlab_runner_concurrent", Help: "The current value of concurrent setting"}),
 		limit:     gauge("gitlab_runner_limit", "The current value of the runner's limit setting", runnerLabels...),
@@ -103,7 +104,7 @@ func New(v Version) *Metrics {
 	info := gauge("gitlab_runner_version_info", "A metric with a constant '1' value labeled by different build stats fields.",
 		"name", "version", "revision", "go_version", "os", "architecture")
 	info.WithLabelValues(v.Name, v.Version, v.Revision, runtime.Version(), runtime.GOOS, runtime.GOARCH).Set(1)
-	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), info, m.states,
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), info, m.states, m.modules,
 		m.concurrent, m.limit, m.jobsTotal, m.jobsFailed, m.jobDuration, m.queue, m.jobModes, m.queueSize, m.queueDepth, m.jobs,
 		m.apiStatuses, m.apiDuration, m.unhealthy, m.errors, m.actions, m.creation, m.creationFail, m.removal,
 		m.phases, m.process, m.loaded, m.loadErrors)

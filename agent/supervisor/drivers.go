@@ -12,13 +12,15 @@ import (
 	"github.com/millwright-ci/millwright/agent/driver"
 	"github.com/millwright-ci/millwright/agent/driver/wasm"
 	"github.com/millwright-ci/millwright/agent/module"
+	"github.com/millwright-ci/millwright/agent/module/dropin"
 	"github.com/millwright-ci/millwright/agent/provision"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
-// Drivers gives the machine drivers by name; each is loaded once.
+// Drivers gives the machine drivers by name: those of the folder, and the built-in ones, each of which is loaded once.
 type Drivers struct {
-	host *module.Host
+	host    *module.Host
+	dropped *dropin.Manager // nil: there is no folder
 
 	mu     sync.Mutex // guards loaded
 	loaded map[string]*wasm.Driver
@@ -36,7 +38,34 @@ func OpenDrivers(cacheDir string) (*Drivers, error) {
 // Close unloads what was loaded.
 func (d *Drivers) Close(ctx context.Context) error { return d.host.Close(ctx) }
 
-// get returns the driver of a MachineDriver.
+// use returns the driver of a MachineDriver for one call, and what ends the call. Until then a driver of the folder stays loaded.
+func (d *Drivers) use(name string) (drv *wasm.Driver, done func(), err error) {
+	if d.dropped != nil {
+		if m, release, ok := d.dropped.Driver(name); ok {
+			if drv, err = wasm.New(m); err != nil {
+				release()
+				return nil, nil, err
+			}
+			return drv, release, nil
+		}
+	}
+	drv, err = d.get(name)
+	return drv, func() {}, err
+}
+
+// has tells whether there is a driver of that name now.
+func (d *Drivers) has(name string) bool {
+	if slices.Contains(d.host.Builtins(), name) {
+		return true
+	}
+	_, release, ok := d.dropped.Driver(name)
+	if ok {
+		release()
+	}
+	return ok
+}
+
+// get returns a built-in driver.
 func (d *Drivers) get(name string) (*wasm.Driver, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -58,8 +87,51 @@ func (d *Drivers) get(name string) (*wasm.Driver, error) {
 	return made, nil
 }
 
-// forPool is get for a pool.
-func (d *Drivers) forPool(name string) (driver.Driver, error) { return d.get(name) }
+// forPool returns a driver that a pool may keep: each call goes to the module that is loaded then.
+func (d *Drivers) forPool(name string) (driver.Driver, error) {
+	_, done, err := d.use(name)
+	if err != nil {
+		return nil, err
+	}
+	done()
+	return current{d, name}, nil
+}
+
+// current is the driver of a name, whichever module that is at a call.
+type current struct {
+	drivers *Drivers
+	name    string
+}
+
+// Create implements driver.Driver.
+func (c current) Create(ctx context.Context, req abi.CreateRequest) (abi.Instance, error) {
+	d, done, err := c.drivers.use(c.name)
+	if err != nil {
+		return abi.Instance{}, err
+	}
+	defer done()
+	return d.Create(ctx, req)
+}
+
+// List implements driver.Driver.
+func (c current) List(ctx context.Context, req abi.ListRequest) (abi.ListResult, error) {
+	d, done, err := c.drivers.use(c.name)
+	if err != nil {
+		return abi.ListResult{}, err
+	}
+	defer done()
+	return d.List(ctx, req)
+}
+
+// Remove implements driver.Driver.
+func (c current) Remove(ctx context.Context, req abi.RemoveRequest) error {
+	d, done, err := c.drivers.use(c.name)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return d.Remove(ctx, req)
+}
 
 // nameMark stands for the machine's name in MachineOptionsWithName.
 const nameMark = "%s"
@@ -86,10 +158,11 @@ func (d *Drivers) Check(ctx context.Context, name string, list []string) []Probl
 
 // read parses options against the driver's description and the host's own options, and has the driver validate them.
 func (d *Drivers) read(ctx context.Context, name string, list []string) (abi.Options, []abi.Problem, error) {
-	drv, err := d.get(name)
+	drv, done, err := d.use(name)
 	if err != nil {
 		return nil, nil, err
 	}
+	defer done()
 	desc := drv.Describe()
 	desc.Options = append(slices.Clone(desc.Options), provision.HostOptions()...)
 	options, problems := wasm.ParseOptions(desc, list, os.Getenv)

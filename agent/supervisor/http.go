@@ -58,6 +58,7 @@ func (s *Supervisor) public() http.Handler {
 	page := s.metrics.Handler()
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
 		s.countMachines()
+		s.countModules()
 		page.ServeHTTP(w, r)
 	})
 	mux.HandleFunc("GET /health/ready", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -89,6 +90,7 @@ func (s *Supervisor) control() http.Handler {
 		}
 		reply(w, struct{}{})
 	})
+	s.controlModules(mux)
 	return mux
 }
 

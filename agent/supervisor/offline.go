@@ -76,10 +76,11 @@ func (o *Offline) Remove(ctx context.Context, machines []fleet.Machine, done fun
 }
 
 func (o *Offline) remove(ctx context.Context, m fleet.Machine) error {
-	d, err := o.drivers.get(m.Driver)
+	d, done, err := o.drivers.use(m.Driver)
 	if err != nil {
 		return fmt.Errorf("machine %s: %w", m.Name, err)
 	}
+	defer done()
 	req := abi.RemoveRequest{
 		Owner: abi.Owner{ID: o.journal.Owner(), Runner: m.Runner}, Name: m.Name, ID: m.Instance.ID, Options: m.Options, State: m.Instance.State,
 	}
@@ -119,7 +120,7 @@ func (o *Offline) Orphans(ctx context.Context) ([]fleet.Machine, error) {
 	var orphans []fleet.Machine
 	var errs []error
 	for _, m := range machines {
-		d, err := o.drivers.get(m.Driver)
+		d, err := o.drivers.forPool(m.Driver)
 		if err != nil {
 			errs = append(errs, err)
 			continue

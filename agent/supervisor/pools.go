@@ -17,14 +17,14 @@ import (
 
 // newPool makes the pool of a docker+machine runner.
 func (s *Supervisor) newPool(w *worker, settings pool.Settings) (*pool.Pool, error) {
-	chain, err := s.modules.BuiltinChain(context.Background())
-	if err != nil {
+	var err error
+	if w.policies, err = s.dropped.Runner(context.Background(), w.key, settings.Runner.Name); err != nil {
 		return nil, fmt.Errorf("runner %s: %w", settings.Runner.Name, err)
 	}
 	o := s.poolOptions(w.key, settings)
-	o.Decider = chain
+	o.Decider = w.policies
 	o.Zones = w.zonesAt
-	o.WantMachines = chain.WantMachines
+	o.WantMachines = w.policies.WantMachines
 	o.OnIdle = func() { s.feed.Wake(w.key) }
 	return pool.New(o)
 }

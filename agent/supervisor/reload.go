@@ -53,6 +53,9 @@ func (s *Supervisor) apply(c *config.Config) error {
 	}
 	p, err := s.plan(c)
 	if err != nil {
+		for _, w := range p.added {
+			w.discard()
+		}
 		return err
 	}
 	return s.swap(p)
@@ -117,6 +120,7 @@ func (s *Supervisor) swap(p change) error {
 	for key, w := range p.added {
 		if err := w.start(s.inTheWay(key)); err != nil {
 			errs = append(errs, err)
+			w.discard()
 			continue
 		}
 		s.mu.Lock()

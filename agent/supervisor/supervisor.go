@@ -25,6 +25,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/journal"
 	"github.com/millwright-ci/millwright/agent/metrics"
 	"github.com/millwright-ci/millwright/agent/module"
+	"github.com/millwright-ci/millwright/agent/module/dropin"
 	"github.com/millwright-ci/millwright/agent/provision"
 )
 
@@ -46,6 +47,9 @@ type Options struct {
 	Debug         io.Writer // the full log of provisioning; nil for none
 	// OrphanGrace is how long an instance that no journal entry explains is left alone; nil means the pool's 30 minutes.
 	OrphanGrace *time.Duration
+	// Operator reads millwright.toml, at the start and whenever it changes: the folders of modules and what is granted to these. Its
+	// value is never nil; an error means that nothing of it is granted. nil: no folders are watched.
+	Operator func() (*config.Operator, error)
 	// Modules says where the built-in modules lie and what they may take; the zero value is what the binary embeds, with native code
 	// kept in the state directory.
 	Modules module.Options
@@ -59,6 +63,7 @@ type Supervisor struct {
 	log         *slog.Logger
 	journal     *journal.Journal
 	modules     *module.Host
+	dropped     *dropin.Manager
 	provisioner *provision.Provisioner
 	metrics     *metrics.Metrics
 	systemID    string
@@ -79,7 +84,8 @@ type Supervisor struct {
 	mu      sync.Mutex // guards what follows
 	config  *config.Config
 	workers map[string]*worker
-	leaving []*leaving // runners that are no more, while their machines are removed
+	rails   map[string][]railed // of the last decisions, by the runner's name
+	leaving []*leaving          // runners that are no more, while their machines are removed
 
 	retired  sync.WaitGroup  // of what goes on in the background for runners that come and go
 	retiring context.Context // of that
@@ -95,7 +101,7 @@ func New(o Options) (*Supervisor, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Supervisor{o: o, log: o.Log, journal: j, workers: map[string]*worker{}, drain: make(chan struct{})}
+	s := &Supervisor{o: o, log: o.Log, journal: j, workers: map[string]*worker{}, rails: map[string][]railed{}, drain: make(chan struct{})}
 	s.jobsCtx, s.stopJobs = context.WithCancelCause(context.Background())
 	s.retiring, s.giveUp = context.WithCancel(context.Background())
 	if err := s.open(); err != nil {
@@ -140,6 +146,7 @@ func (s *Supervisor) open() (err error) {
 	s.loaded = stampOf(s.o.ConfigPath) // before it is read: a change meanwhile is seen as one
 	if s.config, err = s.o.Load(); err == nil {
 		s.preload()
+		err = s.openModules(context.Background())
 	}
 	return err
 }
@@ -154,13 +161,17 @@ func (s *Supervisor) preload() {
 		}
 	}
 	slices.Sort(names)
-	names = slices.Compact(names)
+	builtin := s.modules.Builtins()
+	names = slices.DeleteFunc(slices.Compact(names), func(name string) bool { return !slices.Contains(builtin, name) })
 	s.preloading.Go(func() { _ = s.modules.Preload(context.Background(), names...) })
 }
 
 // Close gives the state directory back. Run does so itself.
 func (s *Supervisor) Close() error {
 	s.preloading.Wait()
+	if s.dropped != nil {
+		s.dropped.Close()
+	}
 	if s.modules != nil {
 		s.modules.Close(context.Background())
 	}

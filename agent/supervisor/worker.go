@@ -15,6 +15,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/metrics"
 	"github.com/millwright-ci/millwright/agent/module"
+	"github.com/millwright-ci/millwright/agent/module/dropin"
 	"github.com/millwright-ci/millwright/agent/pool"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
@@ -31,6 +32,8 @@ type worker struct {
 	key   string
 	pool  *pool.Pool // nil unless the executor is docker+machine
 	holds *holds
+	// policies decide for the pool.
+	policies *dropin.Runner
 
 	life  sync.Mutex // held while the pool is started; guards ended
 	ended bool
@@ -85,9 +88,19 @@ func (s *Supervisor) newWorker(c *config.Config, r config.Runner) (*worker, erro
 	}
 	w := &worker{s: s, key: r.Key(), holds: newHolds(), now: first, jobs: map[int]bool{}}
 	if r.Executor == executorMachine {
-		w.pool, err = s.newPool(w, first.pool)
+		if w.pool, err = s.newPool(w, first.pool); err != nil {
+			w.discard()
+			return nil, err
+		}
 	}
-	return w, err
+	return w, nil
+}
+
+// discard frees what a worker holds that was made and is never started.
+func (w *worker) discard() {
+	if w.policies != nil {
+		w.policies.Close()
+	}
 }
 
 // clientOptions are those of the runner's client but for the callbacks, so that they can be compared.
@@ -158,6 +171,7 @@ func (w *worker) stop(ctx context.Context, remove bool) error {
 	w.life.Lock()
 	w.ended = true
 	w.life.Unlock()
+	defer w.policies.Close()
 	return w.pool.Stop(ctx, remove)
 }
 
@@ -243,6 +257,7 @@ func (s *Supervisor) labels(r config.Runner) metrics.Runner {
 // event passes on what the pool tells.
 func (s *Supervisor) event(e fleet.Event) {
 	s.metrics.Event(e)
+	s.noteRails(e)
 	if s.o.Events != nil {
 		s.o.Events(e)
 	}

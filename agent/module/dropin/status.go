@@ -3,6 +3,7 @@ package dropin
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -151,6 +152,9 @@ func (m *Manager) Reload(ctx context.Context) error {
 	})
 }
 
+// ErrUnknown means that the folder has no module of that name.
+var ErrUnknown = errors.New("there is none in the folder")
+
 // Rollback puts the generation before the present one of a module to work, until its file changes, also over restarts. It returns the
 // number of that generation.
 func (m *Manager) Rollback(ctx context.Context, kind, name string) (int, error) {
@@ -165,7 +169,7 @@ func (m *Manager) Rollback(ctx context.Context, kind, name string) (int, error) 
 func (m *Manager) rollback(ctx context.Context, key id) (int, error) {
 	g, f := m.generation(key), m.files[key]
 	if g == nil || f == nil {
-		return 0, fmt.Errorf("%s %s: there is none in the folder; `millwright %s ls` lists them", key.kind, key.name, key.kind)
+		return 0, fmt.Errorf("%s %s: %w; `millwright %s ls` lists them", key.kind, key.name, ErrUnknown, key.kind)
 	}
 	k := m.keep(key)
 	i := slices.IndexFunc(k.numbers(), func(n int) bool { return n < g.number })

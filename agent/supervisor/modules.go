@@ -1,0 +1,135 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/millwright-ci/millwright/agent/config"
+	"github.com/millwright-ci/millwright/agent/driver/wasm"
+	"github.com/millwright-ci/millwright/agent/metrics"
+	"github.com/millwright-ci/millwright/agent/module"
+	"github.com/millwright-ci/millwright/agent/module/dropin"
+)
+
+// openModules loads what was dropped into the folders of millwright.toml and begins to watch them. Without Options.Operator there are
+// the built-in modules alone.
+func (s *Supervisor) openModules(ctx context.Context) error {
+	o := dropin.Options{Host: s.modules, StateDir: s.o.StateDir, InUse: s.driverInUse, Log: s.log}
+	if s.o.Operator != nil {
+		op, _ := s.o.Operator() // whoever reads the grants tells what is wrong
+		folders(&o, op, s.o.Operator)
+	}
+	var err error
+	if s.dropped, err = dropin.Open(ctx, o); err != nil {
+		return err
+	}
+	s.drivers.dropped = s.dropped
+	machines, _, err := s.journal.Load()
+	if err != nil {
+		return err
+	}
+	tried := map[string]bool{}
+	for _, m := range machines {
+		if tried[m.Driver] || s.drivers.has(m.Driver) {
+			continue
+		}
+		tried[m.Driver] = true
+		if err := s.dropped.Revive(ctx, m.Driver); err != nil {
+			s.log.Error("Machines can't be managed until their driver is back", "driver", m.Driver, "error", err)
+		}
+	}
+	return nil
+}
+
+// folders takes folders and grants of millwright.toml. again reads the file when it changes; an error leaves the grants as they are.
+func folders(o *dropin.Options, op *config.Operator, again func() (*config.Operator, error)) {
+	o.Policies, o.Drivers, o.GrantsPath = op.PoliciesDir, op.DriversDir, op.Path
+	o.Settings = moduleSettings
+	o.Usable = func(m *module.Module) error { _, err := wasm.New(m); return err }
+	o.Grants = func() (map[string]dropin.Grant, error) {
+		op, err := again()
+		if err != nil {
+			return nil, err
+		}
+		return grants(op), nil
+	}
+}
+
+// grants turns what millwright.toml says into what the modules' manager takes.
+func grants(op *config.Operator) map[string]dropin.Grant {
+	out := make(map[string]dropin.Grant, len(op.Grants))
+	for name, g := range op.Grants {
+		made := dropin.Grant{Hostnames: slices.Clone(g.Hostnames), Limits: module.Limits{
+			PolicyPages: uint32(g.MemoryMB) * 16, DriverPages: uint32(g.MemoryMB) * 16, // of 64 KB
+			DecideTime:  time.Duration(g.DecideMS) * time.Millisecond,
+			ObserveTime: time.Duration(g.ObserveS) * time.Second, DriverTime: time.Duration(g.CallS) * time.Second,
+		}}
+		for _, a := range g.PrivateAddresses {
+			if p, err := netip.ParsePrefix(a); err == nil { // the configuration has named those that are none
+				made.Private = append(made.Private, p)
+			}
+		}
+		out[name] = made
+	}
+	return out
+}
+
+// moduleSettings reads a NAME.toml.
+func moduleSettings(path string, data []byte) (dropin.Settings, error) {
+	f, diagnostics := config.ParseModuleFile(path, data)
+	var errs []error
+	for _, d := range diagnostics { // an unknown key is refused too: it may be a misspelled "required"
+		errs = append(errs, errors.New(d.String()))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return dropin.Settings{}, err
+	}
+	own, err := f.ConfigJSON()
+	if err != nil {
+		return dropin.Settings{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return dropin.Settings{
+		Runners: f.Runners, Position: f.Position, Config: own, Shadow: f.Mode == config.ModeShadow, Required: f.Required,
+		SHA256: f.SHA256, ObserveEvery: time.Duration(f.ObserveEvery),
+	}, nil
+}
+
+// driverInUse tells whether a runner asks for the driver, or a machine was made with it.
+func (s *Supervisor) driverInUse(name string) bool {
+	for _, w := range s.allWorkers() {
+		if m := w.current().Machine; m != nil && m.MachineDriver == name {
+			return true
+		}
+	}
+	machines, _, err := s.journal.Load()
+	if err != nil {
+		return true // nobody knows
+	}
+	for _, m := range machines {
+		if m.Driver == name {
+			return true
+		}
+	}
+	return false
+}
+
+// countModules brings the figures of the modules up to date.
+func (s *Supervisor) countModules() {
+	statuses, _ := s.dropped.Status()
+	modules := make([]metrics.Module, 0, len(statuses))
+	for _, m := range statuses {
+		modules = append(modules, metrics.Module{
+			Kind: m.Kind, Name: m.Name, Version: m.Version, SHA256: m.SHA256, Generation: m.Generation, Loaded: m.Loaded,
+			Refused: m.Refused != "", Quarantined: len(m.Quarantined),
+		})
+	}
+	var calls []metrics.ModuleCalls
+	for _, c := range s.modules.Stats() {
+		calls = append(calls, metrics.ModuleCalls(c))
+	}
+	s.metrics.Modules(modules, calls)
+}
