@@ -26,6 +26,8 @@ type Operator struct {
 	LegacyDrivers []string `toml:"legacy_drivers"`
 	// Grants are what dropped-in modules may do beyond computing, by the module's name. They come from the file alone.
 	Grants map[string]Grant `toml:"grants"`
+	// Credentials are what the operator holds towards clouds and other services, by names that grants use. They come from the file alone.
+	Credentials map[string]Credential `toml:"credentials"`
 }
 
 // Grant is one [grants.NAME] section: what the module NAME.wasm may do. A zero limit leaves the agent's own.
@@ -37,6 +39,8 @@ type Grant struct {
 	DecideMS         int      `toml:"decide_ms"`
 	ObserveS         int      `toml:"observe_s"` // deadline of one observe
 	CallS            int      `toml:"call_s"`    // deadline of one create, list or remove of a driver
+	// Credentials are those that the module may have its requests signed with, by their names.
+	Credentials map[string]CredentialGrant `toml:"credentials"`
 }
 
 const envPrefix = "MILLWRIGHT_"
@@ -49,7 +53,7 @@ func LoadOperator(configPath string) (*Operator, []Diagnostic, error) {
 	k := koanf.New(".")
 	layers := []map[string]any{operatorDefaults(dir)}
 	d := newDecoder(path)
-	file, grants, err := readOperator(path, d)
+	file, sections, err := readOperator(path, d)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -61,7 +65,7 @@ func LoadOperator(configPath string) (*Operator, []Diagnostic, error) {
 	}
 	o := &Operator{
 		Path: path, StateDir: k.String("state_dir"), PoliciesDir: k.String("policies_dir"), DriversDir: k.String("drivers_dir"),
-		LegacyDrivers: k.Strings("legacy_drivers"), Grants: grants,
+		LegacyDrivers: k.Strings("legacy_drivers"), Grants: sections.Grants, Credentials: sections.Credentials,
 	}
 	for _, p := range []*string{&o.PoliciesDir, &o.DriversDir, &o.StateDir} {
 		if !filepath.IsAbs(*p) {
@@ -96,14 +100,14 @@ func defaultStateDir(uid int, getenv func(string) string) string {
 	return filepath.Join(state, "millwright")
 }
 
-// readOperator returns what the file says, by key and the grants apart, and notes what is wrong with it.
-func readOperator(path string, d *decoder) (map[string]any, map[string]Grant, error) {
+// readOperator returns what the file says, by key, and apart what comes from the file alone; it notes what is wrong with it.
+func readOperator(path string, d *decoder) (said map[string]any, sections Operator, err error) {
 	data, err := readPrivate(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, nil
+		return nil, Operator{}, nil
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("configuration: %w", err)
+		return nil, Operator{}, fmt.Errorf("configuration: %w", err)
 	}
 	root, err := parseTree(data)
 	if err != nil {
@@ -112,20 +116,25 @@ func readOperator(path string, d *decoder) (map[string]any, map[string]Grant, er
 		d.diagnostics = append(d.diagnostics, Diagnostic{
 			Severity: SeverityError, File: path, Line: syntax.line, Runner: -1, Message: "not TOML: " + syntax.msg,
 		})
-		return nil, nil, nil
+		return nil, Operator{}, nil
 	}
 	var o Operator
 	d.structure(reflect.ValueOf(&o).Elem(), root, "")
 	for name, g := range o.Grants {
 		d.checkGrant(name, g)
+		d.checkCredentialGrants(name, g, o.Credentials)
 	}
-	said := map[string]any{}
+	for name, c := range o.Credentials {
+		d.checkCredential(name, c)
+	}
+	d.checkReaders(path, o.Credentials)
+	said = map[string]any{}
 	for key, i := range fieldsOf(reflect.TypeFor[Operator]()) {
 		if f := reflect.ValueOf(o).Field(i); !f.IsZero() && f.Kind() != reflect.Map {
 			said[key] = f.Interface()
 		}
 	}
-	return said, o.Grants, nil
+	return said, o, nil
 }
 
 // checkGrant notes what makes no sense in a grant. Hostnames are read where they are used.

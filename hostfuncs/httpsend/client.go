@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -35,13 +36,15 @@ const socketHost = "localhost"
 type Client struct {
 	tcp *http.Transport
 
-	mu      sync.Mutex // guards sockets
+	mu      sync.Mutex // guards what follows
 	sockets map[string]*http.Transport
+	keyed   map[string]keyed // connections that show a certificate, by the credential's name
+	secrets []string         // what was attached to requests lately, newest first; no answer to this module holds any
 }
 
 // NewClient returns a client without connections.
 func NewClient() *Client {
-	return &Client{tcp: transport(proxyOf, dialGranted), sockets: map[string]*http.Transport{}}
+	return &Client{tcp: transport(proxyOf, dialGranted), sockets: map[string]*http.Transport{}, keyed: map[string]keyed{}}
 }
 
 func transport(proxy func(*http.Request) (*url.URL, error), dial func(context.Context, string, string) (net.Conn, error)) *http.Transport {
@@ -66,11 +69,22 @@ func (c *Client) Close() {
 	for _, t := range c.sockets {
 		t.CloseIdleConnections()
 	}
+	for _, k := range c.keyed {
+		k.transport.CloseIdleConnections()
+	}
 }
 
 // Send sends req if grants allow it, follows redirects as far as they do, and returns the whole answer. It blocks until then, until
-// the request's own deadline or until ctx is done. A failure is in the answer's Error.
+// the request's own deadline or until ctx is done. A failure is in the answer's Error. No answer holds a credential that was attached
+// to a request of this module.
 func (c *Client) Send(ctx context.Context, grants Grants, req abi.HTTPRequest) abi.HTTPResponse {
+	var attached []string
+	res := c.send(ctx, grants, req, &attached)
+	return clean(res, c.redactor(attached...))
+}
+
+// send is Send with an answer as it came; attached gets the secrets that went out with the request.
+func (c *Client) send(ctx context.Context, grants Grants, req abi.HTTPRequest, attached *[]string) abi.HTTPResponse {
 	deadline := DefaultDeadline
 	if req.DeadlineMS > 0 {
 		deadline = min(time.Duration(req.DeadlineMS)*time.Millisecond, MaxDeadline)
@@ -83,13 +97,22 @@ func (c *Client) Send(ctx context.Context, grants Grants, req abi.HTTPRequest) a
 	if err != nil {
 		return answer(err)
 	}
+	carrier := rt
+	if req.Sign != nil {
+		if carrier, err = c.sign(grants, *req.Sign, hr, rt, attached); err != nil {
+			return answer(err)
+		}
+	}
 	check := func(next *http.Request, via []*http.Request) error {
 		if len(via) > maxRedirects {
 			return refusal{kindInvalid, fmt.Sprintf("more than %d redirects", maxRedirects)}
 		}
+		if c.redactor(*attached...).FoundFolded(next.URL.String()) {
+			return refusal{kindDenied, "redirected to a URL that holds the credential"}
+		}
 		return c.checkRedirect(grants, rt, next)
 	}
-	res, err := (&http.Client{Transport: rt, CheckRedirect: check}).Do(hr)
+	res, err := (&http.Client{Transport: carrier, CheckRedirect: check}).Do(hr)
 	if err != nil {
 		return answer(err)
 	}
@@ -104,11 +127,12 @@ func (c *Client) Send(ctx context.Context, grants Grants, req abi.HTTPRequest) a
 	return abi.HTTPResponse{Status: res.StatusCode, Headers: res.Header, Body: body}
 }
 
+// framing are headers that follow from the URL and the body, whatever a guest says.
+var framing = []string{"Host", "Content-Length", "Transfer-Encoding"}
+
 // prepare checks req and returns it with the transport that reaches its target.
 func (c *Client) prepare(ctx context.Context, grants Grants, req abi.HTTPRequest) (*http.Request, http.RoundTripper, error) {
 	switch {
-	case req.Sign != nil:
-		return nil, nil, refusal{kindDenied, fmt.Sprintf("the credential %q is not granted to this module", req.Sign.Credential)}
 	case len(req.Body) > MaxRequest:
 		return nil, nil, refusal{kindTooLarge, fmt.Sprintf("the request has more than %d bytes", MaxRequest)}
 	case strings.EqualFold(req.Method, http.MethodConnect):
@@ -123,6 +147,9 @@ func (c *Client) prepare(ctx context.Context, grants Grants, req abi.HTTPRequest
 		return nil, nil, refusal{kindInvalid, err.Error()}
 	}
 	for name, values := range req.Headers {
+		if slices.Contains(framing, http.CanonicalHeaderKey(name)) {
+			continue
+		}
 		if !httpguts.ValidHeaderFieldName(name) {
 			return nil, nil, refusal{kindInvalid, fmt.Sprintf("%q is no name for a header", name)}
 		}

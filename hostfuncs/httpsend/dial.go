@@ -23,6 +23,9 @@ type dialKey struct{}
 // proxyOf is the environment's proxy for a request. Where it lies is the operator's matter, so it is noted for the check of addresses.
 func proxyOf(r *http.Request) (*url.URL, error) {
 	proxy, err := http.ProxyFromEnvironment(r)
+	if err != nil {
+		return nil, refusal{kindConnect, "the proxy in the agent's environment is no URL"} // whose text may hold a password
+	}
 	if d, ok := r.Context().Value(dialKey{}).(*dial); ok {
 		d.proxy.Store(nil)
 		if proxy != nil {
@@ -34,7 +37,7 @@ func proxyOf(r *http.Request) (*url.URL, error) {
 			d.proxy.Store(&address)
 		}
 	}
-	return proxy, err
+	return proxy, nil
 }
 
 // dialGranted connects for a request, to addresses that its grants allow. It checks the address that is really dialled, whatever name

@@ -3,6 +3,7 @@ package httpsend
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"net/url"
 	"path"
@@ -16,6 +17,9 @@ type Grants struct {
 	hosts   []hostGrant
 	sockets map[string]bool
 	private []netip.Prefix // that names may lead to, beside the addresses in hosts
+
+	module      string // whose grants these are, for messages; "" when nobody said
+	credentials map[string]CredentialGrant
 }
 
 // hostGrant is one granted pattern of scheme, host and port.
@@ -175,6 +179,25 @@ func (g Grants) Allows(u *url.URL) bool {
 		}
 	}
 	return false
+}
+
+// patterns writes g as ParseGrants reads it.
+func (g Grants) patterns() []string {
+	var out []string
+	for _, h := range g.hosts {
+		host := strings.Join(h.labels, ".")
+		if h.labels == nil {
+			host = "[" + h.ip + "]"
+		}
+		if h.port != defaultPort(h.scheme) {
+			host += ":" + h.port
+		}
+		out = append(out, h.scheme+"://"+host)
+	}
+	for _, socket := range slices.Sorted(maps.Keys(g.sockets)) {
+		out = append(out, "unix://"+socket)
+	}
+	return out
 }
 
 // AllowsSocket tells whether the unix socket at path is granted.

@@ -12,14 +12,15 @@ import (
 
 // The kinds of abi.HTTPError.
 const (
-	kindDenied   = "denied"
-	kindDNS      = "dns"
-	kindConnect  = "connect"
-	kindTLS      = "tls"
-	kindTimeout  = "timeout"
-	kindTooLarge = "too_large"
-	kindInvalid  = "invalid"
-	kindClosed   = "closed"
+	kindDenied     = "denied"
+	kindDNS        = "dns"
+	kindConnect    = "connect"
+	kindTLS        = "tls"
+	kindTimeout    = "timeout"
+	kindTooLarge   = "too_large"
+	kindInvalid    = "invalid"
+	kindClosed     = "closed" // kindCredential is a credential that is granted and can't be used at the moment.
+	kindCredential = "credential"
 )
 
 // refusal is a failure that the host itself decided on.
