@@ -1,6 +1,6 @@
 package abi
 
-// This file and its neighbours (read.go, write.go, raw.go and the generated codec_gen.go) are the JSON codec of guests. It is small
+// This file and its neighbours (read*.go, write.go, raw.go and the generated codec_gen.go) are the JSON codec of guests. It is small
 // because it knows the shapes of this package and no others: encoding/json brings fmt and reflect, half a megabyte compressed, and
 // takes five times as long. The host goes on with encoding/json and the same tags; tests hold the two together.
 
