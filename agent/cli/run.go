@@ -33,9 +33,12 @@ func (a *app) runCommand() *cobra.Command {
 }
 
 func (a *app) run(ctx context.Context, configPath, stateDir, listen string, levelFixed bool) error {
-	log := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: &a.log})) // until the file has named a format
+	var log *slog.Logger // nil while the file has not named its format
 	load := func() (*config.Config, error) {
 		cfg, err := a.loadConfig(configPath, func(d config.Diagnostic) {
+			if log == nil {
+				return // the supervisor reads the file once more, and then it is told
+			}
 			level := slog.LevelWarn
 			if d.Severity == config.SeverityError {
 				level = slog.LevelError
