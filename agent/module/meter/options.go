@@ -1,0 +1,61 @@
+package meter
+
+import "cmp"
+
+// Module and Name are the function that Rewrite adds to a module's imports. Refill is what the host offers by that name.
+const (
+	Module = "millwright"
+	Name   = "fuel"
+)
+
+// Options say how to meter a module. The zero value works.
+type Options struct {
+	Limits Limits
+	// Price returns what a call of an imported function costs, in fuel. With nil a call costs a whole slice, so that the host looks
+	// at its clock before each, except for the functions of Extism that only move a few bytes.
+	Price func(module, name string) int64
+}
+
+func (o *Options) price(module, name string) int64 {
+	if o.Price != nil {
+		return min(max(o.Price(module, name), 0), 1<<28)
+	}
+	return hostPrice(module, name)
+}
+
+// Limits bound what a module may be made of. They are there for the compiler, which takes time and memory by these counts before any
+// fuel is burnt. A zero field means its default, which leaves room for modules ten times the size of the largest that are known.
+type Limits struct {
+	Functions     int // 100,000 by default; also how many types there may be
+	FunctionBytes int // of code in one function; 1 MB by default
+	Locals        int // of one function; 10,000 by default
+	AllLocals     int // of all functions together; 4 million by default
+	Values        int // that a function takes, or returns; 100 by default
+	Nesting       int // of blocks in a function; 5,000 by default
+	Labels        int // of one br_table; 20,000 by default
+	Entries       int // imports, exports, globals and element segments, of each kind; 10,000 by default
+	Datas         int // data segments, of which Go's linker makes many; 500,000 by default
+	Tables        int // 16 by default
+	TableElements int // in all tables together, however they grow, and in all segments for them; 262,144 by default
+	// FunctionWork and Work bound how long the compiler may take for one function and for all, in units of about 50 ns; see work.go.
+	// 100 million and a billion by default: less than 5 s and less than a minute.
+	FunctionWork, Work int64
+}
+
+func (l Limits) withDefaults() Limits {
+	return Limits{
+		Functions:     cmp.Or(l.Functions, 100_000),
+		FunctionBytes: cmp.Or(l.FunctionBytes, 1<<20),
+		Locals:        cmp.Or(l.Locals, 10_000),
+		AllLocals:     cmp.Or(l.AllLocals, 4<<20),
+		Values:        cmp.Or(l.Values, 100),
+		Nesting:       cmp.Or(l.Nesting, 5_000),
+		Labels:        cmp.Or(l.Labels, 20_000),
+		Entries:       cmp.Or(l.Entries, 10_000),
+		Datas:         cmp.Or(l.Datas, 500_000),
+		Tables:        cmp.Or(l.Tables, 16),
+		TableElements: cmp.Or(l.TableElements, 1<<18),
+		FunctionWork:  cmp.Or(l.FunctionWork, 100_000_000),
+		Work:          cmp.Or(l.Work, 1_000_000_000),
+	}
+}
