@@ -44,6 +44,9 @@ func (a *app) check(ctx context.Context, path, stateDir string) error {
 		return err
 	}
 	defer drivers.Close(ctx)
+	if err := drivers.UseFolder(ctx, a.operator(path, a.quietLogger()), a.quietLogger()); err != nil {
+		return err
+	}
 	o := config.Options{Period: checkPeriod, Driver: func(name string, options []string) []config.Problem {
 		return problems(drivers.Check(ctx, name, options))
 	}}

@@ -73,7 +73,7 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{c.CommandPath(), err} })
 	group(root)
 	root.PersistentFlags().String("log-level", "", "debug, info, warn or error; wins over the file's log_level")
-	root.AddCommand(a.runCommand(), a.execCommand(), a.configCommand(), a.machineCommand())
+	root.AddCommand(a.runCommand(), a.execCommand(), a.configCommand(), a.machineCommand(), a.policyCommand(), a.driverCommand())
 	return root
 }
 

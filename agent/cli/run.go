@@ -63,7 +63,7 @@ func (a *app) run(ctx context.Context, configPath, stateDir, listen string, leve
 	log = a.logger(first.LogFormat)
 	s, err := supervisor.New(supervisor.Options{
 		StateDir: stateDir, Load: load, ConfigPath: configPath, Version: jobVersion(), Log: log,
-		HelperArchive: helperArchive, Debug: a.machineDebug(), Operator: func() (*config.Operator, error) { return loadOperator(configPath, log) },
+		HelperArchive: helperArchive, Debug: a.machineDebug(), Operator: a.operator(configPath, log),
 	})
 	if err != nil {
 		return err
@@ -76,18 +76,20 @@ func (a *app) run(ctx context.Context, configPath, stateDir, listen string, leve
 	return s.Run(ctx)
 }
 
-// loadOperator reads millwright.toml and tells what is wrong with it. With an error nothing of it but the folders is to be used.
-func loadOperator(configPath string, log *slog.Logger) (*config.Operator, error) {
-	op, diagnostics, err := config.LoadOperator(configPath)
-	if err != nil {
-		return config.DefaultOperator(configPath), err
-	}
-	for _, d := range diagnostics {
-		if d.Severity == config.SeverityWarning {
-			log.Warn(d.String())
+// operator returns what reads millwright.toml and tells what is doubtful in it. With an error nothing of it but the folders is to be used.
+func (a *app) operator(configPath string, log *slog.Logger) func() (*config.Operator, error) {
+	return func() (*config.Operator, error) {
+		op, diagnostics, err := config.LoadOperator(configPath)
+		if err != nil {
+			return config.DefaultOperator(configPath), err
 		}
+		for _, d := range diagnostics {
+			if d.Severity == config.SeverityWarning {
+				log.Warn(d.String())
+			}
+		}
+		return op, config.Err(diagnostics)
 	}
-	return op, config.Err(diagnostics)
 }
 
 // handleSignals drains, stops and reloads s as signals tell. What it returns ends that.

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
 	"sync"
 
+	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/driver"
 	"github.com/millwright-ci/millwright/agent/driver/wasm"
 	"github.com/millwright-ci/millwright/agent/module"
@@ -35,8 +37,33 @@ func OpenDrivers(cacheDir string) (*Drivers, error) {
 	return &Drivers{host: host}, nil
 }
 
+// UseFolder adds the drivers of the folder that operator, which reads millwright.toml, names. What is wrong there goes to the log.
+func (d *Drivers) UseFolder(ctx context.Context, operator func() (*config.Operator, error), log *slog.Logger) (err error) {
+	o := dropin.Options{Host: d.host, Log: log}
+	op, _ := operator() // whoever reads the grants tells what is wrong
+	folders(&o, op, operator)
+	o.Policies = ""
+	d.dropped, err = dropin.Open(ctx, o)
+	return err
+}
+
+// Describe returns what a driver says of itself.
+func (d *Drivers) Describe(name string) (abi.Describe, error) {
+	drv, done, err := d.use(name)
+	if err != nil {
+		return abi.Describe{}, err
+	}
+	defer done()
+	return drv.Describe(), nil
+}
+
 // Close unloads what was loaded.
-func (d *Drivers) Close(ctx context.Context) error { return d.host.Close(ctx) }
+func (d *Drivers) Close(ctx context.Context) error {
+	if d.dropped != nil {
+		d.dropped.Close()
+	}
+	return d.host.Close(ctx)
+}
 
 // use returns the driver of a MachineDriver for one call, and what ends the call. Until then a driver of the folder stays loaded.
 func (d *Drivers) use(name string) (drv *wasm.Driver, done func(), err error) {

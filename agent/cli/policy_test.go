@@ -1,0 +1,148 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millwright-ci/millwright/agent/fleet"
+	"github.com/millwright-ci/millwright/agent/module/dropin"
+	"github.com/millwright-ci/millwright/agent/module/moduletest"
+	"github.com/millwright-ci/millwright/agent/supervisor"
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+)
+
+// command runs a command line in this process and returns what it printed.
+func command(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	a := &app{out: &out, err: &out}
+	root := a.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(t.Context())
+	return out.String(), err
+}
+
+// moduleFiles writes modules and what goes with them into a folder, and returns it.
+func moduleFiles(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	policy := func(decide, validate string) []byte {
+		return moduletest.Tiny(map[string]string{
+			"describe": `{"abi":1,"kind":"policy","name":"burst","version":"1.2.3","summary":"more","hostnames":["https://gitlab.example.com"],"want_history":{"points":24,"step_s":3600}}`,
+			"decide":   decide, "validate": validate,
+		})
+	}
+	for name, data := range map[string][]byte{
+		"good.wasm":   policy(`{"idle_target":3,"reason":"three are enough"}`, `{"problems":[]}`),
+		"trap.wasm":   policy(moduletest.Trap, `{"problems":[]}`),
+		"picky.wasm":  policy(`{}`, `{"problems":[{"option":"url","message":"is missing"}]}`),
+		"junk.wasm":   []byte("hello"),
+		"driver.wasm": moduletest.Tiny(map[string]string{"describe": `{"abi":1,"kind":"driver","name":"cloud","options":[{"name":"cloud-zone","type":"string","env":"CLOUD_ZONE","default":"a","required":true,"help":"where"}]}`, "validate": `{}`, "create": `{}`, "list": `{}`, "remove": `{}`}),
+		"snap.json":   []byte(`{"abi":1,"runner":{"name":"r"}}`),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func TestModuleFiles(t *testing.T) {
+	dir := moduleFiles(t)
+	for _, tc := range []struct {
+		args, want string
+		fails      bool
+	}{
+		{"policy inspect good.wasm", "hostnames  https://gitlab.example.com", false},
+		{"policy inspect good.wasm", "history    wants 24 steps of 3600 s", false},
+		{"policy inspect --json good.wasm", `"version": "1.2.3"`, false},
+		{"policy inspect driver.wasm", "is a driver; see `millwright driver --help`", true},
+		{"policy inspect junk.wasm", "is not WebAssembly", true},
+		{"policy inspect none.wasm", "none.wasm", true},
+		{"policy inspect", "takes one argument", true},
+		{"driver inspect driver.wasm", "create, list, remove", false},
+		{"policy run good.wasm", "three are enough", false},
+		{"policy run good.wasm --snapshot snap.json", `"idle_target": 3`, false},
+		{"policy run good.wasm --snapshot junk.wasm", "is no snapshot", true},
+		{"policy run trap.wasm", "trap: unreachable", true},
+		{"policy test good.wasm", "ok    200 decisions, valid, the same and in memory\nok    in time: the slowest", false},
+		{"policy test trap.wasm", "FAIL  200 decisions, valid, the same and in memory: burst: decide: trap: unreachable", true},
+		{"policy test picky.wasm", "FAIL  configuration: url: is missing", true},
+		{"policy bench good.wasm -n 10", "10 decisions on", false},
+	} {
+		t.Run(tc.args, func(t *testing.T) {
+			args := strings.Fields(tc.args)
+			for i, a := range args {
+				if strings.Contains(a, ".wasm") || strings.Contains(a, ".json") {
+					args[i] = filepath.Join(dir, a)
+				}
+			}
+			out, err := command(t, args...)
+			if text := out + fmt.Sprint(err); (err != nil) != tc.fails || !strings.Contains(text, tc.want) {
+				t.Errorf("got %v and\n%s\nwant %q", err, out, tc.want)
+			}
+		})
+	}
+}
+
+func TestDriverOptions(t *testing.T) {
+	files, dir := moduleFiles(t), t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "drivers.d"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(files, "driver.wasm"), filepath.Join(dir, "drivers.d", "cloud.wasm")); err != nil {
+		t.Fatal(err)
+	}
+	out, err := command(t, "driver", "options", "cloud", "--config", filepath.Join(dir, "config.toml"), "--state-dir", dir)
+	if err != nil || !strings.Contains(out, "cloud-zone  string, required  CLOUD_ZONE  a        where") {
+		t.Errorf("got %v and\n%s", err, out)
+	}
+}
+
+func TestPolicyWithoutAgent(t *testing.T) {
+	for _, args := range []string{"policy ls", "policy explain", "policy reload", "policy rollback a", "driver ls"} {
+		out, err := command(t, append(strings.Fields(args), "--state-dir", t.TempDir())...)
+		if err == nil || !strings.Contains(err.Error(), "no agent is running") {
+			t.Errorf("%s: %v\n%s", args, err, out)
+		}
+	}
+}
+
+func TestPrintModulesAndExplanation(t *testing.T) {
+	now := time.Date(2024, 1, 15, 12, 0, 0, 0, time.UTC)
+	var out bytes.Buffer
+	a := &app{out: &out, err: &out}
+	err := a.printModules(supervisor.ModuleList{
+		Modules: []dropin.Status{
+			{Kind: "policy", Name: "periods", Builtin: true, Loaded: true, Position: 10, Calls: 7, SHA256: strings.Repeat("ab", 32)},
+			{Kind: "policy", Name: "burst", Loaded: true, Generation: 3, Version: "1.2", Position: 100, Runners: []string{"build"}, Since: now.Add(-time.Minute),
+				Quarantined: map[string]string{"build": "boom"}, Failing: map[string]string{"build": "boom"}, Refused: "is not WebAssembly"},
+		},
+		Problems: []string{"policies.d: group or others can write it"},
+	}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	three := 3
+	a.printExplanation(supervisor.Explanation{Runner: "build", Counts: abi.Counts{Idle: 2, Total: 2}, Decisions: []supervisor.DecisionView{{
+		First: now, Last: now.Add(time.Minute), Times: 60, IdleTarget: 3, Reason: "three",
+		Steps:   []supervisor.StepView{{Policy: "periods", TookMS: 0.2}, {Policy: "burst", Proposal: abi.Proposal{IdleTarget: &three, Reason: "three"}, TookMS: 0.1}, {Policy: "cap", Error: "cap: boom"}},
+		Shadows: []supervisor.StepView{{Policy: "next", Proposal: abi.Proposal{MaxBuilds: &three}}},
+		Rails:   []fleet.Rail{{Name: "create", Wanted: 3, Got: 1, Reason: "limit is 3 and there are 2 machines"}},
+	}}})
+	for _, want := range []string{
+		"periods   works         built in     -         10         all       7", "burst     quarantined   3            1.2       100        build",
+		"burst: the file is not used: is not WebAssembly", "burst: skipped for the runner build: boom", "policies.d: group or others can write it",
+		"runner build: 2 machines: 0 creating, 2 idle", "60 times: 3 idle machines wanted: three", "burst          idle_target 3: three (0.1 ms)",
+		"cap            skipped: cap: boom", "next           (shadow) max_builds 3 (0.0 ms)", "guard rail     create: 3 became 1: limit is 3 and there are 2 machines",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the output lacks %q:\n%s", want, out.String())
+		}
+	}
+}
