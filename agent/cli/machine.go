@@ -144,6 +144,9 @@ func (a *app) removeOffline(ctx context.Context, stateDir string, names []string
 		return err
 	}
 	defer store.Close()
+	if err := store.UseFolder(ctx, a.operator(defaultConfig(), a.quietLogger()), a.quietLogger()); err != nil {
+		return err
+	}
 	machines, err := store.Machines()
 	if err != nil {
 		return err

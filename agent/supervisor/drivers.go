@@ -38,8 +38,12 @@ func OpenDrivers(cacheDir string) (*Drivers, error) {
 }
 
 // UseFolder adds the drivers of the folder that operator, which reads millwright.toml, names. What is wrong there goes to the log.
-func (d *Drivers) UseFolder(ctx context.Context, operator func() (*config.Operator, error), log *slog.Logger) (err error) {
-	o := dropin.Options{Host: d.host, Log: log}
+func (d *Drivers) UseFolder(ctx context.Context, operator func() (*config.Operator, error), log *slog.Logger) error {
+	return d.useFolder(ctx, "", operator, log)
+}
+
+func (d *Drivers) useFolder(ctx context.Context, stateDir string, operator func() (*config.Operator, error), log *slog.Logger) (err error) {
+	o := dropin.Options{Host: d.host, StateDir: stateDir, Log: log, InUse: func(string) bool { return true }}
 	op, _ := operator() // whoever reads the grants tells what is wrong
 	folders(&o, op, operator)
 	o.Policies = ""

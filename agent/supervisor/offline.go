@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/driver"
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/journal"
@@ -18,9 +20,9 @@ import (
 
 // Offline is the machine store while no agent runs: what the command line works with then. It holds the state directory's lock.
 type Offline struct {
-	journal *journal.Journal
-	modules *module.Host
-	drivers *Drivers
+	stateDir string
+	journal  *journal.Journal
+	drivers  *Drivers
 }
 
 // OpenOffline opens a state directory. When an agent holds it, errors.Is(err, journal.ErrLocked).
@@ -33,12 +35,32 @@ func OpenOffline(stateDir string) (*Offline, error) {
 	if err != nil {
 		return nil, errors.Join(err, j.Close())
 	}
-	return &Offline{journal: j, modules: host, drivers: &Drivers{host: host}}, nil
+	return &Offline{stateDir: stateDir, journal: j, drivers: &Drivers{host: host}}, nil
+}
+
+// UseFolder adds the drivers of the folder that operator, which reads millwright.toml, names, and for machines whose driver is no more
+// there the last good generation of it. What is wrong with one goes to the log.
+func (o *Offline) UseFolder(ctx context.Context, operator func() (*config.Operator, error), log *slog.Logger) error {
+	machines, err := o.Machines()
+	if err != nil {
+		return err
+	}
+	if err := o.drivers.useFolder(ctx, o.stateDir, operator, log); err != nil {
+		return err
+	}
+	for _, m := range machines {
+		if !o.drivers.has(m.Driver) {
+			if err := o.drivers.dropped.Revive(ctx, m.Driver); err != nil {
+				log.Error("Machines can't be removed without their driver", "machine", m.Name, "error", err)
+			}
+		}
+	}
+	return nil
 }
 
 // Close gives the state directory back.
 func (o *Offline) Close() error {
-	return errors.Join(o.modules.Close(context.Background()), o.journal.Close())
+	return errors.Join(o.drivers.Close(context.Background()), o.journal.Close())
 }
 
 // Owner is the id that tags everything made from this state directory.
