@@ -87,8 +87,6 @@ func (c *cache) look(key string, scopes []string, waited bool) (material, <-chan
 			return e.material, nil, nil
 		case failed:
 			return material{}, nil, e.err
-		case waited:
-			return material{}, nil, errStale
 		}
 		e.flight = make(chan struct{})
 		if !c.host.start(func(ctx context.Context) { c.run(ctx, e, scopes) }) {
@@ -115,6 +113,9 @@ func (c *cache) run(ctx context.Context, e *entry, scopes []string) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTime)
 	defer cancel()
 	m, err := c.fetch(ctx, scopes)
+	if err == nil && !m.expires.IsZero() && !c.host.now().Before(m.expires) {
+		err = errStale
+	}
 	if err != nil && c.note != nil {
 		c.note(err)
 	}
