@@ -6,11 +6,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
@@ -23,9 +25,7 @@ const awsAge = 5 * time.Minute
 // aws is the fetch of an aws4 credential: its own keys or those that the library's default chain finds, and then the role that they assume.
 func (h *host) aws(c Config) fetch {
 	return func(ctx context.Context, _ []string) (material, error) {
-		options := []func(*config.LoadOptions) error{
-			config.WithHTTPClient(h.client), config.WithDefaultRegion("us-east-1"),
-		}
+		options := []func(*config.LoadOptions) error{config.WithHTTPClient(h.awsClient), config.WithDefaultRegion("us-east-1")}
 		if c.Profile != "" {
 			options = append(options, config.WithSharedConfigProfile(c.Profile))
 		}
@@ -36,6 +36,9 @@ func (h *host) aws(c Config) fetch {
 			secret, err := c.secret()
 			if err != nil {
 				return material{}, err
+			}
+			if c.RoleARN == "" { // the rest of the environment does not matter then
+				return material{token: secret, id: c.AccessKeyID, session: string(c.SessionToken), expires: h.now().Add(fileAge)}, nil
 			}
 			options = append(options, config.WithCredentialsProvider(
 				credentials.NewStaticCredentialsProvider(c.AccessKeyID, secret, string(c.SessionToken))))
@@ -63,6 +66,11 @@ func (h *host) aws(c Config) fetch {
 		}
 		return m, nil
 	}
+}
+
+// newAWSClient returns the library's own client, which takes AWS_CA_BUNDLE as no other does, with the proxy of all sign-ins.
+func newAWSClient() config.HTTPClient {
+	return awshttp.NewBuildableClient().WithTimeout(fetchTime).WithTransportOptions(func(t *http.Transport) { t.Proxy = proxyOf })
 }
 
 // mints are the services whose answers are credentials: signing for them would hand the guest some of its own.

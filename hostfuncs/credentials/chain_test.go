@@ -1,8 +1,11 @@
 package credentials_test
 
 import (
+	"encoding/pem"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +51,21 @@ func TestAWSProfile(t *testing.T) {
 	c := newClouds(t)
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", write(t, "credentials", "[ci]\naws_access_key_id = AKIAPROFILE\naws_secret_access_key = secret-of-AKIAPROFILE\n"))
 	c.wantKeys(t, credentials.Config{Profile: "ci"}, "AKIAPROFILE", "")
+}
+
+// TestAWSBundle checks that authorities of the operator's own do not keep the library from working, which only its own client takes.
+func TestAWSBundle(t *testing.T) {
+	c := newClouds(t)
+	server := httptest.NewTLSServer(c)
+	defer server.Close()
+	bundle := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	t.Setenv("AWS_CA_BUNDLE", write(t, "ca.pem", string(bundle)))
+	t.Setenv("AWS_ENDPOINT_URL_STS", server.URL)
+	c.serveSTS("127.0.0.1", "AssumeRole", func(*http.Request) bool { return true })
+	c.store = credentials.NewStore(credentials.Options{Now: c.now.Now, Logger: slog.New(slog.NewTextHandler(c.log, nil))})
+	t.Cleanup(c.store.Close)
+	base := credentials.Config{AccessKeyID: "AKIABASE", Secret: "secret-of-AKIABASE", RoleARN: "arn:aws:iam::1:role/ci"}
+	c.wantKeys(t, base, "ASIAROLE", "token-of-the-role")
 }
 
 // TestAWSInstanceMetadata gets the keys of the instance that the agent runs on, by IMDSv2, and renews them.

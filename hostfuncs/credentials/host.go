@@ -10,11 +10,15 @@ import (
 	"net/url"
 	"sync"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/config"
 )
 
 // host is what all credentials of a store share.
 type host struct {
 	client *http.Client
+
+	awsClient config.HTTPClient // for the AWS library, which is particular
 	now    func() time.Time
 	log    *slog.Logger
 
@@ -29,9 +33,9 @@ type host struct {
 var errClosed = errors.New("the agent is ending")
 
 func newHost(o Options) *host {
-	h := &host{client: o.HTTP, now: o.Now, log: o.Logger}
+	h := &host{client: o.HTTP, awsClient: o.HTTP, now: o.Now, log: o.Logger}
 	if h.client == nil {
-		h.client = newClient()
+		h.client, h.awsClient = newClient(), newAWSClient()
 	}
 	if h.now == nil {
 		h.now = time.Now
