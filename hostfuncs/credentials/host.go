@@ -19,8 +19,8 @@ type host struct {
 	client *http.Client
 
 	awsClient config.HTTPClient // for the AWS library, which is particular
-	now    func() time.Time
-	log    *slog.Logger
+	now       func() time.Time
+	log       *slog.Logger
 
 	mu      sync.Mutex // guards closed, and keeps start and close apart
 	closed  bool
