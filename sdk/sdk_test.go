@@ -39,6 +39,9 @@ func TestSDKs(t *testing.T) {
 		t.Run("vectors", func(t *testing.T) { vectors(t, wasm) })
 		t.Run("host functions", func(t *testing.T) { hostFunctions(t, name, wasm) })
 		t.Run("failures", func(t *testing.T) { failures(t, wasm) })
+		if name == "assemblyscript" {
+			t.Run("node --test", func(t *testing.T) { nodeHarness(t, wasm) })
+		}
 	})
 }
 

@@ -45,6 +45,12 @@ func Script(t testing.TB, script, folder string) []byte {
 	return wasm
 }
 
+// Command returns the path of a program. Where it is missing the test skips on a laptop and fails where everything is required.
+func Command(t testing.TB, name string) string {
+	t.Helper()
+	return need.Command(t, name)
+}
+
 // Path returns the path of a file or folder that is named from the root of the repository.
 func Path(name string) string { return filepath.Join(root(), filepath.FromSlash(name)) }
 
