@@ -50,7 +50,7 @@ struct Vector {
 /// Runs one export between Extism's input and output. It returns 0, or 1 with Extism's error set.
 pub fn run(export: &str, call: impl Fn(&str, &[u8]) -> Result<Vec<u8>, Error>) -> i32 {
     static HOOK: Once = Once::new();
-    HOOK.call_once(|| std::panic::set_hook(Box::new(|info| last_words(&format!("panic: {}\n", info)))));
+    HOOK.call_once(|| std::panic::set_hook(Box::new(|info| last_words(&info.to_string()))));
     match call(export, &input()) {
         Ok(output) => {
             let block = Block::new(&output);
@@ -139,8 +139,9 @@ pub(crate) fn http_send(request: &HttpRequest) -> HttpResponse {
     })
 }
 
-/// Writes to stderr, which the host shows when the guest traps.
+/// Writes why the guest ends to stderr, of which the host shows one line.
 fn last_words(text: &str) {
+    let text = format!("panic: {}\n", text.replace('\n', " "));
     let vector = Vector { start: text.as_ptr(), length: text.len() };
     let mut written = 0;
     unsafe { fd_write(2, &vector, 1, &mut written) };
