@@ -39,8 +39,8 @@ func With(ctx context.Context, m *Meter) context.Context {
 }
 
 // Used returns the fuel that the call has used, its module's start and initialization included. After a call that returned, it is
-// exact and the same in every run from the same state; after one that trapped it is at most a slice too high, and as reproducible
-// unless the clock ended it.
+// exact and the same in every run from the same state. After one that trapped it is what the guest was given, which is off by what
+// was left of a slice, and as reproducible unless it was the clock that ended it.
 func (m *Meter) Used() int64 { return m.used + m.granted }
 
 // Last returns the fuel that the export that ran last has used, without what ran before it to initialize the instance.

@@ -261,7 +261,7 @@ func (m *module) readCustom(r *reader, l *Limits) {
 		}
 		sub.each("names", 2, l.Functions, func() {
 			function, name := sub.u32(), sub.name()
-			if sub.err == nil {
+			if sub.err == nil && len(m.names) < l.Functions {
 				m.names[function] = strings.ToValidUTF8(name[:min(len(name), 200)], "?")
 			}
 		})

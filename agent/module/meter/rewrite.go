@@ -20,7 +20,7 @@ const (
 //
 //   - refill asks the host for fuel. It is called wherever the fuel is found to be below zero.
 //   - An import is reached only through a function that pays for it, however the guest gets at it: by a call, a table or an export.
-//   - An export first runs the guest's function and then tells the host what is left, so that each call starts with nothing.
+//   - An export starts with nothing, runs the guest's function and then tells the host what is left.
 type rewriter struct {
 	m *module
 	o Options
@@ -183,6 +183,8 @@ func (w *rewriter) codes(out []byte) ([]byte, error) {
 		}
 		for _, f := range w.wrapped {
 			out = appendHelper(out, func(out []byte) []byte {
+				out = append(appendOp(out, opI64Const), 0) // a trap may have left something
+				out = appendU32(appendOp(out, opGlobalSet), w.fuel)
 				return w.appendTell(appendPassOn(out, m.signature(f), w.callee(f)), 1)
 			})
 		}
