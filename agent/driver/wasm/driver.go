@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/millwright-ci/millwright/agent/driver"
 	"github.com/millwright-ci/millwright/agent/module"
@@ -26,11 +27,24 @@ func New(m *module.Module) (*Driver, error) {
 	if d.describe.Kind != abi.KindDriver {
 		return nil, fmt.Errorf("module %s: is a %s, not a driver; put it into policies.d", d.describe.Name, d.describe.Kind)
 	}
+	if !m.Builtin() {
+		d.describe.Options = withoutEnv(d.describe.Options)
+	}
 	var err error
 	if d.options, err = optionsOf(d.describe); err != nil {
 		return nil, err
 	}
 	return d, nil
+}
+
+// withoutEnv returns options that the environment does not fill. A dropped-in driver would else name what it wants to read of the
+// agent's environment, and be given it.
+func withoutEnv(options []abi.Option) []abi.Option {
+	options = slices.Clone(options)
+	for i := range options {
+		options[i].Env = ""
+	}
+	return options
 }
 
 // optionsOf returns the options of a description by name, and refuses those that can't be served.
