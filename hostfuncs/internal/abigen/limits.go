@@ -130,7 +130,7 @@ var limits = map[string]limit{
 	"HTTPRequest.deadline_ms":    to(0, 60000),
 	"HTTPResponse.status":        to(0, 999),
 	"HTTPResponse.body":          {pattern: base64Pattern, note: "4 MB at most"},
-	"HTTPError.kind":             {values: []string{"denied", "dns", "connect", "tls", "timeout", "too_large", "invalid", "closed"}},
+	"HTTPError.kind":             {values: []string{"denied", "credential", "dns", "connect", "tls", "timeout", "too_large", "invalid", "closed"}},
 }
 
 // limitOf returns the limit of a field, and its unit by the ending of its name.

@@ -28,7 +28,7 @@ type HTTPRequest struct {
 
 // Sign names a signing scheme and the credential that it uses; the credential itself never enters the guest.
 type Sign struct {
-	Scheme     string            `json:"scheme"`           // how to sign
+	Scheme     string            `json:"scheme"`           // bearer, basic, header, aws4, google-oauth2, azure-ad, keystone or client-tls
 	Credential string            `json:"credential"`       // the name of the credential, as it is granted
 	Params     map[string]string `json:"params,omitempty"` // what the scheme wants beside
 }
@@ -43,6 +43,6 @@ type HTTPResponse struct {
 
 // HTTPError is a request that got no answer.
 type HTTPError struct {
-	Kind    string `json:"kind"`    // denied, dns, connect, tls, timeout, too_large, invalid, closed
+	Kind    string `json:"kind"`    // denied, credential, dns, connect, tls, timeout, too_large, invalid, closed
 	Message string `json:"message"` // what failed, for people
 }
