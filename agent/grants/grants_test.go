@@ -1,0 +1,54 @@
+package grants_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/millwright-ci/millwright/agent/config"
+	"github.com/millwright-ci/millwright/agent/grants"
+	"github.com/millwright-ci/millwright/hostfuncs/credentials"
+)
+
+// TestCredentialsCarryEverything checks that each key of a section arrives.
+func TestCredentialsCarryEverything(t *testing.T) {
+	var section config.Credential
+	v := reflect.ValueOf(&section).Elem()
+	for i := range v.NumField() {
+		v.Field(i).SetString(v.Type().Field(i).Name)
+	}
+	got := reflect.ValueOf(grants.Credentials(map[string]config.Credential{"a": section})["a"])
+	if got.NumField() != v.NumField() {
+		t.Errorf("%d keys become %d fields", v.NumField(), got.NumField())
+	}
+	for i := range got.NumField() {
+		if name := got.Type().Field(i).Name; got.Field(i).String() != name {
+			t.Errorf("%s is %q", name, got.Field(i).String())
+		}
+	}
+}
+
+// TestKinds checks that both sides know the same kinds.
+func TestKinds(t *testing.T) {
+	store := credentials.NewStore(credentials.Options{})
+	defer store.Close()
+	for _, kind := range credentials.Kinds() {
+		store.Set(map[string]credentials.Config{"a": {Kind: kind}})
+		if got := store.Signer("a", credentials.Grant{}).Scheme(); got != kind {
+			t.Errorf("%s signs by %q", kind, got)
+		}
+	}
+}
+
+func TestSigners(t *testing.T) {
+	store := credentials.NewStore(credentials.Options{})
+	defer store.Close()
+	got, err := grants.Signers(store, map[string]config.CredentialGrant{"a": {Hostnames: []string{"https://api.example.com"}}})
+	if err != nil || got["a"].Credential == nil || len(got["a"].Hosts.Missing([]string{"https://api.example.com"})) > 0 {
+		t.Errorf("got %v, %v", got, err)
+	}
+	_, err = grants.Signers(store, map[string]config.CredentialGrant{"a": {Hostnames: []string{"*"}}})
+	if err == nil || !strings.Contains(err.Error(), "credentials.a") {
+		t.Errorf("got %v", err)
+	}
+}
