@@ -147,11 +147,12 @@ export class Parser {
         this.at++;
         c = this.peek();
       }
-      if (this.at > start) out += this.source.substring(start, this.at);
+      const plain = this.source.substring(start, this.at);
       if (c == 0x22) {
         this.at++;
-        return out;
+        return out.length ? out + plain : plain;
       }
+      out += plain;
       if (c != 0x5c) {
         this.unexpected("the end of a string");
         return out;
