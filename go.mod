@@ -2,6 +2,11 @@ module github.com/millwright-ci/millwright
 
 go 1.26.0
 
+ignore (
+	node_modules
+	target
+)
+
 tool github.com/go-task/task/v3/cmd/task
 
 require (

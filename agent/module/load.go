@@ -1,6 +1,7 @@
 package module
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -32,6 +33,8 @@ type Source struct {
 	Limits    Limits // where they are not the host's: memory and times; a zero field means the host's
 	// Private are the ranges of private and loopback addresses that the hostnames may lead to.
 	Private []netip.Prefix
+	// Credentials are what the module may have its requests signed with, by the names in millwright.toml.
+	Credentials map[string]httpsend.CredentialGrant
 	// Builtin modules came with the binary and so what they ask for in describe is granted. Never set it for a file.
 	Builtin bool
 }
@@ -73,7 +76,7 @@ func (h *Host) compile(ctx context.Context, src Source) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	grants = grants.WithPrivate(src.Private...)
+	grants = grants.WithPrivate(src.Private...).WithCredentials(cmp.Or(src.Alias, src.Name), src.Credentials)
 	manifest := extism.Manifest{
 		Wasm:         []extism.Wasm{extism.WasmData{Data: src.Wasm}},
 		Memory:       &extism.ManifestMemory{MaxPages: pages}, // and no Extism variables: state goes through the proposal

@@ -16,6 +16,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/module"
 	"github.com/millwright-ci/millwright/agent/module/dropin"
 	"github.com/millwright-ci/millwright/agent/provision"
+	"github.com/millwright-ci/millwright/hostfuncs/credentials"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -23,6 +24,8 @@ import (
 type Drivers struct {
 	host    *module.Host
 	dropped *dropin.Manager // nil: there is no folder
+
+	credentials *credentials.Store // of the folder's drivers, when there is no agent to hold it; nil otherwise
 
 	mu     sync.Mutex // guards loaded
 	loaded map[string]*wasm.Driver
@@ -45,7 +48,8 @@ func (d *Drivers) UseFolder(ctx context.Context, operator func() (*config.Operat
 func (d *Drivers) useFolder(ctx context.Context, stateDir string, operator func() (*config.Operator, error), log *slog.Logger) (err error) {
 	o := dropin.Options{Host: d.host, StateDir: stateDir, Log: log, InUse: func(string) bool { return true }}
 	op, _ := operator() // whoever reads the grants tells what is wrong
-	folders(&o, op, operator)
+	d.credentials = credentials.NewStore(credentials.Options{Logger: log})
+	folders(&o, op, operator, d.credentials)
 	o.Policies = ""
 	d.dropped, err = dropin.Open(ctx, o)
 	return err
@@ -65,6 +69,9 @@ func (d *Drivers) Describe(name string) (abi.Describe, error) {
 func (d *Drivers) Close(ctx context.Context) error {
 	if d.dropped != nil {
 		d.dropped.Close()
+	}
+	if d.credentials != nil {
+		d.credentials.Close()
 	}
 	return d.host.Close(ctx)
 }

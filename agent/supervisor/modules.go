@@ -10,9 +10,11 @@ import (
 
 	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/driver/wasm"
+	"github.com/millwright-ci/millwright/agent/grants"
 	"github.com/millwright-ci/millwright/agent/metrics"
 	"github.com/millwright-ci/millwright/agent/module"
 	"github.com/millwright-ci/millwright/agent/module/dropin"
+	"github.com/millwright-ci/millwright/hostfuncs/credentials"
 )
 
 // openModules loads what was dropped into the folders of millwright.toml and begins to watch them. Without Options.Operator there are
@@ -21,7 +23,7 @@ func (s *Supervisor) openModules(ctx context.Context) error {
 	o := dropin.Options{Host: s.modules, StateDir: s.o.StateDir, InUse: s.driverInUse, Log: s.log}
 	if s.o.Operator != nil {
 		op, _ := s.o.Operator() // whoever reads the grants tells what is wrong
-		folders(&o, op, s.o.Operator)
+		folders(&o, op, s.o.Operator, s.credentials)
 	}
 	var err error
 	if s.dropped, err = dropin.Open(ctx, o); err != nil {
@@ -46,7 +48,7 @@ func (s *Supervisor) openModules(ctx context.Context) error {
 }
 
 // folders takes folders and grants of millwright.toml. again reads the file when it changes; an error leaves the grants as they are.
-func folders(o *dropin.Options, op *config.Operator, again func() (*config.Operator, error)) {
+func folders(o *dropin.Options, op *config.Operator, again func() (*config.Operator, error), store *credentials.Store) {
 	o.Policies, o.Drivers, o.GrantsPath = op.PoliciesDir, op.DriversDir, op.Path
 	o.Settings = moduleSettings
 	o.Usable = func(m *module.Module) error { _, err := wasm.New(m); return err }
@@ -55,12 +57,14 @@ func folders(o *dropin.Options, op *config.Operator, again func() (*config.Opera
 		if err != nil {
 			return nil, err
 		}
-		return grants(op), nil
+		return granted(op, store)
 	}
 }
 
-// grants turns what millwright.toml says into what the modules' manager takes.
-func grants(op *config.Operator) map[string]dropin.Grant {
+// granted turns what millwright.toml says into what the modules' manager takes. A credential that changed there is in force for whoever
+// was granted it, without a reload of the module.
+func granted(op *config.Operator, store *credentials.Store) (map[string]dropin.Grant, error) {
+	store.Set(grants.Credentials(op.Credentials))
 	out := make(map[string]dropin.Grant, len(op.Grants))
 	for name, g := range op.Grants {
 		made := dropin.Grant{Hostnames: slices.Clone(g.Hostnames), Limits: module.Limits{
@@ -73,9 +77,14 @@ func grants(op *config.Operator) map[string]dropin.Grant {
 				made.Private = append(made.Private, p)
 			}
 		}
+		signers, err := grants.Signers(store, g.Credentials)
+		if err != nil {
+			return nil, fmt.Errorf("grants.%s.%w", name, err)
+		}
+		made.Credentials, made.Signing = signers, fmt.Sprint(g.Credentials)
 		out[name] = made
 	}
-	return out
+	return out, nil
 }
 
 // moduleSettings reads a NAME.toml.

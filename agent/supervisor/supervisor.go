@@ -27,6 +27,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/module"
 	"github.com/millwright-ci/millwright/agent/module/dropin"
 	"github.com/millwright-ci/millwright/agent/provision"
+	"github.com/millwright-ci/millwright/hostfuncs/credentials"
 )
 
 // ModuleCache is the folder of the state directory that holds the modules' native code.
@@ -69,6 +70,7 @@ type Supervisor struct {
 	systemID    string
 	loaded      stamp // of ConfigPath, when it was read at the start
 	preloading  sync.WaitGroup
+	credentials *credentials.Store
 	feed        *feed.Feed
 	drivers     *Drivers
 
@@ -124,6 +126,7 @@ func (s *Supervisor) open() (err error) {
 		return err
 	}
 	s.drivers = &Drivers{host: s.modules}
+	s.credentials = credentials.NewStore(credentials.Options{Logger: s.log})
 	s.provisioner, err = provision.New(provision.Options{
 		StoreDir: s.journal.Store(), Logger: s.log, Debug: s.o.Debug,
 		HelperImage: func(arch string) (string, error) {
@@ -174,6 +177,9 @@ func (s *Supervisor) Close() error {
 	}
 	if s.modules != nil {
 		s.modules.Close(context.Background())
+	}
+	if s.credentials != nil {
+		s.credentials.Close()
 	}
 	return s.journal.Close()
 }

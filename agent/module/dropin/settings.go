@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/module"
+	"github.com/millwright-ci/millwright/hostfuncs/httpsend"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -37,10 +38,15 @@ type Grant struct {
 	Hostnames []string // as module.ParseGrants reads them
 	Private   []netip.Prefix
 	Limits    module.Limits // zero fields are the host's
+
+	Credentials map[string]httpsend.CredentialGrant
+	// Signing is what Credentials were made of, in any spelling that tells two grants apart: signers can't be compared.
+	Signing string
 }
 
 func (g Grant) equal(other Grant) bool {
-	return slices.Equal(g.Hostnames, other.Hostnames) && slices.Equal(g.Private, other.Private) && g.Limits == other.Limits
+	return slices.Equal(g.Hostnames, other.Hostnames) && slices.Equal(g.Private, other.Private) && g.Limits == other.Limits &&
+		g.Signing == other.Signing
 }
 
 // GrantError is a module that wants to reach what was not granted to it.

@@ -163,6 +163,7 @@ func (m *Manager) build(ctx context.Context, key id, path string, c content) (g 
 	}
 	g.module, err = m.o.Host.Load(ctx, module.Source{
 		Name: filepath.Base(path), Alias: key.name, Wasm: c.wasm, Hostnames: g.grant.Hostnames, Private: g.grant.Private, Limits: g.grant.Limits,
+		Credentials: g.grant.Credentials,
 	})
 	if err != nil {
 		return nil, false, err
