@@ -9,6 +9,8 @@ import (
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+
+	"github.com/millwright-ci/millwright/agent/internal/guests"
 )
 
 // tight are loops that do next to nothing but loop or call, the worst that metering can meet. Each takes how often.
@@ -64,6 +66,23 @@ func BenchmarkTight(b *testing.B) {
 			})
 		})
 	}
+}
+
+// BenchmarkRewrite is what metering adds to the load of a Go guest:
+//
+//	go test -bench Rewrite -run '^$' ./agent/module/meter
+func BenchmarkRewrite(b *testing.B) {
+	wasm := guests.Wasm(b, "policies/idlescale")
+	var metered []byte
+	for b.Loop() {
+		var err error
+		if metered, err = Rewrite(wasm, Options{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.SetBytes(int64(len(wasm)))
+	b.ReportMetric(float64(len(wasm))/(1<<20), "MB")
+	b.ReportMetric(float64(len(metered))/float64(len(wasm)), "size-ratio")
 }
 
 // compare runs the module as it is and metered, in turns, and reports the best times and their ratio.

@@ -22,15 +22,12 @@ func plugin(t testing.TB, code []byte) *extism.Plugin {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fuel := extism.NewHostFunctionWithStack(Name, func(ctx context.Context, _ *extism.CurrentPlugin, stack []uint64) { Refill(ctx, stack) },
-		[]extism.ValueType{extism.ValueTypeI64, extism.ValueTypeI32}, []extism.ValueType{extism.ValueTypeI64})
-	fuel.SetNamespace(Module)
 	manifest := extism.Manifest{
 		Wasm:   []extism.Wasm{extism.WasmData{Data: code}},
 		Memory: &extism.ManifestMemory{MaxPages: 512},
 	}
 	config := extism.PluginConfig{RuntimeConfig: wazero.NewRuntimeConfig().WithCompilationCache(cache), EnableWasi: true}
-	compiled, err := extism.NewCompiledPlugin(t.Context(), manifest, config, append(hostfuncs.Table(), fuel))
+	compiled, err := extism.NewCompiledPlugin(t.Context(), manifest, config, append(hostfuncs.Table(), HostFunction()))
 	if err != nil {
 		t.Fatal(err)
 	}

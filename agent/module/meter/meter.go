@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	extism "github.com/extism/go-sdk"
 )
 
 // Slice is how much fuel a guest gets at a time. A guest runs for a few microseconds on it.
@@ -70,6 +72,14 @@ func Refill(ctx context.Context, stack []uint64) {
 		panic(err)
 	}
 	stack[0] = uint64(frames<<frameShift + left)
+}
+
+// HostFunction is Refill as Extism takes it.
+func HostFunction() extism.HostFunction {
+	f := extism.NewHostFunctionWithStack(Name, func(ctx context.Context, _ *extism.CurrentPlugin, stack []uint64) { Refill(ctx, stack) },
+		[]extism.ValueType{extism.ValueTypeI64, extism.ValueTypeI32}, []extism.ValueType{extism.ValueTypeI64})
+	f.SetNamespace(Module)
+	return f
 }
 
 // refill brings left up to a slice, or to what the budget still gives.

@@ -11,9 +11,11 @@ const (
 // Options say how to meter a module. The zero value works.
 type Options struct {
 	Limits Limits
-	// Price returns what a call of an imported function costs, in fuel. With nil a call costs a whole slice, so that the host looks
-	// at its clock before each, except for the functions of Extism that only move a few bytes.
+	// Price returns what a call of an imported function costs, in fuel. With nil a call costs a whole slice, unless it is one of the
+	// functions of WASI and Extism that are known to be cheap.
 	Price func(module, name string) int64
+	// Rename gives import modules another name, so that a guest's imports can lead elsewhere without its knowledge.
+	Rename map[string]string
 }
 
 func (o *Options) price(module, name string) int64 {
@@ -22,6 +24,9 @@ func (o *Options) price(module, name string) int64 {
 	}
 	return hostPrice(module, name)
 }
+
+// module returns where an import module is to be found.
+func (o *Options) module(name string) string { return cmp.Or(o.Rename[name], name) }
 
 // Limits bound what a module may be made of. They are there for the compiler, which takes time and memory by these counts before any
 // fuel is burnt. A zero field means its default, which leaves room for modules ten times the size of the largest that are known.

@@ -1,5 +1,7 @@
 package meter
 
+import "slices"
+
 // One fuel pays for one instruction, whatever it does. What takes longer, as the length of its work or a call of the host does, pays
 // more; the prices here hold the time that a slice lasts to about what 10,000 plain instructions take.
 
@@ -86,17 +88,27 @@ func entryPrice(locals int, frame int64) int64 {
 	return int64(locals)/8 + frame/256
 }
 
-// hostPrice is the price of a call into the host, by what is called. All of them let the host look at its clock, since what they take
-// depends on lengths that only the host sees; but a guest that reads its input in words through Extism makes so many cheap calls
-// that those cost only what they take.
+// cheapPrice is for host functions that take about as long whatever they are asked.
+const cheapPrice = 100
+
+// cheap are those functions, by import module. Of Extism's they are the ones that package kernel does in the same time for each call.
+var cheap = map[string][]string{
+	"extism:host/env": {
+		"config_get", "error_get", "error_set", "free", "get_log_level", "http_headers", "http_status_code", "input_length", "input_load_u64",
+		"input_load_u8", "input_offset", "input_set", "length", "length_unsafe", "load_u64", "load_u8", "memory_bytes", "output_length",
+		"output_offset", "output_set", "store_u64", "store_u8", "var_get",
+	},
+	"wasi_snapshot_preview1": {
+		"args_sizes_get", "clock_res_get", "clock_time_get", "environ_sizes_get", "fd_close", "fd_fdstat_get", "fd_prestat_get", "proc_exit",
+		"sched_yield",
+	},
+}
+
+// hostPrice is what a call into the host costs where Options say nothing else: a whole slice, so that the host looks at its clock before
+// each, since what such a call takes depends on lengths that only the host sees. Functions that are cheap cost what they take.
 func hostPrice(module, name string) int64 {
-	if module != "extism:host/env" {
-		return Slice
-	}
-	switch name {
-	case "input_length", "input_offset", "input_load_u8", "input_load_u64", "load_u8", "load_u64", "store_u8", "store_u64",
-		"output_set", "error_set", "get_log_level", "http_status_code":
-		return 200
+	if slices.Contains(cheap[module], name) {
+		return cheapPrice
 	}
 	return Slice
 }

@@ -128,7 +128,7 @@ func (w *rewriter) append(out []byte) ([]byte, error) {
 	out = appendSection(out, sectionImport, func(out []byte) []byte {
 		out = appendU32(out, uint32(len(m.imports))+1)
 		for _, i := range append(slices.Clip(m.imports), imported{Module, Name, hostType}) {
-			out = appendU32(append(appendName(appendName(out, i.module), i.name), externFunction), i.typ)
+			out = appendU32(append(appendName(appendName(out, w.o.module(i.module)), i.name), externFunction), i.typ)
 		}
 		return out
 	})
