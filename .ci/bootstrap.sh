@@ -9,7 +9,7 @@ tools() {
 }
 
 # bootstrap OUT.tar VARIANT PACKAGES OPTION... makes a root file system of Debian bookworm with mmdebstrap.
-# PACKAGES is comma-separated. MILLWRIGHT_DEBIAN_MIRROR names another server than deb.debian.org.
+# PACKAGES is comma-separated. MILLWRIGHT_DEBIAN_MIRROR names another server than Debian's own.
 bootstrap() {
 	local out=$1 variant=$2 packages=$3 p
 	shift 3
