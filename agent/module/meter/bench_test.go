@@ -3,6 +3,7 @@ package meter
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -53,12 +54,7 @@ func tight() map[string]*program {
 //	go test -bench Tight -run '^$' ./agent/module/meter
 func BenchmarkTight(b *testing.B) {
 	programs := tight()
-	names := make([]string, 0, len(programs))
-	for name := range programs {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(programs)) {
 		b.Run(name, func(b *testing.B) {
 			compare(b, programs[name].bytes(), func(ctx context.Context, mod api.Module) error {
 				_, err := mod.ExportedFunction("run").Call(ctx, 1_000_000)
@@ -83,6 +79,49 @@ func BenchmarkRewrite(b *testing.B) {
 	b.SetBytes(int64(len(wasm)))
 	b.ReportMetric(float64(len(wasm))/(1<<20), "MB")
 	b.ReportMetric(float64(len(metered))/float64(len(wasm)), "size-ratio")
+}
+
+// BenchmarkCompileAtTheLimit is what the compiler takes at most for one function, in the shapes that it finds hardest:
+//
+//	go test -bench CompileAtTheLimit -benchtime 1x -run '^$' ./agent/module/meter
+func BenchmarkCompileAtTheLimit(b *testing.B) {
+	for name, shape := range map[string]func(n int) (locals, code []byte){
+		"branches": func(n int) ([]byte, []byte) { return op(i32), repeat(n, get(0), brIf(0)) },
+		"nested ifs": func(n int) ([]byte, []byte) {
+			return op(i32), slices.Concat(repeat(n, get(0), op(0x04, 0x40)), constI32(1), set(0), repeat(n, op(0x0b)))
+		},
+		"loops that change locals": func(n int) ([]byte, []byte) {
+			var code []byte
+			for i := range n {
+				code = slices.Concat(code, loop(get(uint32(i)), get(uint32((i+1)%n)), addI32, append(op(0x22), leb(uint32(i))...), brIf(0)))
+			}
+			return slices.Repeat(op(i32), n), loop(code, br(0))
+		},
+		"fills": func(n int) ([]byte, []byte) { return op(i32), repeat(n, get(0), get(0), get(0), memoryFill) },
+		"loads": func(n int) ([]byte, []byte) { return op(i32), repeat(n, get(0), op(0x28, 0, 0), set(0)) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			var largest []byte
+			for n := 100; ; n += n / 10 {
+				p := &program{pages: 1}
+				locals, code := shape(n)
+				p.add("run", nil, nil, locals, code)
+				metered, err := Rewrite(p.bytes(), Options{})
+				if err != nil {
+					break
+				}
+				largest = metered
+			}
+			for b.Loop() {
+				compiled, err := newRuntime(b, b.Context()).CompileModule(b.Context(), largest)
+				if err != nil {
+					b.Fatal(err)
+				}
+				_ = compiled.Close(b.Context())
+			}
+			b.ReportMetric(float64(len(largest))/1024, "KB")
+		})
+	}
 }
 
 // compare runs the module as it is and metered, in turns, and reports the best times and their ratio.

@@ -22,7 +22,7 @@ func (w *rewriter) appendFunction(out []byte, i int) ([]byte, error) {
 	if first.r.err != nil {
 		return nil, first.r.err
 	}
-	if err := w.budget(e.plan.work(locals + w.mutable)); err != nil {
+	if err := w.budget(e.plan, locals); err != nil {
 		return nil, err
 	}
 	for _, f := range e.plan.refFuncs {

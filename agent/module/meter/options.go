@@ -32,7 +32,8 @@ func (o *Options) module(name string) string { return cmp.Or(o.Rename[name], nam
 // fuel is burnt. A zero field means its default, which leaves room for modules ten times the size of the largest that are known.
 type Limits struct {
 	Functions     int // 100,000 by default; also how many types there may be
-	FunctionBytes int // of code in one function; 1 MB by default
+	FunctionBytes int // of code in one function; 512 KB by default
+	Instructions  int // of all functions together; 5 million by default, about 14 MB
 	Locals        int // of one function; 10,000 by default
 	AllLocals     int // of all functions together; 4 million by default
 	Values        int // that a function takes, or returns; 100 by default
@@ -43,14 +44,15 @@ type Limits struct {
 	Tables        int // 16 by default
 	TableElements int // in all tables together, however they grow, and in all segments for them; 262,144 by default
 	// FunctionWork and Work bound how long the compiler may take for one function and for all, in units of about 50 ns; see work.go.
-	// 100 million and a billion by default: less than 5 s and less than a minute.
+	// 50 million and 800 million by default: less than 3 s, 200 MB and 40 s.
 	FunctionWork, Work int64
 }
 
 func (l Limits) withDefaults() Limits {
 	return Limits{
 		Functions:     cmp.Or(l.Functions, 100_000),
-		FunctionBytes: cmp.Or(l.FunctionBytes, 1<<20),
+		FunctionBytes: cmp.Or(l.FunctionBytes, 512<<10),
+		Instructions:  cmp.Or(l.Instructions, 5_000_000),
 		Locals:        cmp.Or(l.Locals, 10_000),
 		AllLocals:     cmp.Or(l.AllLocals, 4<<20),
 		Values:        cmp.Or(l.Values, 100),
@@ -60,7 +62,7 @@ func (l Limits) withDefaults() Limits {
 		Datas:         cmp.Or(l.Datas, 500_000),
 		Tables:        cmp.Or(l.Tables, 16),
 		TableElements: cmp.Or(l.TableElements, 1<<18),
-		FunctionWork:  cmp.Or(l.FunctionWork, 100_000_000),
-		Work:          cmp.Or(l.Work, 1_000_000_000),
+		FunctionWork:  cmp.Or(l.FunctionWork, 50_000_000),
+		Work:          cmp.Or(l.Work, 800_000_000),
 	}
 }

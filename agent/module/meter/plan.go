@@ -7,13 +7,13 @@ package meter
 // and where a block ends that something branches to. Where a segment starts, the fuel sinks by the price of all of it. So whatever
 // runs has been paid for, once for each time that it runs, and only a trap leaves something paid that has not run.
 //
-// The fuel is looked at where code can repeat, at entries and loop headers. Between two looks a guest runs the code of one function
-// from top to bottom at most.
+// The fuel is looked at where code can repeat, at entries and loop headers, but not at one that is followed by another before any call.
+// Between two looks a guest runs the code of one function from top to bottom at most, and small functions that it calls.
 //
 // Paying ahead for small segments at the one that dominates them, to have fewer of these places, made nothing faster.
 
-// smallLeaf is what a function that calls none may cost, at most, and not look at its entry. A function of a megabyte can call such
-// a one 350,000 times between two looks, which takes some 10 ms.
+// smallLeaf is what a function that calls none may cost, at most, and not look at its entry. Another can call such a one 24,000 times
+// between two looks (Limits.FunctionWork allows no more calls), which takes a millisecond.
 const smallLeaf = 64
 
 // point is the place where a segment is paid for.
@@ -42,6 +42,8 @@ type planner struct {
 	live bool
 	now  point // of the segment that the walk is in
 	open []openBlock
+
+	callsBefore int // calls before the present segment
 }
 
 // openBlock is a block whose end has not come yet.
@@ -76,7 +78,9 @@ func (p *planner) step(ins *instruction, length int64) {
 		p.open = append(p.open, openBlock{kind: opBlock, live: p.live})
 	case opLoop:
 		p.open = append(p.open, openBlock{kind: opLoop, live: p.live})
-		p.now.looks = false // the loop's header, which comes at once, does
+		if p.calls == p.callsBefore {
+			p.now.looks = false // the loop's header, which comes before anything can repeat, does
+		}
 		p.begin(ins.next, p.live, true)
 	case opIf:
 		p.now.cost++
@@ -136,7 +140,7 @@ func (p *planner) begin(at int, live, looks bool) {
 		p.points = append(p.points, p.now)
 		p.total += p.now.cost
 	}
-	p.live, p.now = live, point{at: at, looks: looks && live}
+	p.live, p.now, p.callsBefore = live, point{at: at, looks: looks && live}, p.calls
 }
 
 // end closes a block. Behind one that nothing branches to, the segment goes on; a loop's end is no target at all.

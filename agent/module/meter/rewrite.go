@@ -25,15 +25,17 @@ type rewriter struct {
 	m *module
 	o Options
 
-	types    []signature // that were added
-	mutable  int         // globals of the guest
-	work     int64       // of the compiler, for the functions so far
-	host     uint32      // the function of the host
-	refill   uint32
-	fuel     uint32 // the global
-	wrapped  []uint32
-	wrappers map[uint32]uint32 // by the guest's function
-	refFuncs map[uint32]struct{}
+	types   []signature // that were added
+	mutable int         // globals of the guest
+	work    int64       // of the compiler, for the functions so far
+
+	instructions int    // of them
+	host         uint32 // the function of the host
+	refill       uint32
+	fuel         uint32 // the global
+	wrapped      []uint32
+	wrappers     map[uint32]uint32 // by the guest's function
+	refFuncs     map[uint32]struct{}
 }
 
 // Rewrite returns a module that does the same as wasm and pays for it with fuel; see the package's comment. An error says what in
@@ -68,12 +70,17 @@ func Rewrite(wasm []byte, o Options) ([]byte, error) {
 }
 
 // budget notes what a function takes to compile and refuses what is too much.
-func (w *rewriter) budget(work int64) error {
-	if most := w.o.Limits.FunctionWork; work > most {
-		return fmt.Errorf("it would take too long to compile (%d units of work, at most %d are allowed); split it, or use fewer branches and locals", work, most)
-	}
-	if w.work += work; w.work > w.o.Limits.Work {
-		return fmt.Errorf("up to here the module would take too long to compile (at most %d units of work are allowed); make it smaller", w.o.Limits.Work)
+func (w *rewriter) budget(p *plan, locals int) error {
+	l, work := &w.o.Limits, p.work(locals+w.mutable)
+	w.work += work
+	w.instructions += p.count
+	switch {
+	case work > l.FunctionWork:
+		return fmt.Errorf("it would take too long to compile (%d units of work, at most %d are allowed); split it, or use fewer branches and locals", work, l.FunctionWork)
+	case w.work > l.Work:
+		return fmt.Errorf("up to here the module would take too long to compile (at most %d units of work are allowed); make it smaller", l.Work)
+	case w.instructions > l.Instructions:
+		return fmt.Errorf("up to here the module has more than %d instructions; make it smaller", l.Instructions)
 	}
 	return nil
 }

@@ -239,11 +239,19 @@ func TestRefuses(t *testing.T) {
 		}(), "would take too long to compile"},
 		{"many functions with branches", func() []byte {
 			p := &program{pages: -1}
-			for range 15 {
-				p.add("", nil, nil, nil, repeat(9_000, constI32(0), brIf(0)))
+			for range 25 {
+				p.add("", nil, nil, nil, repeat(6_500, constI32(0), brIf(0)))
 			}
 			return p.bytes()
 		}(), "up to here the module would take too long"},
+		{"calls without end", code(repeat(30_000, call(0))), "would take too long to compile"},
+		{"more instructions than the compiler has room for", func() []byte {
+			p := &program{pages: -1}
+			for range 26 {
+				p.add("", nil, nil, nil, repeat(200_000, op(0x01)))
+			}
+			return p.bytes()
+		}(), "up to here the module has more than 5000000 instructions"},
 		{"a function of 2 MB", func() []byte {
 			p := &program{pages: -1}
 			p.add("run", nil, nil, nil, repeat(2<<20, op(0x01)))

@@ -26,7 +26,9 @@ func blocksOf(ins *instruction) int64 {
 		return 20 * int64(len(ins.labels))
 	case unitOf(ins.op) != noLength:
 		return 250
-	case form == address, form == addressLane, form == table, ins.op == opCallIndirect:
+	case ins.op == opCall, ins.op == opCallIndirect:
+		return 30 // for the memory that the compiler takes: 2.5 KB for each call of a function
+	case form == address, form == addressLane, form == table:
 		return 20 // they check a bound
 	}
 	return 0
