@@ -27,8 +27,10 @@ type body struct {
 	labels []uint32
 }
 
-func newBody(code []byte, s scope, l *Limits) *body {
-	return &body{r: reader{data: code}, scope: s, limits: l, kinds: []opcode{opBlock}}
+// reset starts a body, in the room of the last one.
+func (b *body) reset(r reader, s scope, l *Limits) *body {
+	b.r, b.scope, b.limits, b.kinds = r, s, l, append(b.kinds[:0], opBlock)
+	return b
 }
 
 // depth is how many blocks are open, beside the function itself. It is -1 after the function's end.

@@ -17,10 +17,10 @@ func (w *rewriter) appendFunction(out []byte, i int) ([]byte, error) {
 	m, c := w.m, &w.m.codes[i]
 	typ := &m.types[m.functions[i]]
 	locals := len(typ.params) + c.count
-	first := newBody(c.body, m.scope(locals), &w.o.Limits)
-	e := emitter{w: w, plan: makePlan(m, first), temp: uint32(locals)}
-	if first.r.err != nil {
-		return nil, first.r.err
+	b := w.body.reset(reader{data: c.body}, m.scope(locals), &w.o.Limits)
+	e := emitter{w: w, plan: makePlan(m, b), temp: uint32(locals)}
+	if b.r.err != nil {
+		return nil, b.r.err
 	}
 	if err := w.budget(e.plan, locals); err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func (w *rewriter) appendFunction(out []byte, i int) ([]byte, error) {
 		if e.frame > 0 { // a block around everything, so that all ways out lead past its end
 			out = appendSigned(appendOp(out, opBlock), w.blockOf(typ.results))
 		}
-		return e.appendBody(out, newBody(c.body, m.scope(locals), &w.o.Limits))
+		return e.appendBody(out, b.reset(reader{data: c.body}, m.scope(locals), &w.o.Limits))
 	}), nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 )
 
 // hostile are programs that never end, each in its own way. Their export is run.
@@ -74,6 +75,30 @@ func hostile() map[string]*program {
 
 	add("huge br_table", -1, forever(get(0), constI32(1), addI32, op(0x22, 0), append(append(op(0x0e), leb(10_000)...), make([]byte, 10_001)...)))
 	add("deep nesting", -1, forever(slices.Concat(repeat(3000, op(0x02, 0x40)), get(0), constI32(0x1fff), op(0x71), table3000(), repeat(3000, op(0x0b, 0x01)))))
+	hosted := func(name, function string, params []byte, code func(f uint32) []byte) {
+		p := &program{pages: 256}
+		f := p.imported("wasi_snapshot_preview1", function, params, op(i32))
+		p.add("run", nil, nil, op(i32, i32), code(f))
+		all[name] = p
+	}
+	hosted("random bytes", "random_get", op(i32, i32), func(f uint32) []byte {
+		return forever(constI32(0), constI32(16*megabyte), call(f), drop)
+	})
+	hosted("random bytes by the table", "random_get", op(i32, i32), func(f uint32) []byte {
+		return forever(constI32(0), constI32(16*megabyte), constI32(0), op(0x11, 0, 0), drop)
+	})
+	all["random bytes by the table"].tables = [][]byte{{0x70, 0, 1}}
+	all["random bytes by the table"].elements = [][]byte{{0, 0x41, 0, 0x0b, 1, 0}}
+	hosted("a million writes of 16 MB", "fd_write", op(i32, i32, i32, i32), func(f uint32) []byte {
+		fillTable := loop(get(0), constI32(16*megabyte), op(0x36, 2, 4), get(0), constI32(8), subI32, op(0x22, 0), brIf(0))
+		return slices.Concat(constI32(8*megabyte-8), set(0), fillTable, forever(constI32(2), constI32(8), constI32(megabyte-1), constI32(0), call(f), drop))
+	})
+	hosted("a long sleep", "poll_oneoff", op(i32, i32, i32, i32), func(f uint32) []byte {
+		return slices.Concat(constI32(24), constI64(1<<62), op(0x37, 3, 0), forever(constI32(0), constI32(megabyte), constI32(1), constI32(0), call(f), drop))
+	})
+	hosted("looking at the clock", "clock_time_get", op(i32, i64, i32), func(f uint32) []byte {
+		return forever(constI32(1), constI64(0), constI32(0), call(f), drop)
+	})
 	return all
 }
 
@@ -129,6 +154,7 @@ func runHostile(t testing.TB, wasm []byte, deadline time.Duration) (over, late t
 		t.Fatal(err)
 	}
 	rt := newRuntime(t, t.Context())
+	wasi_snapshot_preview1.MustInstantiate(t.Context(), rt)
 	compiled, err := rt.CompileModule(t.Context(), metered)
 	if err != nil {
 		t.Fatal(err)

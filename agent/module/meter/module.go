@@ -54,7 +54,8 @@ type module struct {
 	datas     []dataSegment
 	names     map[uint32]string // of functions, for stack traces
 
-	elementCount int // in all segments
+	elementCount int  // in all segments
+	constant     body // the one that is being read
 }
 
 type signature struct{ params, results []byte }

@@ -133,9 +133,12 @@ func (m *module) memoryCount() int {
 	return 1
 }
 
+// noLimits suit constants, in which nothing nests.
+var noLimits Limits
+
 // readConstant reads an expression of one constant.
 func (m *module) readConstant(r *reader) instruction {
-	b := &body{r: *r, scope: m.scope(0), limits: &Limits{}, kinds: []opcode{opBlock}}
+	b := m.constant.reset(*r, m.scope(0), &noLimits)
 	var value, end instruction
 	ok := b.read(&value) && b.read(&end)
 	r.pos, r.err = b.r.pos, b.r.err

@@ -55,7 +55,8 @@ type openBlock struct {
 
 // makePlan reads a body to its end. When it can't, the error is in b.
 func makePlan(m *module, b *body) *plan {
-	p := &planner{m: m, open: []openBlock{{kind: opBlock, live: true, targeted: true}}}
+	p := &planner{m: m, open: make([]openBlock, 1, 16)}
+	p.points, p.open[0] = make([]point, 0, 16), openBlock{kind: opBlock, live: true, targeted: true}
 	p.begin(0, true, true)
 	var ins instruction
 	length := int64(-1) // what the instruction before leaves for this one, where that is a constant

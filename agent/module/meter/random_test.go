@@ -417,7 +417,7 @@ func entryPrices(t *testing.T, wasm []byte) []int64 {
 	for i, c := range m.codes {
 		s := m.types[m.functions[i]]
 		n := len(s.params) + c.count
-		p := makePlan(m, newBody(c.body, m.scope(n), &l))
+		p := makePlan(m, new(body).reset(reader{data: c.body}, m.scope(n), &l))
 		frame := int64(0)
 		if p.calls > 0 {
 			frame = p.frame(c.slots + slots(s.params) + slots(s.results))

@@ -22,8 +22,9 @@ const (
 //   - An import is reached only through a function that pays for it, however the guest gets at it: by a call, a table or an export.
 //   - An export starts with nothing, runs the guest's function and then tells the host what is left.
 type rewriter struct {
-	m *module
-	o Options
+	m    *module
+	o    Options
+	body body // the one that is being read
 
 	types   []signature // that were added
 	mutable int         // globals of the guest
