@@ -7,16 +7,12 @@ import (
 	"github.com/millwright-ci/millwright/agent/module"
 	"github.com/millwright-ci/millwright/agent/module/moduletest"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
-	"github.com/millwright-ci/millwright/sdk/go/policy"
 )
 
 // TestWasm runs the same snapshots natively and as the module that ships: the answers are the same to the byte.
 func TestWasm(t *testing.T) {
 	m := moduletest.Load(t, moduletest.Host(t, module.Limits{}), "policies/idlescale")
-	native := func(export string, input []byte) ([]byte, error) {
-		return policy.Call(policy.Registered(), export, input)
-	}
-	moduletest.SameBytes(t, m, abi.ExportDescribe, nil, native)
+	moduletest.SameBytes(t, m, abi.ExportDescribe, nil, moduletest.Native)
 	var inputs []abi.Snapshot
 	for used := range 5 {
 		for _, factor := range []float64{0, 0.29, 1.5, 1e300} {
@@ -28,6 +24,6 @@ func TestWasm(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		moduletest.SameBytes(t, m, abi.ExportDecide, in, native)
+		moduletest.SameBytes(t, m, abi.ExportDecide, in, moduletest.Native)
 	}
 }
