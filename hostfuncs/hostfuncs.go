@@ -19,9 +19,18 @@ const maxPayload = httpsend.MaxRequest*4/3 + 128<<10
 // Call is what one call into a module may use. The host makes one for each call.
 type Call struct {
 	Log *logs.Sink
+	// Memory holds the blocks that the guest and the host functions hand each other. Without one nothing passes.
+	Memory Memory
 	// HTTP is nil where the export must be pure, as decide must.
 	HTTP   *httpsend.Client
 	Grants httpsend.Grants
+}
+
+// Memory is made of blocks, each known by its offset; 0 stands for none.
+type Memory interface {
+	Length(offset uint64) uint64       // 0 where there is no block
+	Read(offset uint64) ([]byte, bool) // a copy; false where there is no block
+	Write(data []byte) (offset uint64) // a new block; 0 when there is no room
 }
 
 type callKey struct{}
@@ -61,34 +70,27 @@ func Table() []extism.HostFunction {
 
 // run carries JSON between the guest's memory and the function. A guest that names a block which there is not sends nothing, and one
 // that leaves no room for the answer gets the offset 0.
-func (f function) run(ctx context.Context, p *extism.CurrentPlugin, stack []uint64) {
+func (f function) run(ctx context.Context, _ *extism.CurrentPlugin, stack []uint64) {
 	c, ok := ctx.Value(callKey{}).(*Call)
 	if !ok {
 		c = &Call{} // a call that the host did not mean for host functions, such as the start of an instance
 	}
-	out := f.serve(ctx, c, read(p, stack[0]))
+	out := f.serve(ctx, c, c.read(stack[0]))
 	if !f.returns {
 		return
 	}
 	stack[0] = 0
-	data, err := json.Marshal(out)
-	if err != nil {
-		return
-	}
-	if offset, err := p.WriteBytes(data); err == nil {
-		stack[0] = offset
+	if data, err := json.Marshal(out); err == nil && c.Memory != nil {
+		stack[0] = c.Memory.Write(data)
 	}
 }
 
 // read copies a block of the guest's, nil when there is none or it is too large.
-func read(p *extism.CurrentPlugin, offset uint64) []byte {
-	if n, err := p.Length(offset); err != nil || n > maxPayload {
+func (c *Call) read(offset uint64) []byte {
+	if c.Memory == nil || c.Memory.Length(offset) > maxPayload {
 		return nil
 	}
-	data, err := p.ReadBytes(offset)
-	if err != nil {
-		return nil
-	}
+	data, _ := c.Memory.Read(offset)
 	return data
 }
 

@@ -71,7 +71,7 @@ func (a *app) printJSON(v any) error {
 // printModules prints a table, and below it what there is to say of single modules.
 func (a *app) printModules(list supervisor.ModuleList, now time.Time) error {
 	w := tabwriter.NewWriter(a.out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(w, "NAME\tSTATE\tGENERATION\tVERSION\tPOSITION\tRUNNERS\tCALLS\tERRORS\tMEAN\tSINCE\tSHA256")
+	fmt.Fprintln(w, "NAME\tSTATE\tGENERATION\tVERSION\tPOSITION\tRUNNERS\tCALLS\tERRORS\tMEAN\tFUEL\tSINCE\tSHA256")
 	for _, m := range list.Modules {
 		generation, since := "built in", "-"
 		if !m.Builtin {
@@ -80,8 +80,8 @@ func (a *app) printModules(list supervisor.ModuleList, now time.Time) error {
 		if !m.Since.IsZero() {
 			since = now.Sub(m.Since).Round(time.Second).String()
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%d\t%d\t%.2f ms\t%s\t%s\n", m.Name, moduleState(m), generation, dash(m.Version), m.Position,
-			cmp.Or(strings.Join(m.Runners, ","), "all"), m.Calls, m.Errors, m.MeanMS, since, dash(m.SHA256[:min(len(m.SHA256), 12)]))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%d\t%d\t%.2f ms\t%.0f\t%s\t%s\n", m.Name, moduleState(m), generation, dash(m.Version), m.Position,
+			cmp.Or(strings.Join(m.Runners, ","), "all"), m.Calls, m.Errors, m.MeanMS, m.MeanFuel, since, dash(m.SHA256[:min(len(m.SHA256), 12)]))
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -256,5 +256,5 @@ func stepText(s supervisor.StepView) string {
 	if p.Reason != "" {
 		text += ": " + p.Reason
 	}
-	return fmt.Sprintf("%s (%.1f ms)", text, s.TookMS)
+	return fmt.Sprintf("%s (%.1f ms, fuel %d)", text, s.TookMS, s.Fuel)
 }

@@ -37,8 +37,9 @@ type Grant struct {
 	PrivateAddresses []string `toml:"private_addresses"`
 	MemoryMB         int      `toml:"memory_mb"`
 	DecideMS         int      `toml:"decide_ms"`
-	ObserveS         int      `toml:"observe_s"` // deadline of one observe
-	CallS            int      `toml:"call_s"`    // deadline of one create, list or remove of a driver
+	ObserveS         int      `toml:"observe_s"`    // deadline of one observe
+	CallS            int      `toml:"call_s"`       // deadline of one create, list or remove of a driver
+	FuelMillion      int      `toml:"fuel_million"` // of one call, each about a million instructions
 	// Credentials are those that the module may have its requests signed with, by their names.
 	Credentials map[string]CredentialGrant `toml:"credentials"`
 }
@@ -148,7 +149,7 @@ func (d *decoder) checkGrant(name string, g Grant) {
 	for _, n := range []struct {
 		key      string
 		n, limit int
-	}{{"memory_mb", g.MemoryMB, 1024}, {"decide_ms", g.DecideMS, 10_000}, {"observe_s", g.ObserveS, 60}, {"call_s", g.CallS, 300}} {
+	}{{"memory_mb", g.MemoryMB, 1024}, {"decide_ms", g.DecideMS, 10_000}, {"observe_s", g.ObserveS, 60}, {"call_s", g.CallS, 300}, {"fuel_million", g.FuelMillion, 1_000_000}} {
 		if n.n < 0 || n.n > n.limit {
 			d.bad(section, n.key, "%d is out of range; use 1 to %d, or leave it out", n.n, n.limit)
 		}

@@ -114,6 +114,7 @@ type Step struct {
 	Proposal abi.Proposal
 	Err      string // why it was skipped; "" when it was not
 	Duration time.Duration
+	Fuel     int64 // that its call used; see package meter
 }
 
 // ActionKind is what the plan wants done.

@@ -176,7 +176,7 @@ func TestThief(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				out, err := m.CallGranted(t.Context(), abi.ExportObserve, input, granted)
+				out, _, err := m.Measure(t.Context(), abi.ExportObserve, input, granted)
 				if (err != nil) != fail {
 					t.Fatal(err)
 				}
@@ -191,7 +191,7 @@ func TestThief(t *testing.T) {
 		}
 	}
 	input, _ := json.Marshal(abi.Snapshot{ABI: abi.Version, Config: abi.Raw(`{"requests": [{"url": "` + server.URL + `", "sign": {"scheme": "bearer", "credential": "bearer"}}]}`)})
-	out, err := m.CallGranted(t.Context(), abi.ExportDecide, input, granted)
+	out, _, err := m.Measure(t.Context(), abi.ExportDecide, input, granted)
 	if wantNothing(t, string(out), nil); err != nil || !strings.Contains(string(out), "denied") {
 		t.Errorf("decide sends: %v %s", err, out)
 	}

@@ -24,12 +24,13 @@ type ModuleCalls struct {
 	Calls   uint64
 	Errors  uint64
 	Seconds float64
+	Fuel    float64
 }
 
 // modules is millwright_module_*.
 type modules struct {
 	info, generation, loaded, refused, quarantined *prometheus.Desc
-	calls, errors, seconds                         *prometheus.Desc
+	calls, errors, seconds, fuel                   *prometheus.Desc
 
 	mu    sync.Mutex // guards what follows
 	now   []Module
@@ -49,6 +50,7 @@ func newModules() *modules {
 		calls:       desc("calls_total", "Calls into the module", "export"),
 		errors:      desc("errors_total", "Calls into the module that failed", "export"),
 		seconds:     desc("call_seconds_total", "Time that calls into the module took", "export"),
+		fuel:        desc("fuel_total", "Fuel that calls into the module used, about one for each instruction", "export"),
 	}
 }
 
@@ -61,7 +63,7 @@ func (m *Metrics) Modules(now []Module, calls []ModuleCalls) {
 
 // Describe is prometheus.Collector's.
 func (m *modules) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.info, m.generation, m.loaded, m.refused, m.quarantined, m.calls, m.errors, m.seconds} {
+	for _, d := range []*prometheus.Desc{m.info, m.generation, m.loaded, m.refused, m.quarantined, m.calls, m.errors, m.seconds, m.fuel} {
 		ch <- d
 	}
 }
@@ -93,7 +95,7 @@ func (m *modules) Collect(ch chan<- prometheus.Metric) {
 		for _, v := range []struct {
 			desc *prometheus.Desc
 			n    float64
-		}{{m.calls, float64(c.Calls)}, {m.errors, float64(c.Errors)}, {m.seconds, c.Seconds}} {
+		}{{m.calls, float64(c.Calls)}, {m.errors, float64(c.Errors)}, {m.seconds, c.Seconds}, {m.fuel, c.Fuel}} {
 			ch <- prometheus.MustNewConstMetric(v.desc, prometheus.CounterValue, v.n, c.Kind, c.Module, c.Export)
 		}
 	}

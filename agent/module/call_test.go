@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -42,8 +43,9 @@ func TestHostileGuests(t *testing.T) {
 	}{
 		"trap":                   {tiny(traps), module.CauseTrap, "trap: unreachable"},
 		"loop past the deadline": {tiny(loops), module.CauseDeadline, "still running at its deadline"},
+		"loop past its fuel":     {tiny(loops), module.CauseFuel, "used all its fuel, 1 million"},
 		"eats memory":            {tiny(grows), module.CauseTrap, "trap: unreachable"},
-		"recursion without end":  {recursive, module.CauseTrap, "trap: stack overflow"},
+		"recursion without end":  {recursive, module.CauseTrap, "trap: calls nest too deeply"},
 		"junk":                   {tiny(returns("junk")), module.CauseOutput, `returned no JSON but "junk"`},
 		"nothing":                {tiny(returns("")), module.CauseOutput, "returned nothing"},
 		"half a JSON":            {tiny(returns(`{"idle_target":`)), module.CauseOutput, "returned no JSON"},
@@ -56,8 +58,11 @@ func TestHostileGuests(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			limits := module.Limits{OutputBytes: 1 << 20}
-			if tc.cause == module.CauseDeadline {
-				limits.DecideTime = 100 * time.Millisecond
+			switch tc.cause {
+			case module.CauseDeadline:
+				limits.DecideTime, limits.Fuel = 100*time.Millisecond, math.MaxInt64
+			case module.CauseFuel:
+				limits.Fuel = 1_000_000
 			}
 			m := load(t, moduletest.Host(t, limits), tc.guest)
 			for range 2 {
@@ -153,7 +158,7 @@ func TestHTTPOfAGuest(t *testing.T) {
 		t.Errorf("decide, which is pure: %s, %v", out, err)
 	}
 	input := `{"config":{"do":"extism http","url":"` + granted.URL + `"}}`
-	if _, err := m.Call(t.Context(), "observe", []byte(input)); err == nil || !strings.Contains(err.Error(), "is not allowed") {
+	if _, err := m.Call(t.Context(), "observe", []byte(input)); err == nil || !strings.Contains(err.Error(), "use http_send") {
 		t.Errorf("Extism's own HTTP: %v", err)
 	}
 	if out, err := m.Call(t.Context(), "observe", []byte(`{"config":{}}`)); err != nil || len(out) != 0 {
@@ -181,7 +186,7 @@ func TestLogOfAGuest(t *testing.T) {
 }
 
 func TestCallEndsWithItsContext(t *testing.T) {
-	m := load(t, moduletest.Host(t, module.Limits{DecideTime: time.Hour}), tiny(loops))
+	m := load(t, moduletest.Host(t, module.Limits{DecideTime: time.Hour, Fuel: math.MaxInt64}), tiny(loops))
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(20*time.Millisecond, cancel)
 	if _, err := m.Call(ctx, "decide", []byte(`{}`)); !errors.Is(err, context.Canceled) {
@@ -213,7 +218,7 @@ func TestHammerCalls(t *testing.T) {
 }
 
 func TestCloseWaitsForCalls(t *testing.T) {
-	h := moduletest.Host(t, module.Limits{DecideTime: 200 * time.Millisecond})
+	h := moduletest.Host(t, module.Limits{DecideTime: 200 * time.Millisecond, Fuel: math.MaxInt64})
 	m := load(t, h, tiny(loops))
 	started, done := make(chan struct{}), make(chan error, 1)
 	go func() {

@@ -250,8 +250,8 @@ func (c *Chain) step(ctx context.Context, link Link, s abi.Snapshot, sofar abi.P
 		return step
 	}
 	start := time.Now()
-	p, err := c.propose(ctx, link, s, sofar, state)
-	step.Duration = time.Since(start)
+	p, u, err := c.propose(ctx, link, s, sofar, state)
+	step.Duration, step.Fuel = time.Since(start), u.Fuel
 	if err != nil {
 		step.Err = err.Error()
 	} else {
@@ -262,7 +262,7 @@ func (c *Chain) step(ctx context.Context, link Link, s abi.Snapshot, sofar abi.P
 }
 
 // propose calls one policy and returns its proposal, checked. It changes nothing.
-func (c *Chain) propose(ctx context.Context, link Link, s abi.Snapshot, sofar abi.Proposal, state string) (abi.Proposal, error) {
+func (c *Chain) propose(ctx context.Context, link Link, s abi.Snapshot, sofar abi.Proposal, state string) (abi.Proposal, Usage, error) {
 	s.Config, s.State, s.Proposal = link.Config, state, sofar
 	d := link.Module.Describe()
 	if !d.WantMachines {
@@ -276,7 +276,7 @@ func (c *Chain) propose(ctx context.Context, link Link, s abi.Snapshot, sofar ab
 	if d.WantHistory != nil && c.o.History != nil {
 		s.History = c.o.History(time.UnixMilli(s.NowUnixMS), *d.WantHistory)
 	}
-	return Propose(ctx, link.Module, s)
+	return proposeMeasured(ctx, link.Module, s)
 }
 
 // skipped lists the modules that failed, with their reasons, for people; "" when none did.

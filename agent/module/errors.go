@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/tetratelabs/wazero/sys"
+
+	"github.com/millwright-ci/millwright/agent/module/meter"
 )
 
 // Cause says in which way a call into a module went wrong.
@@ -17,6 +19,7 @@ const (
 	CauseReported Cause = "reported"
 	CauseTrap     Cause = "trap"     // it crashed, panicked or ran out of memory
 	CauseDeadline Cause = "deadline" // it took too long
+	CauseFuel     Cause = "fuel"     // it did too much
 	CauseExit     Cause = "exit"     // it ended itself
 	CauseOutput   Cause = "output"   // what it returned is too large, empty or no JSON of the ABI
 )
@@ -47,6 +50,10 @@ func (m *Module) callError(outer, ctx context.Context, export string, err error,
 		return fmt.Errorf("%s: %s: %w", m.Name(), export, outer.Err())
 	case ctx.Err() != nil:
 		e.Cause, e.Text = CauseDeadline, "still running at its deadline; the call was ended"
+	case errors.Is(err, meter.ErrFuel):
+		e.Cause, e.Text = CauseFuel, fmt.Sprintf("used all its fuel, %d million, and was ended; an endless loop does that", m.limits.Fuel/1_000_000)
+	case errors.Is(err, meter.ErrStack):
+		e.Cause, e.Text = CauseTrap, "trap: "+meter.ErrStack.Error()
 	case errors.As(err, &exit):
 		e.Cause, e.Text = CauseExit, fmt.Sprintf("exited with code %d", exit.ExitCode())
 	case isTrap(err):

@@ -40,6 +40,8 @@ type Limits struct {
 	DriverTime  time.Duration // of one create, list or remove; 75 s by default, a little more than the longest request
 	OtherTime   time.Duration // of one describe or validate; 5 s by default
 
+	Fuel int64 // of one call, about one for each instruction; a billion by default, some thousand times what a decision takes
+
 	OutputBytes int // of one call; 4 MB by default
 	Instances   int // of one module at once, further calls wait; 8 by default
 }
@@ -60,6 +62,9 @@ func (l Limits) withDefaults() Limits {
 	if l.DriverPages == 0 {
 		l.DriverPages = 512
 	}
+	if l.Fuel <= 0 {
+		l.Fuel = 1_000_000_000
+	}
 	if l.OutputBytes <= 0 {
 		l.OutputBytes = 4 << 20
 	}
@@ -75,8 +80,17 @@ func (l Limits) over(base Limits) Limits {
 		PolicyPages: cmp.Or(l.PolicyPages, base.PolicyPages), DriverPages: cmp.Or(l.DriverPages, base.DriverPages),
 		DecideTime: cmp.Or(l.DecideTime, base.DecideTime), ObserveTime: cmp.Or(l.ObserveTime, base.ObserveTime),
 		DriverTime: cmp.Or(l.DriverTime, base.DriverTime), OtherTime: cmp.Or(l.OtherTime, base.OtherTime),
+		Fuel:        cmp.Or(l.Fuel, base.Fuel),
 		OutputBytes: cmp.Or(l.OutputBytes, base.OutputBytes), Instances: cmp.Or(l.Instances, base.Instances),
 	}
+}
+
+// pages is how much memory an instance of that kind may have, in pages of 64 KB, and again as much in blocks.
+func (l Limits) pages(kind string) uint32 {
+	if kind == abi.KindDriver {
+		return l.DriverPages
+	}
+	return l.PolicyPages
 }
 
 // time returns the deadline of one call of an export.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/millwright-ci/millwright/agent/module/meter/kernel"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -172,7 +173,8 @@ func (c contents) kind() string {
 
 func offered(name string) bool {
 	own := []string{abi.HostModule + "." + abi.FuncLog, abi.HostModule + "." + abi.FuncHTTPSend}
-	return slices.Contains(own, name) || strings.HasPrefix(name, "extism:host/env.") || strings.HasPrefix(name, "wasi_snapshot_preview1.")
+	block, ofExtism := strings.CutPrefix(name, kernel.Guest+".")
+	return slices.Contains(own, name) || ofExtism && kernel.Offers(block) || strings.HasPrefix(name, "wasi_snapshot_preview1.")
 }
 
 // reader reads the binary format and keeps its first error, after which it gives zeros.

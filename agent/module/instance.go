@@ -8,8 +8,8 @@ import (
 	extism "github.com/extism/go-sdk"
 	"github.com/tetratelabs/wazero"
 
-	"github.com/millwright-ci/millwright/hostfuncs/logs"
-	"github.com/millwright-ci/millwright/sdk/go/abi"
+	"github.com/millwright-ci/millwright/agent/module/meter"
+	"github.com/millwright-ci/millwright/agent/module/meter/kernel"
 )
 
 // instance is one running copy of a module. It must never be entered by two goroutines: its memory would be corrupted.
@@ -18,7 +18,7 @@ type instance struct {
 	stderr *head
 }
 
-// newInstance starts an instance. Its start function, if it has one, runs here, under the deadline of ctx.
+// newInstance starts an instance. Its start function, if it has one, runs here, under the deadline and on the meter of ctx.
 func newInstance(ctx context.Context, compiled *extism.CompiledPlugin) (*instance, error) {
 	inst := &instance{stderr: new(head)}
 	// wazero's defaults hold: a clock that stands still, randomness that repeats, no files, no environment, no sleep.
@@ -31,36 +31,29 @@ func newInstance(ctx context.Context, compiled *extism.CompiledPlugin) (*instanc
 	return inst, nil
 }
 
-// call runs one export. A guest that returns anything but 0 failed. A panic of the libraries below, which run on the guest's bytes,
-// is the guest's failure too.
-func (i *instance) call(ctx context.Context, export string, input []byte, sink *logs.Sink) (out []byte, err error) {
+// call runs one export on what memory holds as its input and returns what it leaves there as its output. A guest that returns anything
+// but 0 failed. A panic of the libraries below, which run on the guest's bytes, is the guest's failure too.
+func (i *instance) call(ctx context.Context, export string, m *meter.Meter, memory *kernel.Memory) (out []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("wasm error: the host could not go on: %v", r)
 		}
 	}()
 	i.stderr.reset()
-	i.plugin.SetLogger(func(level extism.LogLevel, message string) { relay(ctx, sink, level, message) })
-	rc, out, err := i.plugin.CallWithContext(ctx, export, input)
+	// Extism's own input and output are left out: they would go through its kernel, which nobody meters.
+	rc, _, err := i.plugin.CallWithContext(kernel.With(meter.With(ctx, m), memory), export, nil)
 	switch {
 	case err != nil:
 		return nil, err
 	case ctx.Err() != nil: // a late answer is none
 		return nil, ctx.Err()
+	case memory.Failure() != "":
+		return nil, errors.New(memory.Failure())
 	case rc != 0:
-		return nil, errors.New("the guest returned " + fmt.Sprint(rc) + " without saying why")
+		return nil, fmt.Errorf("the guest returned %d without saying why", rc)
 	}
+	out, _ = memory.Output()
 	return out, nil
-}
-
-// relay takes what a guest logs through Extism's own functions.
-func relay(ctx context.Context, sink *logs.Sink, level extism.LogLevel, message string) {
-	names := map[extism.LogLevel]string{extism.LogLevelInfo: "info", extism.LogLevelWarn: "warn", extism.LogLevelError: "error"}
-	name, ok := names[level]
-	if !ok {
-		name = "debug"
-	}
-	sink.Write(ctx, abi.LogRecord{Level: name, Message: message})
 }
 
 // close ends the instance. What may go wrong in that is of no consequence: nobody enters it again.

@@ -10,10 +10,13 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 
 	extism "github.com/extism/go-sdk"
 	"github.com/tetratelabs/wazero"
 
+	"github.com/millwright-ci/millwright/agent/module/meter"
+	"github.com/millwright-ci/millwright/agent/module/meter/kernel"
 	"github.com/millwright-ci/millwright/hostfuncs"
 	"github.com/millwright-ci/millwright/hostfuncs/httpsend"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
@@ -65,10 +68,8 @@ func (h *Host) compile(ctx context.Context, src Source) (*Module, error) {
 		return nil, err
 	}
 	limits := src.Limits.over(h.limits)
-	kind, pages := c.kind(), limits.PolicyPages
-	if kind == abi.KindDriver {
-		pages = limits.DriverPages
-	}
+	kind := c.kind()
+	pages := limits.pages(kind)
 	if err := c.check(kind, pages); err != nil {
 		return nil, err
 	}
@@ -77,8 +78,12 @@ func (h *Host) compile(ctx context.Context, src Source) (*Module, error) {
 		return nil, err
 	}
 	grants = grants.WithPrivate(src.Private...).WithCredentials(cmp.Or(src.Alias, src.Name), src.Credentials)
+	metered, err := meter.Rewrite(src.Wasm, meter.Options{Rename: map[string]string{kernel.Guest: kernel.Namespace}})
+	if err != nil {
+		return nil, err
+	}
 	manifest := extism.Manifest{
-		Wasm:         []extism.Wasm{extism.WasmData{Data: src.Wasm}},
+		Wasm:         []extism.Wasm{extism.WasmData{Data: metered}},
 		Memory:       &extism.ManifestMemory{MaxPages: pages}, // and no Extism variables: state goes through the proposal
 		AllowedHosts: []string{},                              // Extism's own HTTP reaches nothing; http_send is ours
 	}
@@ -87,10 +92,12 @@ func (h *Host) compile(ctx context.Context, src Source) (*Module, error) {
 		return nil, err
 	}
 	config := extism.PluginConfig{
-		RuntimeConfig: wazero.NewRuntimeConfig().WithCompilationCache(cache).WithCloseOnContextDone(true),
+		// The meter ends calls. The engine's own way, which looks at the context in loops, would cost half the speed for nothing.
+		RuntimeConfig: wazero.NewRuntimeConfig().WithCompilationCache(cache),
 		EnableWasi:    true, // clock, randomness and stderr; without files, arguments or environment
 	}
-	compiled, err := extism.NewCompiledPlugin(ctx, manifest, config, hostfuncs.Table())
+	functions := slices.Concat(hostfuncs.Table(), kernel.Functions(), []extism.HostFunction{meter.HostFunction()})
+	compiled, err := extism.NewCompiledPlugin(ctx, manifest, config, functions)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("does not compile: %s", firstLine(err.Error())), cache.Close(ctx))
 	}

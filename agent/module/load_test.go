@@ -56,6 +56,8 @@ func TestLoadRefuses(t *testing.T) {
 	parameter.functions[1].params = 1
 	stranger := tiny(returns(`{}`))
 	stranger.imports = []string{"env", "open_file"}
+	refill := tiny(returns(`{}`))
+	refill.imports = []string{"millwright", "fuel"}
 	unknown := tiny(returns(`{}`))
 	unknown.imports = []string{"millwright", "reboot"}
 	extismUnknown := tiny(returns(`{}`))
@@ -72,13 +74,15 @@ func TestLoadRefuses(t *testing.T) {
 		"component":               {[]byte("\x00asm\x0d\x00\x01\x00"), "is a WebAssembly component, not a core module"},
 		"another version":         {[]byte("\x00asm\x02\x00\x00\x00"), "is WebAssembly of version 2"},
 		"cut":                     {good[:len(good)/2], "is broken WebAssembly"},
-		"broken code":             {append(bytes.Clone(good[:len(good)-2]), 0xff, 0xff), "does not compile"},
+		"broken code":             {append(bytes.Clone(good[:len(good)-2]), 0xff, 0xff), "can't be metered"},
+		"badly typed code":        {tiny([]byte{opI64Const, 0}).bytes(), "does not compile"},
 		"nothing in it":           {[]byte("\x00asm\x01\x00\x00\x00"), "does not export describe, decide, which a policy must"},
 		"missing export":          {wasm{functions: []function{{name: "describe", code: returns(describesItself)}}}.bytes(), "does not export decide"},
 		"missing driver exports":  {wasm{functions: []function{{name: "create", code: traps}}}.bytes(), "does not export describe, validate, list, remove, which a driver must"},
 		"wrong signature":         {parameter.bytes(), "exports decide with 1 parameters"},
 		"unknown import":          {stranger.bytes(), "imports env.open_file, which the host does not offer"},
 		"unknown host function":   {unknown.bytes(), "imports millwright.reboot, which the host does not offer"},
+		"the meter's function":    {refill.bytes(), "imports millwright.fuel, which the host does not offer"},
 		"unknown Extism function": {extismUnknown.bytes(), "reboot"},
 		"too much memory":         {hungry.bytes(), "wants 16448 KB of memory from the start and may have 16384 KB"},
 		"another ABI":             {describing(`{"abi":2,"kind":"policy","name":"tiny"}`), "speaks version 2 of the ABI and this agent speaks version 1"},

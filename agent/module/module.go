@@ -13,6 +13,8 @@ import (
 	extism "github.com/extism/go-sdk"
 	"github.com/tetratelabs/wazero"
 
+	"github.com/millwright-ci/millwright/agent/module/meter"
+	"github.com/millwright-ci/millwright/agent/module/meter/kernel"
 	"github.com/millwright-ci/millwright/hostfuncs"
 	"github.com/millwright-ci/millwright/hostfuncs/httpsend"
 	"github.com/millwright-ci/millwright/hostfuncs/logs"
@@ -72,51 +74,70 @@ func (m *Module) Exports(name string) bool {
 	return ok
 }
 
+// Usage is what a call took.
+type Usage struct {
+	// Fuel is what the export used, about one for each instruction; see package meter. The same call of an instance in the same state
+	// uses the same.
+	Fuel int64
+	// Memory is the size of the instance's memory after the call, in bytes. It never shrinks.
+	Memory int64
+	Time   time.Duration
+}
+
 // Call runs one export on input and returns its output, JSON that has not been looked into. It waits for a free instance, then as
-// long as the export's deadline allows, and less when ctx ends before.
+// long as the export's deadline and its fuel allow, and less when ctx ends before.
 //
 // A failure inside the module is an *Error; the end of ctx is ctx's error, wrapped. After either the instance is gone and the next
 // call gets a fresh one.
 func (m *Module) Call(ctx context.Context, export string, input []byte) ([]byte, error) {
-	return m.CallGranted(ctx, export, input, m.grants)
+	out, _, err := m.Measure(ctx, export, input, m.grants)
+	return out, err
 }
 
-// CallGranted is Call with other grants than those that the module was loaded with.
-func (m *Module) CallGranted(ctx context.Context, export string, input []byte, grants Grants) (out []byte, err error) {
+// Measure is Call with other grants than those that the module was loaded with. It tells what the call took, a failed one too.
+func (m *Module) Measure(ctx context.Context, export string, input []byte, grants Grants) (out []byte, u Usage, err error) {
 	if !m.enter() {
-		return nil, fmt.Errorf("%s: %s: %w", m.Name(), export, ErrClosed)
+		return nil, u, fmt.Errorf("%s: %s: %w", m.Name(), export, ErrClosed)
 	}
 	defer m.calls.Done()
 	select {
 	case m.slots <- struct{}{}:
 		defer func() { <-m.slots }()
 	case <-ctx.Done():
-		return nil, fmt.Errorf("%s: %s: waiting for a free instance: %w", m.Name(), export, ctx.Err())
+		return nil, u, fmt.Errorf("%s: %s: waiting for a free instance: %w", m.Name(), export, ctx.Err())
 	}
 	start := time.Now()
-	defer func() { m.host.counters.note(m.describe.Kind, m.Name(), export, time.Since(start), err != nil) }()
+	fuel := &meter.Meter{Budget: m.limits.Fuel}
+	defer func() {
+		u.Fuel, u.Time = fuel.Last(), time.Since(start)
+		m.host.counters.note(m.describe.Kind, m.Name(), export, u, err != nil)
+	}()
 	sink := logs.NewSink(m.logger)
-	call := &hostfuncs.Call{Log: sink}
+	memory := kernel.New(input, int(m.limits.pages(m.describe.Kind))<<16, func(level, message string) {
+		sink.Write(ctx, abi.LogRecord{Level: level, Message: message})
+	})
+	call := &hostfuncs.Call{Log: sink, Memory: memory}
 	if asksTheWorld(export) {
 		call.HTTP, call.Grants = m.client, grants
 	}
 	limited, cancel := context.WithTimeout(hostfuncs.WithCall(ctx, call), m.limits.time(export))
 	defer cancel()
 
-	inst, err := m.take(limited)
+	inst, err := m.take(meter.With(limited, fuel))
 	if err != nil {
-		return nil, m.callError(ctx, limited, export, err, "")
+		return nil, u, m.callError(ctx, limited, export, err, "")
 	}
-	out, err = inst.call(limited, export, input, sink)
+	out, err = inst.call(limited, export, fuel, memory)
+	u.Memory = int64(inst.plugin.Memory().Size())
 	if err = m.callError(ctx, limited, export, err, inst.stderr.String()); err == nil {
 		err = m.checkOutput(export, out)
 	}
 	if err != nil {
 		inst.close()
-		return nil, err
+		return nil, u, err
 	}
 	m.give(inst)
-	return out, nil
+	return out, u, nil
 }
 
 // asksTheWorld tells whether an export may use http_send.

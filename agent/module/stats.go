@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"sync"
-	"time"
 )
 
 // Stats are the calls of one export of the modules of one name, over all generations.
@@ -15,6 +14,7 @@ type Stats struct {
 	Calls   uint64
 	Errors  uint64
 	Seconds float64 // that the calls took together
+	Fuel    float64 // that they used together; see Usage
 }
 
 // counters holds the stats of a host.
@@ -23,7 +23,7 @@ type counters struct {
 	byKey map[[3]string]*Stats
 }
 
-func (c *counters) note(kind, name, export string, took time.Duration, failed bool) {
+func (c *counters) note(kind, name, export string, u Usage, failed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	key := [3]string{kind, name, export}
@@ -39,7 +39,8 @@ func (c *counters) note(kind, name, export string, took time.Duration, failed bo
 	if failed {
 		s.Errors++
 	}
-	s.Seconds += took.Seconds()
+	s.Seconds += u.Time.Seconds()
+	s.Fuel += float64(u.Fuel)
 }
 
 // Stats returns what was counted since the host was made, sorted by module and export.

@@ -13,22 +13,26 @@ import (
 
 // Propose asks a policy for its proposal on s as it stands, and checks the answer as the chain does. It changes nothing.
 func Propose(ctx context.Context, m *Module, s abi.Snapshot) (abi.Proposal, error) {
+	p, _, err := proposeMeasured(ctx, m, s)
+	return p, err
+}
+
+func proposeMeasured(ctx context.Context, m *Module, s abi.Snapshot) (p abi.Proposal, u Usage, err error) {
 	input, err := json.Marshal(s)
 	if err != nil {
-		return abi.Proposal{}, fmt.Errorf("snapshot: %w", err)
+		return p, u, fmt.Errorf("snapshot: %w", err)
 	}
-	out, err := m.Call(ctx, abi.ExportDecide, input)
+	out, u, err := m.Measure(ctx, abi.ExportDecide, input, m.grants)
 	if err != nil {
-		return abi.Proposal{}, err
+		return p, u, err
 	}
-	var p abi.Proposal
 	if err = json.Unmarshal(out, &p); err == nil {
 		err = check(&p)
 	}
 	if err != nil {
-		return abi.Proposal{}, &Error{Module: m.Name(), Export: abi.ExportDecide, Cause: CauseOutput, Text: "returned a bad proposal: " + err.Error()}
+		return abi.Proposal{}, u, &Error{Module: m.Name(), Export: abi.ExportDecide, Cause: CauseOutput, Text: "returned a bad proposal: " + err.Error()}
 	}
-	return p, nil
+	return p, u, nil
 }
 
 // Validate asks a policy what is wrong with its configuration. One without the export finds nothing.
@@ -77,7 +81,7 @@ func (c *Chain) Try(ctx context.Context, link Link) error {
 			sofar = t.merged
 		}
 	}
-	_, err := c.propose(ctx, link, last.snapshot, sofar, m.state)
+	_, _, err := c.propose(ctx, link, last.snapshot, sofar, m.state)
 	if err != nil && (counts(err) || works) {
 		return err
 	}

@@ -49,6 +49,7 @@ type StepView struct {
 	Proposal abi.Proposal `json:"proposal"`
 	Error    string       `json:"error,omitempty"`
 	TookMS   float64      `json:"took_ms"`
+	Fuel     int64        `json:"fuel"`
 }
 
 // Explain returns the last decisions of the runner of that name, or with "" of all.
@@ -85,7 +86,7 @@ func stepViews(steps []fleet.Step) []StepView {
 	out := make([]StepView, 0, len(steps))
 	for _, s := range steps {
 		s.Proposal.State = nil
-		out = append(out, StepView{Policy: s.Module, Proposal: s.Proposal, Error: s.Err, TookMS: s.Duration.Seconds() * 1000})
+		out = append(out, StepView{Policy: s.Module, Proposal: s.Proposal, Error: s.Err, TookMS: s.Duration.Seconds() * 1000, Fuel: s.Fuel})
 	}
 	return out
 }

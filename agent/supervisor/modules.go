@@ -71,6 +71,7 @@ func granted(op *config.Operator, store *credentials.Store) (map[string]dropin.G
 			PolicyPages: uint32(g.MemoryMB) * 16, DriverPages: uint32(g.MemoryMB) * 16, // of 64 KB
 			DecideTime:  time.Duration(g.DecideMS) * time.Millisecond,
 			ObserveTime: time.Duration(g.ObserveS) * time.Second, DriverTime: time.Duration(g.CallS) * time.Second,
+			Fuel: int64(g.FuelMillion) * 1_000_000,
 		}}
 		for _, a := range g.PrivateAddresses {
 			if p, err := netip.ParsePrefix(a); err == nil { // the configuration has named those that are none

@@ -144,7 +144,7 @@ func call[Res any](ctx context.Context, d *Driver, op string, options abi.Option
 	if err != nil {
 		return res, d.failure(op, abi.Error{Kind: abi.Invalid, Message: err.Error()})
 	}
-	out, err := d.module.CallGranted(ctx, op, input, grants)
+	out, _, err := d.module.Measure(ctx, op, input, grants)
 	if err != nil {
 		var fault *module.Error
 		if errors.As(err, &fault) {

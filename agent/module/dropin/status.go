@@ -38,6 +38,7 @@ type Status struct {
 	Calls       uint64            `json:"calls"`
 	Errors      uint64            `json:"errors"`
 	MeanMS      float64           `json:"mean_ms"`
+	MeanFuel    float64           `json:"mean_fuel"`
 	Quarantined map[string]string `json:"quarantined,omitempty"` // the last failure, by runner
 	Failing     map[string]string `json:"failing,omitempty"`     // the last failure of those that fail now, by runner
 	ObservedAt  time.Time         `json:"observed_at,omitzero"`
@@ -99,7 +100,7 @@ func describe(m *module.Module) Status {
 
 // addCounts adds the calls of all generations.
 func (m *Manager) addCounts(byID map[id]*Status) {
-	seconds := map[*Status]float64{}
+	seconds, fuel := map[*Status]float64{}, map[*Status]float64{}
 	for _, c := range m.o.Host.Stats() {
 		s := byID[id{c.Kind, c.Module}]
 		if s == nil {
@@ -111,7 +112,8 @@ func (m *Manager) addCounts(byID map[id]*Status) {
 		s.Calls += c.Calls
 		s.Errors += c.Errors
 		seconds[s] += c.Seconds
-		s.MeanMS = seconds[s] / float64(s.Calls) * 1000
+		fuel[s] += c.Fuel
+		s.MeanMS, s.MeanFuel = seconds[s]/float64(s.Calls)*1000, fuel[s]/float64(s.Calls)
 	}
 }
 
