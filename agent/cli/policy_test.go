@@ -132,15 +132,15 @@ func TestPrintModulesAndExplanation(t *testing.T) {
 	three := 3
 	a.printExplanation(supervisor.Explanation{Runner: "build", Counts: abi.Counts{Idle: 2, Total: 2}, Decisions: []supervisor.DecisionView{{
 		First: now, Last: now.Add(time.Minute), Times: 60, IdleTarget: 3, Reason: "three",
-		Steps:   []supervisor.StepView{{Policy: "periods", TookMS: 0.2}, {Policy: "burst", Proposal: abi.Proposal{IdleTarget: &three, Reason: "three"}, TookMS: 0.1}, {Policy: "cap", Error: "cap: boom"}},
+		Steps:   []supervisor.StepView{{Policy: "periods", TookMS: 0.2}, {Policy: "burst", Proposal: abi.Proposal{IdleTarget: &three, Reason: "three"}, TookMS: 0.1, Fuel: 1234}, {Policy: "cap", Error: "cap: boom"}},
 		Shadows: []supervisor.StepView{{Policy: "next", Proposal: abi.Proposal{MaxBuilds: &three}}},
 		Rails:   []fleet.Rail{{Name: "create", Wanted: 3, Got: 1, Reason: "limit is 3 and there are 2 machines"}},
 	}}})
 	for _, want := range []string{
 		"periods   works         built in     -         10         all       7", "burst     quarantined   3            1.2       100        build",
 		"burst: the file is not used: is not WebAssembly", "burst: skipped for the runner build: boom", "policies.d: group or others can write it",
-		"runner build: 2 machines: 0 creating, 2 idle", "60 times: 3 idle machines wanted: three", "burst          idle_target 3: three (0.1 ms)",
-		"cap            skipped: cap: boom", "next           (shadow) max_builds 3 (0.0 ms)", "guard rail     create: 3 became 1: limit is 3 and there are 2 machines",
+		"runner build: 2 machines: 0 creating, 2 idle", "60 times: 3 idle machines wanted: three", "burst          idle_target 3: three (0.1 ms, fuel 1234)",
+		"cap            skipped: cap: boom", "next           (shadow) max_builds 3 (0.0 ms, fuel 0)", "guard rail     create: 3 became 1: limit is 3 and there are 2 machines",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the output lacks %q:\n%s", want, out.String())
