@@ -105,7 +105,7 @@ func (a *app) machineRm() *cobra.Command {
 		}
 		err := a.removeThroughAgent(c.Context(), *stateDir, names)
 		if errors.Is(err, errNoAgent) {
-			err = a.removeOffline(c.Context(), *stateDir, names)
+			err = a.removeOffline(c.Context(), c.Flag("config").Value.String(), *stateDir, names)
 		}
 		return err
 	}
@@ -138,13 +138,13 @@ func (a *app) removeThroughAgent(ctx context.Context, stateDir string, names []s
 	return errors.Join(errs...)
 }
 
-func (a *app) removeOffline(ctx context.Context, stateDir string, names []string) error {
+func (a *app) removeOffline(ctx context.Context, configPath, stateDir string, names []string) error {
 	store, err := supervisor.OpenOffline(stateDir)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	if err := store.UseFolder(ctx, a.operator(defaultConfig(), a.quietLogger()), a.quietLogger()); err != nil {
+	if err := store.UseFolder(ctx, a.operator(configPath, a.quietLogger()), a.quietLogger()); err != nil {
 		return err
 	}
 	machines, err := store.Machines()

@@ -1,11 +1,15 @@
 package cli
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 
 	"github.com/spf13/cobra"
+
+	"github.com/millwright-ci/millwright/agent/config"
 )
 
 // defaultConfig is where config.toml lies, as for gitlab-runner.
@@ -25,26 +29,50 @@ func defaultConfig() string {
 	return "config.toml"
 }
 
-// defaultStateDir is where an agent keeps its machines, its owner id and its socket.
-func defaultStateDir() string {
-	if dir := os.Getenv("MILLWRIGHT_STATE_DIR"); dir != "" {
-		return dir
+// defaultStateDir is where an agent keeps its machines, its owner id and its socket, unless millwright.toml says otherwise.
+func defaultStateDir() string { return config.DefaultOperator(defaultConfig()).StateDir }
+
+// stateDirFlag adds --state-dir and, where it is missing, --config. Before the command runs the value is made whole by takeStateDir.
+func stateDirFlag(c *cobra.Command) *string {
+	if c.Flags().Lookup("config") == nil {
+		configFlag(c)
 	}
-	if runtime.GOOS != "windows" && os.Geteuid() == 0 {
-		return "/var/lib/millwright"
-	}
-	if dir := os.Getenv("XDG_STATE_HOME"); dir != "" {
-		return filepath.Join(dir, "millwright")
-	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return "millwright-state"
-	}
-	return filepath.Join(home, ".local", "state", "millwright")
+	dir := c.Flags().String("state-dir", "", "where machines, keys and the socket lie (MILLWRIGHT_STATE_DIR; default: state_dir of millwright.toml, else "+
+		defaultStateDir()+")")
+	c.Flags().Lookup("state-dir").Annotations = map[string][]string{fromOperator: nil}
+	return dir
 }
 
-func stateDirFlag(c *cobra.Command) *string {
-	return c.Flags().String("state-dir", defaultStateDir(), "where machines, keys and the socket lie (MILLWRIGHT_STATE_DIR)")
+// fromOperator marks a --state-dir whose default stands in millwright.toml.
+const fromOperator = "millwright.toml"
+
+// takeStateDir gives --state-dir the value of millwright.toml beside --config, where the command line has none: so every command finds
+// the state directory of the agent that runs with that configuration. The environment wins over the file.
+func takeStateDir(c *cobra.Command) error {
+	f := c.Flags().Lookup("state-dir")
+	if f == nil || f.Changed && f.Value.String() != "" {
+		return nil
+	}
+	if _, ours := f.Annotations[fromOperator]; !ours {
+		return nil
+	}
+	path, err := c.Flags().GetString("config")
+	if err != nil {
+		return err
+	}
+	op, diagnostics, err := config.LoadOperator(path)
+	for _, d := range diagnostics { // another directory than the one that is meant would have none of its machines
+		if d.Severity == config.SeverityError && d.Section == "" && (d.Key == "" || d.Key == "state_dir") {
+			err = errors.Join(err, errors.New(d.String()))
+		}
+	}
+	switch {
+	case err == nil:
+		return f.Value.Set(op.StateDir)
+	case os.Getenv("MILLWRIGHT_STATE_DIR") != "":
+		return f.Value.Set(config.DefaultOperator(path).StateDir)
+	}
+	return fmt.Errorf("the state directory: %w; or name it with --state-dir", err)
 }
 
 func configFlag(c *cobra.Command) *string {

@@ -65,7 +65,7 @@ func (a *app) root() *cobra.Command {
 		Version:           versionText(),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
-		PersistentPreRunE: a.level,
+		PersistentPreRunE: a.before,
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetOut(a.out)
@@ -93,8 +93,16 @@ func group(c *cobra.Command) {
 	}
 }
 
+// before is what every command begins with.
+func (a *app) before(c *cobra.Command, _ []string) error {
+	if err := a.level(c); err != nil {
+		return err
+	}
+	return takeStateDir(c)
+}
+
 // level takes --log-level.
-func (a *app) level(c *cobra.Command, _ []string) error {
+func (a *app) level(c *cobra.Command) error {
 	name, _ := c.Flags().GetString("log-level")
 	if name == "" {
 		return nil
