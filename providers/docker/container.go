@@ -14,6 +14,7 @@ const (
 	labelOwner   = labelPrefix + "owner"
 	labelMachine = labelPrefix + "machine"
 	labelRunner  = labelPrefix + "runner"
+	labelExpires = labelPrefix + "expires-at" // for people: the engine ends nothing by itself
 )
 
 // Ports of a machine, as the engine names them.
@@ -67,6 +68,9 @@ func (e engine) spec(req abi.CreateRequest, privileged bool) containerSpec {
 	labels := maps.Clone(e.labels)
 	maps.Copy(labels, req.Labels)
 	maps.Copy(labels, ownLabels(req.Owner, req.Name))
+	if req.ExpiresAt != "" {
+		labels[labelExpires] = req.ExpiresAt
+	}
 	c := containerSpec{
 		Image:    e.image,
 		Hostname: req.Name,

@@ -19,7 +19,11 @@ func (dockerDriver) List(req abi.ListRequest) (abi.ListResult, error) {
 		return abi.ListResult{}, err
 	}
 	var containers []listed
-	query := filters(labelOwner+"="+req.Owner.ID, labelMachine)
+	owned := labelOwner
+	if !req.AllOwners {
+		owned += "=" + req.Owner.ID
+	}
+	query := filters(owned, labelMachine)
 	query.Set("all", "1")
 	if err := e.call("GET", "/containers/json", query, nil, &containers); err != nil {
 		return abi.ListResult{}, about("list the containers", err)
@@ -28,10 +32,13 @@ func (dockerDriver) List(req abi.ListRequest) (abi.ListResult, error) {
 	known := map[string]bool{}
 	for _, c := range containers {
 		i := c.instance()
+		if req.AllOwners {
+			i.Owner = c.Labels[labelOwner]
+		}
 		known[i.Name] = true
 		res.Instances = append(res.Instances, i)
 	}
-	volumes, err := e.volumes(req.Owner, "")
+	volumes, err := e.volumes(owned, "")
 	if err != nil {
 		return abi.ListResult{}, err
 	}
@@ -41,9 +48,13 @@ func (dockerDriver) List(req abi.ListRequest) (abi.ListResult, error) {
 			continue
 		}
 		known[machine] = true
-		res.Instances = append(res.Instances, abi.Instance{
+		i := abi.Instance{
 			Name: machine, Status: abi.StatusCreating, Message: "there is only its volume " + v.Name, CreatedAt: wholeSeconds(v.CreatedAt),
-		})
+		}
+		if req.AllOwners {
+			i.Owner = v.Labels[labelOwner]
+		}
+		res.Instances = append(res.Instances, i)
 	}
 	return res, nil
 }
@@ -95,14 +106,14 @@ type volume struct {
 	Labels          map[string]string
 }
 
-// volumes returns the owner's volumes; of one machine, unless machine is "".
-func (e engine) volumes(owner abi.Owner, machine string) ([]volume, error) {
+// volumes returns the volumes with the label owned; of one machine, unless machine is "".
+func (e engine) volumes(owned, machine string) ([]volume, error) {
 	label := labelMachine
 	if machine != "" {
 		label += "=" + machine
 	}
 	var answer struct{ Volumes []volume }
-	if err := e.call("GET", "/volumes", filters(labelOwner+"="+owner.ID, label), nil, &answer); err != nil {
+	if err := e.call("GET", "/volumes", filters(owned, label), nil, &answer); err != nil {
 		return nil, about("list the volumes", err)
 	}
 	return answer.Volumes, nil

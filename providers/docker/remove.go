@@ -36,7 +36,7 @@ func (e engine) remove(owner abi.Owner, machine string) error {
 	for _, c := range containers {
 		failed = append(failed, e.removeContainer(c.ID))
 	}
-	volumes, err := e.volumes(owner, machine)
+	volumes, err := e.volumes(labelOwner+"="+owner.ID, machine)
 	failed = append(failed, err)
 	for _, v := range volumes {
 		failed = append(failed, e.removeVolume(v.Name))

@@ -98,6 +98,18 @@ func (b *bench) list(owner abi.Owner) []abi.Instance {
 	return res.Instances
 }
 
+// listAll is list for all owners. What others do meanwhile at the provider may make it incomplete.
+func (b *bench) listAll(owner abi.Owner) []abi.Instance {
+	b.t.Helper()
+	req := b.listing(owner)
+	req.AllOwners = true
+	res, err := b.Driver.List(b.t.Context(), req)
+	if err != nil {
+		b.t.Fatalf("list of all owners: %v", err)
+	}
+	return res.Instances
+}
+
 // find returns the machine of that name, an instance without a name when there is none.
 func (b *bench) find(owner abi.Owner, name string) abi.Instance {
 	b.t.Helper()

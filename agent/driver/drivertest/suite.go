@@ -44,6 +44,7 @@ func Run(t *testing.T, newSubject func(t *testing.T) Subject) {
 		{"remove twice, and of nothing, is no error", removeTwice},
 		{"several machines at once", several},
 		{"another owner's machine is neither seen nor touched", owners},
+		{"a list of all owners names them", allOwners},
 		{"invalid options are refused by kind", invalid},
 		{"an ended context makes nothing that stays", cancelled},
 	} {
@@ -161,6 +162,31 @@ func owners(b *bench) {
 	if left := b.find(b.owner, b.name(0)); left.ID != mine.ID {
 		b.t.Errorf("after another owner's remove the machine is %+v, it was %s", left, mine.ID)
 	}
+}
+
+// allOwners holds for drivers that can't tell owners apart too: they list the owner's own.
+func allOwners(b *bench) {
+	b.create(b.owner, b.name(0))
+	b.create(b.other, b.name(1))
+	b.eventually("each machine is listed under its owner", func() bool {
+		mine := false
+		for _, i := range b.listAll(b.owner) {
+			switch i.Name {
+			case b.name(0):
+				mine = i.Owner == b.owner.ID || i.Owner == ""
+			case b.name(1):
+				if i.Owner != b.other.ID {
+					b.t.Fatalf("the list of all owners shows %s's machine as %q's", b.other.ID, i.Owner)
+				}
+			}
+		}
+		return mine
+	})
+	if seen := b.list(b.owner); len(seen) != 1 || seen[0].Name != b.name(0) {
+		b.t.Errorf("the owner's own list shows %v", seen)
+	}
+	b.remove(b.other, b.name(1)) // before the owner's, who may have what both use
+	b.gone(b.other, b.name(1))
 }
 
 func invalid(b *bench) {

@@ -58,6 +58,7 @@ type Machine struct {
 	ID        string
 	Options   abi.Options
 	Bootstrap abi.Bootstrap
+	ExpiresAt string
 	CreatedAt time.Time
 	Status    abi.Status // creating and running follow from the clock; the others were set
 }
@@ -107,7 +108,7 @@ func (c *Cloud) make(req abi.CreateRequest) (*Machine, error) {
 	c.made++
 	return &Machine{
 		Owner: req.Owner.ID, Name: req.Name, ID: fmt.Sprintf("fake-%06d", c.made),
-		Options: maps.Clone(req.Options), Bootstrap: req.Bootstrap, CreatedAt: time.Now(),
+		Options: maps.Clone(req.Options), Bootstrap: req.Bootstrap, ExpiresAt: req.ExpiresAt, CreatedAt: time.Now(),
 	}, nil
 }
 
@@ -124,9 +125,15 @@ func (c *Cloud) List(ctx context.Context, req abi.ListRequest) (abi.ListResult, 
 	defer c.mu.Unlock()
 	res := abi.ListResult{Complete: f.Hide == 0}
 	for _, name := range slices.Sorted(maps.Keys(c.machines)) {
-		if m := c.machines[name]; m.Owner == req.Owner.ID {
-			res.Instances = append(res.Instances, c.instance(m))
+		m := c.machines[name]
+		if m.Owner != req.Owner.ID && !req.AllOwners {
+			continue
 		}
+		i := c.instance(m)
+		if req.AllOwners {
+			i.Owner = m.Owner
+		}
+		res.Instances = append(res.Instances, i)
 	}
 	res.Instances = res.Instances[:max(0, len(res.Instances)-f.Hide)]
 	return res, nil

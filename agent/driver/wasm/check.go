@@ -25,6 +25,8 @@ func checkInstance(i *abi.Instance) error {
 		return fmt.Errorf("it returned an instance with the name %.80q", i.Name)
 	case len(i.ID) > maxText || !printable(i.ID):
 		return errors.New("it returned an instance with an id that is too long or has control characters")
+	case len(i.Owner) > maxName || strings.ContainsFunc(i.Owner, notInName):
+		return fmt.Errorf("it returned an instance with the owner %.80q", i.Owner)
 	case len(i.Address) > maxText || strings.ContainsFunc(i.Address, notInAddress):
 		return fmt.Errorf("it returned an instance with the address %.80q; an IP address or a hostname is needed", i.Address)
 	case i.SSHPort < 0 || i.SSHPort > maxPortNum || i.EnginePort < 0 || i.EnginePort > maxPortNum:

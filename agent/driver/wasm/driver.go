@@ -91,7 +91,8 @@ func (d *Driver) Create(ctx context.Context, req abi.CreateRequest) (abi.Instanc
 	return inst, nil
 }
 
-// List implements driver.Driver. An instance that makes no sense is left out, and then the list is not complete.
+// List implements driver.Driver. An instance that makes no sense, or that names another owner unasked, is left out, and then the list
+// is not complete.
 func (d *Driver) List(ctx context.Context, req abi.ListRequest) (abi.ListResult, error) {
 	options := req.Options
 	req.ABI, req.Options = abi.Version, d.own(options)
@@ -101,7 +102,8 @@ func (d *Driver) List(ctx context.Context, req abi.ListRequest) (abi.ListResult,
 	}
 	kept := make([]abi.Instance, 0, len(res.Instances))
 	for _, inst := range res.Instances {
-		if checkInstance(&inst) != nil {
+		foreign := inst.Owner != "" && inst.Owner != req.Owner.ID && !req.AllOwners
+		if foreign || checkInstance(&inst) != nil {
 			res.Complete = false
 			continue
 		}

@@ -57,6 +57,8 @@ export class CreateRequest extends Shape {
   options: Map<string, string[]> = new Map();
   bootstrap: Bootstrap = new Bootstrap();
   labels: Map<string, string> = new Map();
+  /** RFC 3339, in UTC: when the provider may end the machine by itself, as far as it can; empty: never. */
+  expires_at: string = "";
 
   read(o: Value): void {
     this.abi = readInt(o, "abi");
@@ -65,6 +67,7 @@ export class CreateRequest extends Shape {
     this.options = readTextsMap(o, "options");
     this.bootstrap = readShape<Bootstrap>(o, "bootstrap");
     this.labels = readTextMap(o, "labels");
+    this.expires_at = readText(o, "expires_at");
   }
 
   write(w: Writer): void {
@@ -74,6 +77,7 @@ export class CreateRequest extends Shape {
     w.textsMap("options", this.options);
     w.shape("bootstrap", this.bootstrap);
     w.textMapUnlessEmpty("labels", this.labels);
+    w.textUnlessEmpty("expires_at", this.expires_at);
   }
 }
 
@@ -82,17 +86,21 @@ export class ListRequest extends Shape {
   abi: i64 = 0;
   owner: Owner = new Owner();
   options: Map<string, string[]> = new Map();
+  /** Also those of other owners; a driver that can't tell them lists the owner's own. */
+  all_owners: bool = false;
 
   read(o: Value): void {
     this.abi = readInt(o, "abi");
     this.owner = readShape<Owner>(o, "owner");
     this.options = readTextsMap(o, "options");
+    this.all_owners = readBool(o, "all_owners");
   }
 
   write(w: Writer): void {
     w.int("abi", this.abi);
     w.shape("owner", this.owner);
     w.textsMap("options", this.options);
+    w.boolUnlessFalse("all_owners", this.all_owners);
   }
 }
 
@@ -163,6 +171,8 @@ export class Instance extends Shape {
   created_at: string = "";
   /** The driver's own, handed back to remove. */
   state: Value = new Value();
+  /** The id of the owner's tag; required in the answer to all_owners. */
+  owner: string = "";
 
   read(o: Value): void {
     this.name = readText(o, "name");
@@ -175,6 +185,7 @@ export class Instance extends Shape {
     this.engine_port = readInt(o, "engine_port");
     this.created_at = readText(o, "created_at");
     this.state = readValue(o, "state");
+    this.owner = readText(o, "owner");
   }
 
   write(w: Writer): void {
@@ -188,6 +199,7 @@ export class Instance extends Shape {
     w.intUnlessZero("engine_port", this.engine_port);
     w.textUnlessEmpty("created_at", this.created_at);
     w.value("state", this.state);
+    w.textUnlessEmpty("owner", this.owner);
   }
 }
 

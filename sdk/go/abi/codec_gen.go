@@ -265,6 +265,8 @@ func readCreateRequest(r *reader) (v CreateRequest) {
 			v.Bootstrap = readBootstrap(r)
 		case "labels":
 			v.Labels = table(r, (*reader).string)
+		case "expires_at":
+			v.ExpiresAt = r.string()
 		default:
 			r.skip()
 		}
@@ -298,6 +300,10 @@ func writeCreateRequest(w *writer, v *CreateRequest) {
 		}
 		w.close('}')
 	}
+	if v.ExpiresAt != "" {
+		w.key(`"expires_at":`)
+		w.string(v.ExpiresAt)
+	}
 	w.close('}')
 }
 
@@ -327,6 +333,8 @@ func readListRequest(r *reader) (v ListRequest) {
 			v.Owner = readOwner(r)
 		case "options":
 			v.Options = table(r, (*reader).strings)
+		case "all_owners":
+			v.AllOwners = r.bool()
 		default:
 			r.skip()
 		}
@@ -347,6 +355,10 @@ func writeListRequest(w *writer, v *ListRequest) {
 		w.strings(v.Options[key])
 	}
 	w.close('}')
+	if v.AllOwners {
+		w.key(`"all_owners":`)
+		w.bool(v.AllOwners)
+	}
 	w.close('}')
 }
 
@@ -621,6 +633,8 @@ func readInstance(r *reader) (v Instance) {
 			v.CreatedAt = r.string()
 		case "state":
 			v.State = r.raw()
+		case "owner":
+			v.Owner = r.string()
 		default:
 			r.skip()
 		}
@@ -663,6 +677,10 @@ func writeInstance(w *writer, v *Instance) {
 	if len(v.State) > 0 {
 		w.key(`"state":`)
 		w.raw(v.State)
+	}
+	if v.Owner != "" {
+		w.key(`"owner":`)
+		w.string(v.Owner)
 	}
 	w.close('}')
 }

@@ -23,6 +23,8 @@ type CreateRequest struct {
 	Options   Options           `json:"options"`          // checked, with defaults filled in
 	Bootstrap Bootstrap         `json:"bootstrap"`        // what the machine must let in and be known by
 	Labels    map[string]string `json:"labels,omitempty"` // for the provider's labels or tags, as far as it has them
+	// RFC 3339, in UTC: when the provider may end the machine by itself, as far as it can; absent: never
+	ExpiresAt string `json:"expires_at,omitempty"`
 }
 
 // ListRequest is the input of list.
@@ -30,6 +32,8 @@ type ListRequest struct {
 	ABI     int     `json:"abi"`     // the version that the host speaks
 	Owner   Owner   `json:"owner"`   // whose instances to list
 	Options Options `json:"options"` // checked, with defaults filled in
+	// also those of other owners, for people to look at; a driver that can't tell them lists the owner's own
+	AllOwners bool `json:"all_owners,omitempty"`
 }
 
 // ListResult is the output of list: every instance that bears the owner's tag.
@@ -92,6 +96,7 @@ type Instance struct {
 	EnginePort int    `json:"engine_port,omitempty"` // 0 means 2376
 	CreatedAt  string `json:"created_at,omitempty"`  // RFC 3339
 	State      Raw    `json:"state,omitempty"`       // the driver's own, opaque to the host, handed back to remove
+	Owner      string `json:"owner,omitempty"`       // the id of the owner's tag; required in the answer to all_owners
 }
 
 // Result is the envelope that every export of a driver but describe returns: one of its fields is set.

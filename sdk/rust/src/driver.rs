@@ -65,6 +65,8 @@ crate::shape! {
         options: Options,
         bootstrap: Bootstrap,
         labels[omitzero]: BTreeMap<String, String>,
+        /// RFC 3339, in UTC: when the provider may end the machine by itself, as far as it can; empty: never.
+        expires_at[omitzero]: String,
     }
 }
 
@@ -74,6 +76,8 @@ crate::shape! {
         abi: i64,
         owner: Owner,
         options: Options,
+        /// Also those of other owners; a driver that can't tell them lists the owner's own.
+        all_owners[omitzero]: bool,
     }
 }
 
@@ -120,6 +124,8 @@ crate::shape! {
         created_at[omitzero]: String,
         /// The driver's own, handed back to remove.
         state: Value,
+        /// The id of the owner's tag; required in the answer to all_owners.
+        owner[omitzero]: String,
     }
 }
 
