@@ -53,7 +53,7 @@ var rules = []rule{
 	{pkg: "agent/provision", inner: []string{"agent/fleet", "sdk/go/abi"},
 		libraries: []string{"golang.org/x/crypto/ssh/...", "github.com/docker/...", "github.com/containerd/errdefs/...", "golang.org/x/sys/..."}, why: "it makes a fresh machine ready and knows nothing of pools or jobs"},
 	{pkg: "agent/module/moduletest", inner: []string{"hostfuncs/vectors", "sdk/go/abi", "sdk/go/policy", "agent/internal/need", "agent/module", "agent/internal/guests"}, why: "it runs guests as Wasm for the tests of others"},
-	{pkg: "agent/module/...", inner: []string{"agent/module/...", "agent/fleet", "hostfuncs/...", "policies", "providers", "sdk/go/abi"},
+	{pkg: "agent/module/...", inner: []string{"agent/module/...", "agent/fleet", "hostfuncs/...", "policies", "providers", "sdk/go/abi", "sdk/go/policy/rules", "sdk/go/policy/sample"},
 		libraries: []string{"github.com/extism/go-sdk", "github.com/tetratelabs/wazero/...", "github.com/klauspost/compress/...", "golang.org/x/sync/..."}, why: "it hosts modules and knows nothing of machines"},
 	{pkg: "agent/grants", inner: []string{"agent/config", "hostfuncs/..."}, why: "it turns what the operator wrote into what the host functions take, and decides nothing"},
 	{pkg: "agent/metrics", inner: []string{"agent/fleet", "sdk/go/abi"}, libraries: []string{"github.com/prometheus/..."}, why: "metrics are fed with values and ask no one"},

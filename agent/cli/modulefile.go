@@ -17,6 +17,7 @@ import (
 
 	"github.com/millwright-ci/millwright/agent/module"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
+	"github.com/millwright-ci/millwright/sdk/go/policy/sample"
 )
 
 // withModule loads a file as the agent would, with nothing granted, and works with it.
@@ -158,7 +159,7 @@ func readSnapshot(path string, stdin io.Reader, d abi.Describe) (abi.Snapshot, e
 	var err error
 	switch path {
 	case "":
-		return module.Fixture(d), nil
+		return sample.Day(d), nil
 	case "-":
 		data, err = io.ReadAll(io.LimitReader(stdin, 16<<20))
 	default:
@@ -237,7 +238,7 @@ const decideTime = 2 * time.Second
 
 // repeat asks a policy again and again the same thing and returns the longest time.
 func repeat(ctx context.Context, m *module.Module, config abi.Raw) (time.Duration, error) {
-	s := module.Fixture(m.Describe())
+	s := sample.Day(m.Describe())
 	s.Config = config
 	input, err := json.Marshal(s)
 	if err != nil {

@@ -3,7 +3,6 @@ package module
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -289,5 +288,3 @@ func skipped(steps []fleet.Step) string {
 	}
 	return strings.Join(out, "; ")
 }
-
-var errNegative = errors.New("is negative; use 0 or more")

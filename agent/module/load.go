@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 
 	extism "github.com/extism/go-sdk"
@@ -20,6 +19,7 @@ import (
 	"github.com/millwright-ci/millwright/hostfuncs"
 	"github.com/millwright-ci/millwright/hostfuncs/httpsend"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
+	"github.com/millwright-ci/millwright/sdk/go/policy/rules"
 )
 
 // maxWasm is how large a module's file may be, in bytes.
@@ -41,9 +41,6 @@ type Source struct {
 	// Builtin modules came with the binary and so what they ask for in describe is granted. Never set it for a file.
 	Builtin bool
 }
-
-// namePattern is what describe may give as a name. It ends up in logs, metrics and file names.
-var namePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 // Load compiles a module, starts one instance and asks it to describe itself. A module that can't be used is refused in one
 // sentence, which says how to mend it. The caller closes it, or the host does in the end.
@@ -131,26 +128,14 @@ func (m *Module) introduce(ctx context.Context) error {
 		return fmt.Errorf("speaks version %d of the ABI and this agent speaks version %d; build it with an SDK for version %d", d.ABI, abi.Version, abi.Version)
 	case d.Kind != kind:
 		return fmt.Errorf("describes itself as a %q and exports the functions of a %s; see hostfuncs/ABI.md", d.Kind, kind)
-	case !namePattern.MatchString(d.Name):
-		return fmt.Errorf("has the name %q; use lower case letters, digits and hyphens, 63 at most", d.Name)
+	case !rules.Name(d.Name):
+		return fmt.Errorf("has the name %q; use %s", d.Name, rules.NameForm)
 	}
 	if w := d.WantHistory; w != nil {
-		if err := checkWish(*w); err != nil {
+		if err := rules.Wish(*w); err != nil {
 			return err
 		}
 	}
 	m.describe = d
-	return nil
-}
-
-// checkWish holds a wish for history to what the host keeps.
-func checkWish(w abi.HistoryWish) error {
-	const week = 7 * 24 * 3600
-	switch {
-	case w.StepS < 60 || w.StepS%60 != 0 || w.StepS > week:
-		return fmt.Errorf("wants a history in steps of %d s; use a multiple of 60", w.StepS)
-	case w.Points < 1 || w.Points > 1000 || w.Points*w.StepS > week:
-		return fmt.Errorf("wants a history of %d steps of %d s; at most 1000 steps and a week are kept", w.Points, w.StepS)
-	}
 	return nil
 }

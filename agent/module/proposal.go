@@ -5,83 +5,19 @@ import (
 	"math"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
-)
-
-// Limits of what a proposal may hold. ABI.md states them.
-const (
-	maxState    = 64 << 10  // bytes
-	maxReason   = 512       // bytes; what is longer is cut
-	maxRemovals = 1000      // machines
-	maxOptions  = 64        // of next_machine
-	maxMetrics  = 64        // values
-	maxNumber   = 1_000_000 // of machines, jobs or seconds; larger counts as this
+	"github.com/millwright-ci/millwright/sdk/go/policy/rules"
 )
 
 // check refuses a proposal that makes no sense and cuts what is merely too large. The plan's guard rails come after it.
 func check(p *abi.Proposal) error {
-	type number struct {
-		name string
-		n    *int
+	if problems := rules.Problems(*p); len(problems) > 0 {
+		return problems[0]
 	}
-	numbers := []number{{"idle_target", p.IdleTarget}, {"growth_limit", p.GrowthLimit}, {"max_builds", p.MaxBuilds}}
-	if s := p.Settings; s != nil {
-		numbers = append(numbers, number{"settings.idle_count", s.IdleCount}, number{"settings.idle_count_min", s.IdleCountMin})
-		if s.IdleTimeS != nil && *s.IdleTimeS < 0 {
-			return fmt.Errorf("settings.idle_time_s: %d %w", *s.IdleTimeS, errNegative)
-		}
-		if s.IdleScaleFactor != nil && *s.IdleScaleFactor < 0 {
-			return fmt.Errorf("settings.idle_scale_factor: %g %w", *s.IdleScaleFactor, errNegative)
-		}
-	}
-	for _, n := range numbers {
-		if n.n == nil {
-			continue
-		}
-		if *n.n < 0 {
-			return fmt.Errorf("%s: %d %w", n.name, *n.n, errNegative)
-		}
-		*n.n = min(*n.n, maxNumber)
-	}
-	if p.AskAgainS != nil && *p.AskAgainS < 0 {
-		return fmt.Errorf("ask_again_s: %g %w", *p.AskAgainS, errNegative)
-	}
-	if p.State != nil && len(*p.State) > maxState {
-		return fmt.Errorf("state: has %d bytes; at most %d are kept", len(*p.State), maxState)
-	}
-	for _, list := range []struct {
-		name        string
-		have, limit int
-	}{{"remove", len(p.Remove), maxRemovals}, {"next_machine", len(p.NextMachine), maxOptions}, {"metrics", len(p.Metrics), maxMetrics}} {
-		if list.have > list.limit {
-			return fmt.Errorf("%s: has %d entries; at most %d are allowed", list.name, list.have, list.limit)
-		}
-	}
-	p.Reason = sentence(p.Reason)
-	for i := range p.Remove {
-		p.Remove[i].Reason = sentence(p.Remove[i].Reason)
-	}
+	*p, _ = rules.Cut(*p)
 	return nil
-}
-
-// sentence makes a guest's words fit for a terminal: one line, no control characters, not too long.
-func sentence(s string) string {
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t' || r == '\r':
-			return ' '
-		case r < ' ' || r == 0x7f || r == utf8.RuneError:
-			return -1
-		}
-		return r
-	}, s)
-	if len(s) > maxReason {
-		s = strings.ToValidUTF8(s[:maxReason], "") + "…"
-	}
-	return strings.TrimSpace(s)
 }
 
 // merge lays next over the proposals so far: what next leaves out is inherited. State and metrics are each module's own and go
@@ -170,5 +106,5 @@ func fallback(s *abi.Settings) (int, string) {
 
 // seconds turns a count of seconds, 0 or more, into a duration that can't overflow.
 func seconds(s float64) time.Duration {
-	return time.Duration(math.Min(s, maxNumber*1000) * float64(time.Second))
+	return time.Duration(math.Min(s, rules.MaxNumber*1000) * float64(time.Second))
 }

@@ -8,18 +8,16 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
+
+	"github.com/millwright-ci/millwright/sdk/go/policy/rules"
 )
 
 const (
 	wasmSuffix = ".wasm"
 	tomlSuffix = ".toml"
 )
-
-// namePattern is what NAME of NAME.wasm may be. It ends up in logs, metrics and file names.
-var namePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 // stamp tells two versions of a file apart without reading it. It follows links, so that a link that is put elsewhere shows.
 type stamp struct {
@@ -70,8 +68,8 @@ func scan(dir string) (found map[string]pair, odd map[string]error, err error) {
 		path := filepath.Join(dir, e.Name())
 		switch {
 		case !is || strings.HasPrefix(name, "."): // a writer's temporary file
-		case !namePattern.MatchString(name):
-			odd[e.Name()] = fmt.Errorf("%s: a module's file is named in lower case letters, digits and hyphens; rename it", path)
+		case !rules.Name(name):
+			odd[e.Name()] = fmt.Errorf("%s: a module's file is named in %s; rename it", path, rules.NameForm)
 		default:
 			if p := pairOf(path); p.wasm.exists {
 				found[name] = p

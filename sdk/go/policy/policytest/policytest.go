@@ -16,6 +16,7 @@ import (
 
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 	"github.com/millwright-ci/millwright/sdk/go/policy"
+	"github.com/millwright-ci/millwright/sdk/go/policy/sample"
 )
 
 // Suite is what a policy is tested with.
@@ -89,7 +90,7 @@ func decide(t testing.TB, p policy.Policy, s abi.Snapshot) (abi.Proposal, error)
 
 // snapshots runs the policy on all samples, and again in the opposite order: what it remembers by itself would show.
 func (s Suite) snapshots(t *testing.T, d abi.Describe) {
-	samples := Samples(d)
+	samples := sample.All(d)
 	first := map[string]abi.Proposal{}
 	for _, sample := range samples {
 		t.Run(sample.Name, func(t *testing.T) {
@@ -115,7 +116,7 @@ func (s Suite) snapshots(t *testing.T, d abi.Describe) {
 
 // state hands the policy's state back to it, minute after minute, as the host does.
 func (s Suite) state(t *testing.T, d abi.Describe) {
-	snapshot := s.fill(Samples(d)[0].Snapshot)
+	snapshot := s.fill(sample.Day(d))
 	for range 100 {
 		proposal, err := decide(t, s.Policy, snapshot)
 		if err != nil {
@@ -124,7 +125,7 @@ func (s Suite) state(t *testing.T, d abi.Describe) {
 		if proposal.State != nil {
 			snapshot.State = *proposal.State
 		}
-		later(&snapshot)
+		sample.Later(&snapshot)
 	}
 }
 

@@ -1,11 +1,15 @@
-package policytest
+// Package sample holds snapshots to try a policy on: what the harness of Go authors, `millwright policy test` and the agent's own trial of a new
+// module use.
+package sample
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/millwright-ci/millwright/sdk/go/abi"
+	"github.com/millwright-ci/millwright/sdk/go/policy/rules"
 )
 
 // Sample is a snapshot to try a policy on.
@@ -15,9 +19,9 @@ type Sample struct {
 	Odd      bool // no host sends it; a policy may refuse it, and must not break
 }
 
-// Samples returns snapshots of ordinary days, the first of them the most ordinary, and then odd ones. Machines and history are in
-// them as far as the description asks for them.
-func Samples(d abi.Describe) []Sample {
+// All returns snapshots of ordinary days, the first of them the most ordinary, and then odd ones. Machines and history are in them as far
+// as the description asks for them. They are always the same.
+func All(d abi.Describe) []Sample {
 	ordinary := []Sample{
 		{Name: "a working day", Snapshot: day()},
 		{Name: "the first call", Snapshot: change(day(), func(s *abi.Snapshot) {
@@ -60,15 +64,21 @@ func Samples(d abi.Describe) []Sample {
 			s.Demand = abi.Demand{Running: most, Waiting: most, Windows: []abi.Window{{Seconds: most, Arrivals: most, MeanDuration: math.MaxFloat64}}}
 		})},
 	}
-	all := ordinary
-	for _, sample := range odd {
-		sample.Odd = true
-		all = append(all, sample)
+	for i := range odd {
+		odd[i].Odd = true
 	}
+	all := slices.Concat(ordinary, odd)
 	for i := range all {
 		wished(&all[i].Snapshot, d)
 	}
 	return all
+}
+
+// Day is a snapshot of a runner with something to do, with as much in it as the description asks for. It is always the same.
+func Day(d abi.Describe) abi.Snapshot {
+	s := day()
+	wished(&s, d)
+	return s
 }
 
 func change(s abi.Snapshot, how func(*abi.Snapshot)) abi.Snapshot {
@@ -99,14 +109,15 @@ func day() abi.Snapshot {
 	return s
 }
 
-// later moves a snapshot on by a minute.
-func later(s *abi.Snapshot) { at(s, time.UnixMilli(s.NowUnixMS).UTC().Add(time.Minute)) }
+// Later moves a snapshot on by a minute.
+func Later(s *abi.Snapshot) { at(s, time.UnixMilli(s.NowUnixMS).UTC().Add(time.Minute)) }
 
 // at sets the clock of a snapshot, in the summer of 2026.
 func at(s *abi.Snapshot, now time.Time) {
 	berlin := time.FixedZone("", 2*3600)
 	s.Now, s.NowUnixMS = now.Format(time.RFC3339Nano), now.UnixMilli()
 	s.Zones = []abi.Zone{
+		{Name: "Local", Local: now.Format(time.RFC3339Nano)},
 		{Name: "Europe/Berlin", Local: now.In(berlin).Format(time.RFC3339Nano), OffsetS: 7200, NextChange: "2026-10-25T01:00:00Z", NextOffsetS: 3600},
 		{Name: "UTC", Local: now.Format(time.RFC3339Nano)},
 	}
@@ -117,7 +128,7 @@ func wished(s *abi.Snapshot, d abi.Describe) {
 	if d.WantMachines {
 		s.Machines = machines(s.Fleet)
 	}
-	if w := d.WantHistory; w != nil && CheckDescribe(d) == nil {
+	if w := d.WantHistory; w != nil && rules.Wish(*w) == nil {
 		s.History = history(*w)
 	}
 }
