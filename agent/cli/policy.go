@@ -242,6 +242,9 @@ func stepText(s supervisor.StepView) string {
 	}
 	number("idle_target", p.IdleTarget)
 	number("growth_limit", p.GrowthLimit)
+	if p.NoGrowth {
+		parts = append(parts, "no growth")
+	}
 	number("max_builds", p.MaxBuilds)
 	if len(p.Remove) > 0 {
 		parts = append(parts, fmt.Sprintf("remove %d machines", len(p.Remove)))

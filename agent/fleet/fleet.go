@@ -104,7 +104,7 @@ type Decision struct {
 	AskAgain    time.Duration // ask again at the latest after this; 0 = at the next tick
 	Reason      string        // in words, for people: the last module's, or what became of the chain
 	Steps       []Step
-	// NoGrowth is set when a required policy failed.
+	// NoGrowth is set when a policy wants none, or a required one failed.
 	NoGrowth bool
 }
 

@@ -59,6 +59,9 @@ func TestChainDecides(t *testing.T) {
 				proposing(m, 2, `{"settings":{"idle_count":9}}`)}, runner,
 			fleet.Decision{IdleTarget: 3, IdleTime: time.Minute, GrowthLimit: 2, MaxBuilds: 1, AskAgain: 1500 * time.Millisecond,
 				Remove: []abi.Removal{{Name: "a", Reason: "old"}}, NextMachine: abi.Options{"zone": {"b"}}, Reason: "three"}},
+		"no growth can't be taken back": {[]module.Link{
+			proposing(m, 1, `{"idle_target":3,"no_growth":true,"reason":"spent"}`), proposing(m, 2, `{"no_growth":false,"growth_limit":7}`)}, runner,
+			fleet.Decision{IdleTarget: 3, IdleTime: 10 * time.Minute, NoGrowth: true, GrowthLimit: 7, Reason: "spent"}},
 		"settings without a target": {[]module.Link{proposing(m, 1, `{"settings":{"idle_count":9}}`)}, runner,
 			fleet.Decision{IdleTarget: 9, IdleTime: 10 * time.Minute, Reason: "no policy proposed a target, so IdleCount holds: 9"}},
 		"a factor that can't be applied": {nil, scaled, fleet.Decision{IdleTarget: 2, IdleTime: 10 * time.Minute,

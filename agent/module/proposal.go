@@ -27,6 +27,7 @@ func merge(sofar, next abi.Proposal) abi.Proposal {
 		Settings:    mergeSettings(sofar.Settings, next.Settings),
 		IdleTarget:  either(next.IdleTarget, sofar.IdleTarget),
 		GrowthLimit: either(next.GrowthLimit, sofar.GrowthLimit),
+		NoGrowth:    sofar.NoGrowth || next.NoGrowth,
 		MaxBuilds:   either(next.MaxBuilds, sofar.MaxBuilds),
 		AskAgainS:   either(next.AskAgainS, sofar.AskAgainS),
 		Remove:      sofar.Remove,
@@ -75,6 +76,7 @@ func conclude(d *fleet.Decision, p abi.Proposal, r abi.RunnerSettings) {
 	}, p.Settings)
 	d.IdleTime = seconds(float64(*settings.IdleTimeS))
 	d.Remove, d.NextMachine, d.Reason = p.Remove, p.NextMachine, p.Reason
+	d.NoGrowth = d.NoGrowth || p.NoGrowth
 	if p.GrowthLimit != nil {
 		d.GrowthLimit = *p.GrowthLimit
 	}

@@ -34,7 +34,7 @@ func (dockerDriver) Describe() abi.Describe {
 		Summary:   "machines as containers on a Docker engine nearby, each with sshd and an engine of its own",
 		Hostnames: []string{"{" + optHost + "}"},
 		Options: []abi.Option{
-			{Name: optHost, Type: abi.OptionString, Env: "DOCKER_HOST", Default: defaultHost,
+			{Name: optHost, Type: abi.OptionString, Env: "DOCKER_HOST", Default: defaultHost, Role: abi.RoleAccount,
 				Help: "the engine that makes the machines: unix:///path or tcp://host:port"},
 			{Name: optImage, Type: abi.OptionString, Default: defaultImage,
 				Help: "image of the machines, with sshd and an engine; it must be on the engine, nothing is pulled"},

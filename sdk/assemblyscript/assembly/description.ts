@@ -80,6 +80,8 @@ export class DriverOption extends Shape {
   required: bool = false;
   /** It reaches the guest as a reference, never as its value. */
   secret: bool = false;
+  /** What it means to the host: zone, type, spot or account; empty is nothing in particular. */
+  role: string = "";
   help: string = "";
 
   read(o: Value): void {
@@ -89,6 +91,7 @@ export class DriverOption extends Shape {
     this.default = readText(o, "default");
     this.required = readBool(o, "required");
     this.secret = readBool(o, "secret");
+    this.role = readText(o, "role");
     this.help = readText(o, "help");
   }
 
@@ -99,6 +102,7 @@ export class DriverOption extends Shape {
     w.textUnlessEmpty("default", this.default);
     w.boolUnlessFalse("required", this.required);
     w.boolUnlessFalse("secret", this.secret);
+    w.textUnlessEmpty("role", this.role);
     w.text("help", this.help);
   }
 }

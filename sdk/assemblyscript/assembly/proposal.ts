@@ -1,6 +1,6 @@
 // What a policy returns from decide.
 
-import { readFloat, readFloatMap, readInt, readOptionalShape, readOptionalText, readShapes, readText, readTextsMap } from "./read";
+import { readBool, readFloat, readFloatMap, readInt, readOptionalShape, readOptionalText, readShapes, readText, readTextsMap } from "./read";
 import { ABSENT, Shape } from "./shape";
 import { Value } from "./value";
 import { Writer } from "./write";
@@ -12,6 +12,8 @@ export class Proposal extends Shape {
   idle_target: i64 = ABSENT;
   /** Machines being created at once; may only tighten MaxGrowthRate. */
   growth_limit: i64 = ABSENT;
+  /** Nothing is created, for waiting jobs either; a later module can't take it back. */
+  no_growth: bool = false;
   /** Jobs per machine; may only tighten MaxBuilds. */
   max_builds: i64 = ABSENT;
   /** Idle machines to remove now. */
@@ -31,6 +33,7 @@ export class Proposal extends Shape {
     this.settings = readOptionalShape<Settings>(o, "settings");
     this.idle_target = readInt(o, "idle_target", ABSENT);
     this.growth_limit = readInt(o, "growth_limit", ABSENT);
+    this.no_growth = readBool(o, "no_growth");
     this.max_builds = readInt(o, "max_builds", ABSENT);
     this.remove = readShapes<Removal>(o, "remove");
     this.next_machine = readTextsMap(o, "next_machine");
@@ -44,6 +47,7 @@ export class Proposal extends Shape {
     w.optionalShape("settings", this.settings);
     w.optionalInt("idle_target", this.idle_target);
     w.optionalInt("growth_limit", this.growth_limit);
+    w.boolUnlessFalse("no_growth", this.no_growth);
     w.optionalInt("max_builds", this.max_builds);
     w.shapesUnlessEmpty<Removal>("remove", this.remove);
     w.textsMapUnlessEmpty("next_machine", this.next_machine);

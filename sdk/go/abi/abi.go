@@ -81,6 +81,7 @@ type Option struct {
 	Default  string     `json:"default,omitempty"`  // as a user would write it; a list's items separated by commas
 	Required bool       `json:"required,omitempty"` // whether it must be set
 	Secret   bool       `json:"secret,omitempty"`   // reaches the guest as a reference, never as its value
+	Role     OptionRole `json:"role,omitempty"`     // what it means to the host; empty: nothing in particular
 	Help     string     `json:"help"`               // one line for people
 }
 
@@ -93,6 +94,18 @@ const (
 	OptionInt    OptionType = "int"    // a whole number
 	OptionBool   OptionType = "bool"   // true or false
 	OptionList   OptionType = "list"   // any number of texts
+)
+
+// OptionRole is what a driver option means to the host, whatever its name is.
+type OptionRole string
+
+// The roles of options. A list must show the owner's machines of every zone, type and spot. Where a driver has options of the role account,
+// these and the secret ones alone tell which machines share one list and one budget of calls; so a list must not depend on the others then.
+const (
+	RoleZone    OptionRole = "zone"    // where a machine is made, within what one list shows
+	RoleType    OptionRole = "type"    // how large a machine is
+	RoleSpot    OptionRole = "spot"    // whether the provider may take a machine back
+	RoleAccount OptionRole = "account" // who is called and who pays: the project, the region, the endpoint
 )
 
 // Options are a driver's options by name, each as the list of the values that were given (one, but for lists). A bool is "true"

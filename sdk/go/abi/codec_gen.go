@@ -143,6 +143,8 @@ func readOption(r *reader) (v Option) {
 			v.Required = r.bool()
 		case "secret":
 			v.Secret = r.bool()
+		case "role":
+			v.Role = OptionRole(r.string())
 		case "help":
 			v.Help = r.string()
 		default:
@@ -173,6 +175,10 @@ func writeOption(w *writer, v *Option) {
 	if v.Secret {
 		w.key(`"secret":`)
 		w.bool(v.Secret)
+	}
+	if v.Role != "" {
+		w.key(`"role":`)
+		w.string(string(v.Role))
 	}
 	w.key(`"help":`)
 	w.string(v.Help)
@@ -1473,6 +1479,8 @@ func readProposal(r *reader) (v Proposal) {
 			v.IdleTarget = option(r, (*reader).int)
 		case "growth_limit":
 			v.GrowthLimit = option(r, (*reader).int)
+		case "no_growth":
+			v.NoGrowth = r.bool()
 		case "max_builds":
 			v.MaxBuilds = option(r, (*reader).int)
 		case "remove":
@@ -1507,6 +1515,10 @@ func writeProposal(w *writer, v *Proposal) {
 	if v.GrowthLimit != nil {
 		w.key(`"growth_limit":`)
 		w.int(*v.GrowthLimit)
+	}
+	if v.NoGrowth {
+		w.key(`"no_growth":`)
+		w.bool(v.NoGrowth)
 	}
 	if v.MaxBuilds != nil {
 		w.key(`"max_builds":`)

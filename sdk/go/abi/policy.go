@@ -114,6 +114,7 @@ type Proposal struct {
 	Settings    *Settings `json:"settings,omitempty"`     // what the runner's settings should be now, inherited one by one
 	IdleTarget  *int      `json:"idle_target,omitempty"`  // machines to hold available (creating, idle and acquired)
 	GrowthLimit *int      `json:"growth_limit,omitempty"` // machines being created at once; tightens MaxGrowthRate, never widens it; 0 sets no limit
+	NoGrowth    bool      `json:"no_growth,omitempty"`    // nothing is created, for waiting jobs either; a module that comes later can't take it back
 	MaxBuilds   *int      `json:"max_builds,omitempty"`   // jobs per machine; tightens MaxBuilds, never widens it; 0 sets no limit
 	Remove      []Removal `json:"remove,omitempty"`       // idle machines to remove now
 	NextMachine Options   `json:"next_machine,omitempty"` // driver options for the next machine, from an allowed list

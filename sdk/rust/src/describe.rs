@@ -49,6 +49,8 @@ crate::shape! {
         required[omitzero]: bool,
         /// It reaches the guest as a reference, never as its value.
         secret[omitzero]: bool,
+        /// What it means to the host: `zone`, `type`, `spot` or `account`; empty is nothing in particular.
+        role[omitzero]: String,
         help: String,
     }
 }

@@ -14,6 +14,8 @@ crate::shape! {
         idle_target: Option<i64>,
         /// Machines being created at once; may only tighten MaxGrowthRate.
         growth_limit: Option<i64>,
+        /// Nothing is created, for waiting jobs either; a later module can't take it back.
+        no_growth[omitzero]: bool,
         /// Jobs per machine; may only tighten MaxBuilds.
         max_builds: Option<i64>,
         /// Idle machines to remove now.
