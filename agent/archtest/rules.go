@@ -59,6 +59,8 @@ var rules = []rule{
 	{pkg: "agent/metrics", inner: []string{"agent/fleet", "sdk/go/abi"}, libraries: []string{"github.com/prometheus/..."}, why: "metrics are fed with values and ask no one"},
 	{pkg: "agent/internal/guests/...", inner: []string{"agent/internal/..."}, libraries: []string{"github.com/klauspost/compress/...", "golang.org/x/sync/..."},
 		why: "it compiles guests, for builds and tests"},
+	{pkg: "agent/internal/fakecloud/...", inner: []string{"agent/internal/fakecloud"}, libraries: []string{"github.com/gliderlabs/ssh", "golang.org/x/crypto/ssh"},
+		why: "the fake cloud is the other side of the wire; it must not know the agent"},
 	{pkg: "agent/internal/...", inner: []string{"agent/..."}, libraries: []string{"github.com/google/go-containerregistry/...", "golang.org/x/net/dns/dnsmessage", "github.com/docker/..."},
 		why: "help for tests, demo and build; nothing of the agent depends on it but cli"},
 	{pkg: "hostfuncs/credentials", inner: []string{"hostfuncs/internal/..."},
