@@ -147,12 +147,14 @@ func (c *Cloud) handleRemove(r *request) (int, any, error) {
 
 // handleList answers with the page of machines whose names come after the token, in their order.
 func (c *Cloud) handleList(r *request) (int, any, error) {
-	key, value, tagged := strings.Cut(r.URL.Query().Get("tag"), ":")
-	if tagged {
+	query := r.URL.Query()
+	key, value, one := strings.Cut(query.Get("tag"), ":")
+	if key != "" {
 		r.entry.Tags = Tags{key: value}
 	}
 	found, size := c.seen(func(i Instance) bool {
-		return i.Name > r.URL.Query().Get("page") && (!tagged || i.Tags[key] == value)
+		has, tagged := i.Tags[key]
+		return i.Name > query.Get("page") && (key == "" || tagged && (!one || has == value))
 	})
 	page := Page{Instances: found}
 	if len(found) > size {

@@ -105,6 +105,9 @@ func (c *Cloud) create(r CreateRequest, f Fault) (Instance, error) {
 	}}
 	c.live[i.Name] = i
 	c.fact(FactMade, i, "")
+	if !r.ExpiresAt.IsZero() {
+		c.later(i, time.Until(r.ExpiresAt), func() { c.lose(i, "expired") })
+	}
 	boot := c.settings.BootMS
 	if f.BootMS > 0 {
 		boot = f.BootMS

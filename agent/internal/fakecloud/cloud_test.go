@@ -140,7 +140,13 @@ func TestCoursesOfMachines(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "it is taken back", func() bool { return status() == "" })
+	call(t, c, "POST", "/v1/instances", `{"name":"b","expires_at":"`+time.Now().Add(50*time.Millisecond).Format(time.RFC3339Nano)+`"}`)
+	until(t, "the machine with an end of its own is gone", func() bool { return len(names(c)) == 0 })
 	last := c.Ledger(0, fakecloud.FactGone)
+	if why := last[len(last)-1].Why; why != "expired" {
+		t.Errorf("it went because it was %s", why)
+	}
+	last = last[:len(last)-1]
 	if why := last[len(last)-1].Why; why != "preempted" || c.Act("a", fakecloud.Stop, 0) == nil || c.Act("a", "dance", 0) == nil {
 		t.Errorf("it went because it was %s", why)
 	}

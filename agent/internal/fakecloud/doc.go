@@ -8,7 +8,7 @@
 // The provider's API, which a driver speaks, lies below /v1:
 //
 //	POST   /v1/instances            a CreateRequest; 201 with the Instance, 409 when the name is taken
-//	GET    /v1/instances            ?tag=key:value&page=token; a Page
+//	GET    /v1/instances            ?tag=key:value or ?tag=key, &page=token; a Page
 //	GET    /v1/instances/{name}     never lags; 404
 //	DELETE /v1/instances/{name}     ?id=…, 409 when it is another one; 202, 404
 //

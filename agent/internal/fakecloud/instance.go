@@ -42,6 +42,8 @@ type CreateRequest struct {
 	Spot     bool              `json:"spot"`
 	Tags     map[string]string `json:"tags"`
 	UserData UserData          `json:"user_data"`
+	// ExpiresAt is when the cloud ends the machine by itself; zero: never.
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
 }
 
 // UserData is what the machine finds when it boots: who may log in, and its own host key.

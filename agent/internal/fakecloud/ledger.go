@@ -29,7 +29,7 @@ type Entry struct {
 	Code   string    `json:"code,omitempty"`   // of a refusal
 	Lost   bool      `json:"lost,omitempty"`   // the answer never arrived
 	Count  int       `json:"count,omitempty"`  // instances on the page; of lists
-	Why    string    `json:"why,omitempty"`    // removed, vanished, preempted; of FactGone
+	Why    string    `json:"why,omitempty"`    // removed, vanished, preempted, expired; of FactGone
 }
 
 // Tags are what a machine was tagged with; of a list, what was asked for.

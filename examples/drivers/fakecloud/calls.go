@@ -27,6 +27,9 @@ func (cloud) Create(req abi.CreateRequest) (abi.Instance, error) {
 			"ssh_user": req.Bootstrap.SSHUser, "authorized_key": req.Bootstrap.AuthorizedKey, "host_key_private": req.Bootstrap.HostKeyPrivate,
 		},
 	}
+	if req.ExpiresAt != "" {
+		wish["expires_at"] = req.ExpiresAt // then the provider ends it, whatever becomes of us
+	}
 	var made instance
 	err := call(req.Options, "POST", "/v1/instances", wish, &made)
 	if is(err, abi.Conflict) {
@@ -56,11 +59,15 @@ func get(o abi.Options, owner abi.Owner, name string) (instance, error) {
 	return found, nil
 }
 
-// List returns every machine that bears the owner's tag, page by page. When a page after the first fails, or a zone does not answer, what
+// List returns every machine that bears the owner's tag, or any owner's, page by page. When a page after the first fails, or a zone does not answer, what
 // there is so far is returned and is not complete: nothing that is missing from it is gone.
 func (cloud) List(req abi.ListRequest) (abi.ListResult, error) {
 	result := abi.ListResult{Complete: true}
-	query := url.Values{"tag": {tagOwner + ":" + req.Owner.ID}}
+	tag := tagOwner + ":" + req.Owner.ID
+	if req.AllOwners {
+		tag = tagOwner
+	}
+	query := url.Values{"tag": {tag}}
 	for n := 0; ; n++ {
 		var page struct {
 			Instances   []instance `json:"instances"`
@@ -75,7 +82,11 @@ func (cloud) List(req abi.ListRequest) (abi.ListResult, error) {
 			result.Complete = false
 		}
 		for _, i := range page.Instances {
-			result.Instances = append(result.Instances, i.host())
+			shown := i.host()
+			if req.AllOwners {
+				shown.Owner = i.Tags[tagOwner]
+			}
+			result.Instances = append(result.Instances, shown)
 		}
 		if err != nil || page.Next == "" || n == maxPages {
 			return result, nil

@@ -24,11 +24,12 @@ func (cloud) Describe() abi.Describe {
 		Name: "fakecloud", Version: "1", Summary: "machines of the cloud that Millwright's tests run against",
 		Hostnames: []string{"{" + optEndpoint + "}"},
 		Options: []abi.Option{
-			{Name: optEndpoint, Type: abi.OptionString, Required: true, Help: "address of the API: http://host:port"},
-			{Name: optCredential, Type: abi.OptionString, Help: "name of the credential in millwright.toml that requests bear (default: none)"},
-			{Name: optZone, Type: abi.OptionString, Default: "a", Help: "zone of the machine"},
-			{Name: optType, Type: abi.OptionString, Default: "small", Help: "type of the machine"},
-			{Name: optSpot, Type: abi.OptionBool, Default: "false", Help: "take a spot machine, which may be taken back"},
+			{Name: optEndpoint, Type: abi.OptionString, Required: true, Role: abi.RoleAccount, Help: "address of the API: http://host:port"},
+			{Name: optCredential, Type: abi.OptionString, Role: abi.RoleAccount,
+				Help: "name of the credential in millwright.toml that requests bear (default: none)"},
+			{Name: optZone, Type: abi.OptionString, Default: "a", Role: abi.RoleZone, Help: "zone of the machine"},
+			{Name: optType, Type: abi.OptionString, Default: "small", Role: abi.RoleType, Help: "type of the machine"},
+			{Name: optSpot, Type: abi.OptionBool, Default: "false", Role: abi.RoleSpot, Help: "take a spot machine, which may be taken back"},
 		},
 	}
 }
