@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -127,7 +129,7 @@ func documentedIn(zone string) abi.RunnerSettings {
 	return r
 }
 
-// snapshot is at now, with the zones that the sections name; the host's own is New York.
+// snapshot is at now, with the zones that the sections name and a few more; the host's own is New York.
 func snapshot(t *testing.T, runner abi.RunnerSettings, now string) abi.Snapshot {
 	t.Helper()
 	at, err := time.Parse(time.RFC3339Nano, now)
@@ -135,10 +137,16 @@ func snapshot(t *testing.T, runner abi.RunnerSettings, now string) abi.Snapshot 
 		t.Fatal(err)
 	}
 	s := abi.Snapshot{ABI: abi.Version, Now: now, NowUnixMS: at.UnixMilli(), Runner: runner}
-	for name, iana := range map[string]string{"UTC": "UTC", "Europe/Berlin": "Europe/Berlin", "Local": "America/New_York"} {
-		loc, err := time.LoadLocation(iana)
+	zones := map[string]string{"UTC": "UTC", "Europe/Berlin": "Europe/Berlin", "Local": "America/New_York"}
+	for _, section := range runner.Autoscaling {
+		if _, there := zones[section.Timezone]; !there && section.Timezone != "" {
+			zones[section.Timezone] = section.Timezone
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(zones)) {
+		loc, err := time.LoadLocation(zones[name])
 		if err != nil {
-			t.Fatal(err)
+			continue // unknown, as to the host
 		}
 		_, offset := at.In(loc).Zone()
 		z := abi.Zone{Name: name, OffsetS: offset}
