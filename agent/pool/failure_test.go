@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -352,4 +353,35 @@ func (otherZone) Decide(ctx context.Context, s abi.Snapshot) fleet.Decision {
 	d := idleScale{}.Decide(ctx, s)
 	d.NextMachine = abi.Options{fake.OptZone: {"b"}, fake.OptType: {"huge"}}
 	return d
+}
+
+// slowFactor holds as many machines available as are in use, and at least as many as it is told; it takes its time to say so.
+type slowFactor struct{ least atomic.Int64 }
+
+func (f *slowFactor) Decide(_ context.Context, s abi.Snapshot) fleet.Decision {
+	time.Sleep(900 * time.Millisecond)
+	return fleet.Decision{IdleTarget: max(s.Fleet.Used, int(f.least.Load())), IdleTime: time.Minute - 50*time.Millisecond}
+}
+
+// TestOldDecisionRemovesNothing has jobs that begin just before the other machines have been idle for long enough: what was decided for
+// the number of machines in use before removes none of those that the next decision wants.
+func TestOldDecisionRemovesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, abi.RunnerSettings{})
+		policy := &slowFactor{}
+		policy.least.Store(10)
+		w.opts.Decider = policy
+		w.start()
+		wait(boot + engine + 10*time.Second)
+		w.counts(10, 0, 10)
+		policy.least.Store(1)
+		wait(time.Until(w.pool.Status().Machines[0].IdleSince.Add(time.Minute - 60*time.Millisecond)))
+		w.counts(10, 0, 10)
+		for job := range int64(5) {
+			w.use(w.acquire(), job+1)
+		}
+		wait(5 * time.Second)
+		w.counts(5, 5, 10)
+		w.stop(true)
+	})
 }

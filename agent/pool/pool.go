@@ -43,6 +43,8 @@ type Pool struct {
 	view     fleet.Fleet // scratch space of fleetView
 
 	decision *fleet.Decision // nil before the first
+	usedThen int             // machines in use when it was made
+	stale    bool            // the settings changed since
 	announce bool            // the decision changed and nobody was told yet
 	asking   bool            // the Decider is at it
 	askedAt  time.Time
@@ -269,6 +271,7 @@ func (p *Pool) Reconfigure(s Settings) error {
 	p.do(func() {
 		p.settings = s
 		p.backoff = backoff{} // what failed may be what was changed
+		p.stale = true
 		p.askedAt = time.Time{}
 		p.askAgain = p.asking
 		p.ask(time.Now())

@@ -27,18 +27,24 @@ func (p *Pool) snapshot(now time.Time) abi.Snapshot {
 
 // demandNow counts jobs: those on machines, those that wait for one, and those of the windows.
 func (p *Pool) demandNow(now time.Time) abi.Demand {
-	d := abi.Demand{Windows: p.demand.windows(now)}
-	for _, m := range p.fleet {
-		if m.State == fleet.Used {
-			d.Running++
-		}
-	}
+	d := abi.Demand{Running: p.used(), Windows: p.demand.windows(now)}
 	for _, l := range p.wanting {
 		if l.job != 0 {
 			d.Waiting++
 		}
 	}
 	return d
+}
+
+// used counts the machines that run a job.
+func (p *Pool) used() int {
+	n := 0
+	for _, m := range p.fleet {
+		if m.State == fleet.Used {
+			n++
+		}
+	}
+	return n
 }
 
 func machineView(now time.Time, m fleet.Machine) abi.MachineView {

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/fleet"
@@ -43,10 +44,20 @@ func (p *Pool) step() {
 	}
 }
 
-// effective is the last decision with what failures make of it: nothing is created before the pause is over, and then one machine
-// at a time until one succeeds.
+// never is an IdleTime that no machine reaches.
+const never = time.Duration(math.MaxInt64)
+
+// effective is the last decision as far as it still holds. One that answers settings which are no more neither creates nor removes;
+// one for another number of used machines removes none for idleness, since its target may depend on that number: the next decision is
+// a tick away at most. After failures nothing is created before the pause is over, and then one machine at a time until one succeeds.
 func (p *Pool) effective(now time.Time) fleet.Decision {
 	d := *p.decision
+	switch {
+	case p.stale:
+		d.IdleTarget, d.IdleTime, d.Remove = 0, never, nil
+	case p.usedThen != p.used():
+		d.IdleTime = never
+	}
 	if p.backoff.failures > 0 {
 		d.GrowthLimit = 1
 		d.NoGrowth = d.NoGrowth || now.Before(p.backoff.until)
@@ -65,11 +76,12 @@ func (p *Pool) ask(now time.Time) {
 		ctx, cancel := context.WithTimeout(p.ctx, p.opts.CallTimeout)
 		defer cancel()
 		d := p.opts.Decider.Decide(ctx, snapshot)
-		return func() { p.decided(d) }
+		return func() { p.decided(d, snapshot.Fleet.Used) }
 	})
 }
 
-func (p *Pool) decided(d fleet.Decision) {
+// decided takes a decision that was made while used machines were used.
+func (p *Pool) decided(d fleet.Decision, used int) {
 	p.asking = false
 	if p.stopping {
 		return
@@ -83,7 +95,7 @@ func (p *Pool) decided(d fleet.Decision) {
 		d.At = time.Now()
 	}
 	old := p.decision
-	p.decision = &d
+	p.decision, p.usedThen, p.stale = &d, used, false
 	if old == nil || old.IdleTarget != d.IdleTarget || old.IdleTime != d.IdleTime || old.Reason != d.Reason || old.NoGrowth != d.NoGrowth {
 		p.announce = true
 		l := p.settings.limits()

@@ -48,8 +48,15 @@ type world struct {
 // inWorld runs test in a bubble of virtual time, on a pool that has started. Every machine is gone when test ends.
 func inWorld(t *testing.T, s abi.RunnerSettings, test func(t *testing.T, w *world)) {
 	t.Helper()
+	inPreparedWorld(t, s, func(*world) {}, test)
+}
+
+// inPreparedWorld is inWorld with something done before the pool starts.
+func inPreparedWorld(t *testing.T, s abi.RunnerSettings, prepare func(w *world), test func(t *testing.T, w *world)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, s)
+		prepare(w)
 		w.start()
 		test(t, w)
 		w.cloud.Heal()
