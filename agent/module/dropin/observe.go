@@ -56,14 +56,15 @@ func (m *Manager) startObserving(g *generation) {
 
 // observe asks once. A failure leaves what was observed before, whose age tells.
 func (m *Manager) observe(ctx context.Context, g *generation) {
-	data, err := look(ctx, g)
+	before, _ := m.observation(g.id.name)
+	data, err := look(ctx, g, before)
 	if ctx.Err() != nil {
 		return
 	}
 	name := g.id.name
 	m.mu.Lock()
 	o := m.observed[name]
-	before := o.err
+	was := o.err
 	if o.err = ""; err != nil {
 		o.err = err.Error()
 	} else if len(data) > 0 {
@@ -72,7 +73,7 @@ func (m *Manager) observe(ctx context.Context, g *generation) {
 	m.observed[name] = o
 	m.mu.Unlock()
 	switch {
-	case o.err == before:
+	case o.err == was:
 	case err != nil:
 		m.log.Warn("policy observes nothing", "policy", name, "reason", err, "consequence", "its snapshots hold what it observed before")
 	default:
@@ -80,11 +81,11 @@ func (m *Manager) observe(ctx context.Context, g *generation) {
 	}
 }
 
-// look calls the export.
-func look(ctx context.Context, g *generation) (abi.Raw, error) {
+// look calls the export, with what was observed before.
+func look(ctx context.Context, g *generation, before abi.Raw) (abi.Raw, error) {
 	now := time.Now()
 	input, err := json.Marshal(abi.ObserveRequest{
-		ABI: abi.Version, Now: now.UTC().Format(time.RFC3339Nano), NowUnixMS: now.UnixMilli(), Config: g.settings.Config,
+		ABI: abi.Version, Now: now.UTC().Format(time.RFC3339Nano), NowUnixMS: now.UnixMilli(), Config: g.settings.Config, Observed: before,
 	})
 	if err != nil {
 		return nil, err

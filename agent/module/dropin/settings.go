@@ -3,7 +3,9 @@ package dropin
 import (
 	"fmt"
 	"net/netip"
+	"net/url"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -70,4 +72,26 @@ func (e *GrantError) Lines() string {
 		quoted = append(quoted, strconv.Quote(h))
 	}
 	return fmt.Sprintf("[grants.%s]\nhostnames = [%s]", e.Name, strings.Join(quoted, ", "))
+}
+
+// template is a part of a wanted hostname that the configuration fills in.
+var template = regexp.MustCompile(`\{[^{}]*\}`)
+
+// wanted fills the templates in what a policy describes with the strings of its configuration, a URL with its scheme, host and port, so that
+// what is missing can be granted as it stands in the message. What the configuration does not have stays a template.
+func wanted(hostnames []string, config abi.Raw) []string {
+	out := make([]string, len(hostnames))
+	for i, h := range hostnames {
+		out[i] = template.ReplaceAllStringFunc(h, func(t string) string {
+			text, ok := config.Field(strings.Trim(t, "{}")).Text()
+			if !ok || text == "" {
+				return t
+			}
+			if u, err := url.Parse(text); err == nil && u.Host != "" {
+				return u.Scheme + "://" + u.Host
+			}
+			return text
+		})
+	}
+	return out
 }

@@ -171,7 +171,7 @@ func (m *Manager) build(ctx context.Context, key id, path string, c content) (g 
 	d := g.module.Describe()
 	if d.Kind != key.kind {
 		err = fmt.Errorf("module %s: is a %s; put it into the folder for those", filepath.Base(path), d.Kind)
-	} else if missing := g.module.Grants().Missing(d.Hostnames); len(missing) > 0 {
+	} else if missing := g.module.Grants().Missing(wanted(d.Hostnames, g.settings.Config)); len(missing) > 0 {
 		err = fmt.Errorf("module %s: %w", filepath.Base(path),
 			&GrantError{Name: key.name, Missing: missing, Path: m.o.GrantsPath, Granted: g.grant.Hostnames})
 	}

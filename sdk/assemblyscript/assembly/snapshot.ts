@@ -364,12 +364,15 @@ export class ObserveRequest extends Shape {
   /** The same instant, milliseconds since 1970. */
   now_unix_ms: i64 = 0;
   config: Value = new Value();
+  /** What observe returned last: a Retry-After to mind, an ETag. Lost when the agent starts. */
+  observed: Value = new Value();
 
   read(o: Value): void {
     this.abi = readInt(o, "abi");
     this.now = readText(o, "now");
     this.now_unix_ms = readInt(o, "now_unix_ms");
     this.config = readValue(o, "config");
+    this.observed = readValue(o, "observed");
   }
 
   write(w: Writer): void {
@@ -377,5 +380,6 @@ export class ObserveRequest extends Shape {
     w.text("now", this.now);
     w.int("now_unix_ms", this.now_unix_ms);
     w.value("config", this.config);
+    w.value("observed", this.observed);
   }
 }

@@ -1617,6 +1617,8 @@ func readObserveRequest(r *reader) (v ObserveRequest) {
 			v.NowUnixMS = r.int64()
 		case "config":
 			v.Config = r.raw()
+		case "observed":
+			v.Observed = r.raw()
 		default:
 			r.skip()
 		}
@@ -1635,6 +1637,10 @@ func writeObserveRequest(w *writer, v *ObserveRequest) {
 	if len(v.Config) > 0 {
 		w.key(`"config":`)
 		w.raw(v.Config)
+	}
+	if len(v.Observed) > 0 {
+		w.key(`"observed":`)
+		w.raw(v.Observed)
 	}
 	w.close('}')
 }

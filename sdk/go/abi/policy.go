@@ -134,10 +134,11 @@ type Removal struct {
 // ObserveRequest is the input of observe: what a policy needs to know before it looks at the world. It has no more, so that what is
 // observed never depends on a decision.
 type ObserveRequest struct {
-	ABI       int    `json:"abi"`              // the version that the host speaks
-	Now       string `json:"now"`              // the instant, RFC 3339 with nanoseconds, UTC
-	NowUnixMS int64  `json:"now_unix_ms"`      // the same instant, milliseconds since 1970
-	Config    Raw    `json:"config,omitempty"` // the module's own configuration
+	ABI       int    `json:"abi"`                // the version that the host speaks
+	Now       string `json:"now"`                // the instant, RFC 3339 with nanoseconds, UTC
+	NowUnixMS int64  `json:"now_unix_ms"`        // the same instant, milliseconds since 1970
+	Config    Raw    `json:"config,omitempty"`   // the module's own configuration
+	Observed  Raw    `json:"observed,omitempty"` // what observe returned last: a Retry-After to mind, an ETag; lost when the agent starts
 }
 
 // HistoryWish is how much of the past a policy wants: the last Points steps of StepS seconds each. The host keeps a week of minutes.

@@ -181,5 +181,7 @@ crate::shape! {
         /// The same instant, milliseconds since 1970.
         now_unix_ms: i64,
         config: Value,
+        /// What observe returned last: a Retry-After to mind, an ETag. Lost when the agent starts.
+        observed: Value,
     }
 }
