@@ -31,6 +31,7 @@ var scripts = map[string]string{
 	"c-minimal":    c,
 	"cooldown":     rust,
 	"holidays":     "",
+	"queue-depth":  "",
 	"spot":         rust,
 }
 
