@@ -23,6 +23,8 @@ func newInstance(ctx context.Context, compiled *extism.CompiledPlugin) (*instanc
 	inst := &instance{stderr: new(head)}
 	// wazero's defaults hold: a clock that stands still, randomness that repeats, no files, no environment, no sleep.
 	config := wazero.NewModuleConfig().WithStderr(inst.stderr)
+	// Extism calls no host function without a plugin in the context, and has none before the start function has run. The meter looks at none.
+	ctx = context.WithValue(ctx, extism.PluginCtxKey("plugin"), &extism.Plugin{})
 	plugin, err := compiled.Instance(ctx, extism.PluginInstanceConfig{ModuleConfig: config})
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -42,6 +43,21 @@ func TestLoad(t *testing.T) {
 	m := load(t, moduletest.Host(t, module.Limits{}), tiny(returns(`{}`)))
 	if d := m.Describe(); d.Name != "tiny" || m.Name() != "tiny" || m.Builtin() || len(m.Hash()) != 64 || !m.Exports("decide") || m.Exports("observe") {
 		t.Errorf("loaded %+v", d)
+	}
+}
+
+// What runs before the first call is metered like a call: AssemblyScript's modules are made so.
+func TestLoadStartFunction(t *testing.T) {
+	counting := func(to int64) []byte { // a loop that lasts so many rounds
+		return slices.Concat([]byte{0x03, void, 0x20, 0, opI64Const, 1, 0x7c, 0x22, 0, opI64Const}, sleb(to), []byte{0x54, 0x0d, 0, opEnd})
+	}
+	w := tiny(returns(`{}`))
+	w.start = counting(100_000)
+	load(t, moduletest.Host(t, module.Limits{}), w)
+	w.start = counting(1 << 40)
+	_, err := moduletest.Host(t, module.Limits{Fuel: 1_000_000}).Load(t.Context(), module.Source{Name: "tiny.wasm", Wasm: w.bytes()})
+	if err == nil || !strings.Contains(err.Error(), "fuel") {
+		t.Errorf("a start function without end: %v", err)
 	}
 }
 

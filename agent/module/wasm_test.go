@@ -47,6 +47,7 @@ type wasm struct {
 	functions []function
 	minPages  uint64
 	imports   []string // further functions, each module, name; none of them can be called
+	start     []byte   // the code of its start function, with the same local, which leaves nothing; nil is none
 }
 
 // bytes encodes the guest.
@@ -57,6 +58,7 @@ func (w wasm) bytes() []byte {
 		[]byte{0x60, 1, i64, 1, i64}, // 1: alloc
 		[]byte{0x60, 2, i64, i64, 0}, // 2: store_u64, output_set
 		[]byte{0x60, 1, i32, 1, i32}, // 3: an export of the wrong kind
+		[]byte{0x60, 0, 0},           // 4: the start function
 	)
 	imports := [][]byte{importOf("extism:host/env", "alloc", 1), importOf("extism:host/env", "store_u64", 2), importOf("extism:host/env", "output_set", 2)}
 	for i := 0; i+1 < len(w.imports); i += 2 {
@@ -74,11 +76,18 @@ func (w wasm) bytes() []byte {
 		body := slices.Concat([]byte{1, 1, i64}, f.code, []byte{opEnd})
 		codes = append(codes, slices.Concat(leb(uint64(len(body))), body))
 	}
+	if w.start != nil {
+		body := slices.Concat([]byte{1, 1, i64}, w.start, []byte{opEnd})
+		funcs, codes = append(funcs, []byte{4}), append(codes, slices.Concat(leb(uint64(len(body))), body))
+	}
 	out = append(out, section(1, types)...)
 	out = append(out, section(2, vector(imports...))...)
 	out = append(out, section(3, vector(funcs...))...)
 	out = append(out, section(5, vector(slices.Concat([]byte{0}, leb(w.minPages))))...)
 	out = append(out, section(7, vector(exports...))...)
+	if w.start != nil {
+		out = append(out, section(8, leb(uint64(len(imports)+len(funcs)-1)))...)
+	}
 	return append(out, section(10, vector(codes...))...)
 }
 
