@@ -1,6 +1,9 @@
 package config
 
-import "regexp"
+import (
+	"regexp"
+	"strings"
+)
 
 var tokenPrefix = regexp.MustCompile(`^(glrt-(t[123]_)?|t[123]_|glrtr-|glcbt-|GR[0-9a-fA-F]{7})`)
 
@@ -16,3 +19,7 @@ func ShortToken(token Secret) string {
 	}
 	return t
 }
+
+// Created tells whether a token belongs to a runner that was made in GitLab's user interface or by its API: GitLab holds what such a
+// runner is, and several runner managers may share it.
+func Created(token Secret) bool { return strings.HasPrefix(string(token), "glrt-") }

@@ -50,14 +50,17 @@ type reply struct {
 	files     tlsContent // what the connection was made with
 }
 
-// jsonCall is a call with a JSON body. token goes into the header of that name; in the body it stands already.
+// jsonCall is a call with a JSON body. token goes into the header of that name, if it has one; in the body it stands
+// already.
 func (c *Client) jsonCall(method, path, header string, token config.Secret, body any) (call, error) {
 	data, err := json.Marshal(body)
 	if err != nil {
 		return call{}, fmt.Errorf("%w: %w", ErrClient, err)
 	}
 	h := http.Header{"Content-Type": {"application/json"}}
-	h.Set(header, token.Reveal())
+	if header != "" {
+		h.Set(header, token.Reveal())
+	}
 	return call{method: method, path: path, header: h, body: data}, nil
 }
 

@@ -20,6 +20,7 @@ var (
 	ErrForbidden   error = statusError(http.StatusForbidden)           // the token is not valid
 	ErrConflict    error = statusError(http.StatusConflict)            // another runner has the job
 	ErrRateLimited error = statusError(http.StatusTooManyRequests)     // after all retries
+	ErrGone        error = statusError(http.StatusGone)                // to Register: registration tokens are switched off
 	ErrOrphaned    error = statusError(http.StatusUnprocessableEntity) // to Verify: the runner's project or group is gone
 )
 
@@ -72,6 +73,7 @@ var hints = map[int]string{
 	http.StatusMovedPermanently:      "set url to the place that it points to",
 	http.StatusFound:                 "set url to the place that it points to",
 	http.StatusForbidden:             "check the runner's token, and that the runner still exists",
+	http.StatusGone:                  "create the runner in GitLab, and give its authentication token (glrt-...)",
 	http.StatusRequestEntityTooLarge: "give the runner fewer or shorter labels",
 }
 

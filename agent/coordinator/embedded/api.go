@@ -30,6 +30,11 @@ func (s *Server) routes() http.Handler {
 			s.withFault(endpoint, pathID(r), w, r, handle)
 		})
 	}
+	route("POST /api/v4/runners", EndpointRegister, s.register)
+	route("DELETE /api/v4/runners", EndpointUnregister, s.unregister)
+	route("DELETE /api/v4/runners/managers", EndpointUnregister, s.unregisterManager)
+	route("POST /api/v4/runners/reset_authentication_token", EndpointReset, s.resetToken)
+	route("POST /api/v4/runners/{id}/reset_authentication_token", EndpointReset, s.resetTokenOf)
 	route("POST /api/v4/runners/verify", EndpointVerify, s.verify)
 	route("POST /api/v4/jobs/request", EndpointRequest, s.request)
 	route("PUT /api/v4/jobs/{id}", EndpointUpdate, s.update)
@@ -119,7 +124,7 @@ func same(a, b string) bool {
 // runnerOf finds a runner by its token. The caller holds mu.
 func (s *Server) runnerOf(token string) *runner {
 	for _, r := range s.runners {
-		if same(r.token, token) {
+		if same(r.token, token) && (r.expiresAt.IsZero() || time.Now().Before(r.expiresAt)) {
 			return r
 		}
 	}
@@ -163,19 +168,21 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (*runner, 
 		message(w, http.StatusForbidden, "403 Forbidden")
 		return nil, body, info{}
 	}
-	if !same(found.token, r.Header.Get("RUNNER-TOKEN")) {
-		s.note(r, 0, "token", "the header RUNNER-TOKEN does not hold the token")
-	}
+	s.checkHeader(r, found.token)
 	if body.SystemID == "" {
 		s.note(r, 0, "system-id", "the body has no system_id")
 	}
+	found.seen(body.SystemID)
 	return found, body, s.checkInfo(r, 0, body.Info)
 }
 
 // verify is POST /runners/verify.
 func (s *Server) verify(w http.ResponseWriter, r *http.Request) {
-	if found, _, _ := s.authenticate(w, r); found != nil {
-		answer(w, http.StatusOK, map[string]any{"id": found.id, "token": found.token, "token_expires_at": nil})
+	if found, body, _ := s.authenticate(w, r); found != nil {
+		s.mu.Lock()
+		expires := found.expiry()
+		s.mu.Unlock()
+		answer(w, http.StatusOK, map[string]any{"id": found.id, "token": body.Token, "token_expires_at": expires})
 	}
 }
 

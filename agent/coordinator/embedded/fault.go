@@ -12,14 +12,17 @@ type Endpoint string
 
 // The endpoints.
 const (
-	EndpointVerify   Endpoint = "verify"
-	EndpointRequest  Endpoint = "request"
-	EndpointUpdate   Endpoint = "update" // every PUT of a job
-	EndpointFinal    Endpoint = "final"  // only those with a final state
-	EndpointTrace    Endpoint = "trace"
-	EndpointUpload   Endpoint = "upload"
-	EndpointDownload Endpoint = "download"
-	EndpointGit      Endpoint = "git"
+	EndpointRegister   Endpoint = "register"
+	EndpointUnregister Endpoint = "unregister" // of a runner or of one manager
+	EndpointReset      Endpoint = "reset"      // of a runner's token
+	EndpointVerify     Endpoint = "verify"
+	EndpointRequest    Endpoint = "request"
+	EndpointUpdate     Endpoint = "update" // every PUT of a job
+	EndpointFinal      Endpoint = "final"  // only those with a final state
+	EndpointTrace      Endpoint = "trace"
+	EndpointUpload     Endpoint = "upload"
+	EndpointDownload   Endpoint = "download"
+	EndpointGit        Endpoint = "git"
 )
 
 // Fault makes a call go wrong.

@@ -47,6 +47,8 @@ type runner struct {
 	id          int64
 	token       string
 	description string
+	expiresAt   time.Time // of the token; zero: never
+	record      Runner    // what else is kept of it; not the four above
 }
 
 var unsafeInName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/coordinator"
 )
 
@@ -24,6 +25,12 @@ type Options struct {
 	Branch string
 	// Variables come from outside the file and win over all others. Secret makes masked ones.
 	Variables []coordinator.Variable
+	// RegistrationToken registers runners the old way; "" has it switched off, as newer servers do.
+	RegistrationToken config.Secret
+	// PersonalToken may reset the token of any runner; "" is none.
+	PersonalToken config.Secret
+	// TokenLifetime is how long a runner's token holds from when it is given out; 0 = for ever.
+	TokenLifetime time.Duration
 	// Registry, when set, is announced as the project's container registry (host:port), with credentials.
 	Registry string
 

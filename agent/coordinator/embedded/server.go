@@ -169,7 +169,8 @@ func (s *Server) AddRunner(description string) config.Secret {
 }
 
 func (s *Server) addRunner(description string) *runner {
-	r := &runner{id: int64(len(s.runners) + 1), token: "glrt-" + randomToken(), description: description}
+	r := &runner{id: int64(len(s.runners) + 1), description: description}
+	s.renew(r, "glrt-")
 	s.runners = append(s.runners, r)
 	return r
 }
