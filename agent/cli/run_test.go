@@ -254,7 +254,7 @@ func TestRunMachines(t *testing.T) {
 		t.Fatalf("machines: %+v\n%s", first, p.text())
 	}
 	address := regexp.MustCompile(`msg="Metrics server listening" address=(\S+)`).FindStringSubmatch(p.text())
-	if address == nil || !strings.Contains(get(t, "http://"+address[1]+"/metrics"), `gitlab_runner_autoscaling_machine_states{executor="docker+machine",state="idle"} 1`) {
+	if address == nil || !strings.Contains(get(t, "http://"+address[1]+"/metrics"), `gitlab_runner_autoscaling_machine_states{executor="docker+machine",state="idle",target_machine_type="",target_project="",target_region="",target_zone=""} 1`) {
 		t.Errorf("metrics at %v", address)
 	}
 	if code, text := w.machine("rm", first[0].Name); code != 0 || text != "removed "+first[0].Name+"\n" {

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -70,6 +71,9 @@ func (c *Client) do(ctx context.Context, k call) (reply, error) {
 	for attempt := 1; ; attempt++ {
 		r, err := c.once(ctx, k)
 		if err != nil {
+			if ctx.Err() == nil {
+				c.observe(k, 0, attempt, began)
+			}
 			return reply{}, &Error{Op: k.op, Host: c.root.Host, RequestID: r.requestID, Err: err}
 		}
 		if retriable(r.status) {
@@ -77,17 +81,30 @@ func (c *Client) do(ctx context.Context, k call) (reply, error) {
 		}
 		c.log.Debug("coordinator answered", "op", k.op, "status", r.status, "attempt", attempt, "request", r.requestID)
 		if !retriable(r.status) || attempt == maxAttempts {
-			if c.o.Observe != nil {
-				c.o.Observe(Call{
-					Endpoint: k.endpoint, Method: strings.ToLower(k.method), Status: r.status, Attempts: attempt, Duration: time.Since(began),
-				})
-			}
+			c.observe(k, r.status, attempt, began)
 			return r, nil
 		}
 		if err := sleep(ctx, wait(r.header, attempt, time.Now())); err != nil {
 			return reply{}, &Error{Op: k.op, Host: c.root.Host, Err: fmt.Errorf("waiting to retry after status %d: %w", r.status, err)}
 		}
 	}
+}
+
+// observe tells of a call that ended.
+func (c *Client) observe(k call, status, attempts int, began time.Time) {
+	if c.o.Observe == nil {
+		return
+	}
+	parts := strings.Split(k.path, "/")
+	for i, part := range parts {
+		if _, err := strconv.ParseInt(part, 10, 64); err == nil {
+			parts[i] = "{id}"
+		}
+	}
+	c.o.Observe(Call{
+		Endpoint: k.endpoint, Method: strings.ToLower(k.method), Path: strings.Join(parts, "/"), Status: status, Attempts: attempts,
+		Duration: time.Since(began),
+	})
 }
 
 func (c *Client) once(ctx context.Context, k call) (reply, error) {

@@ -32,7 +32,8 @@ type Options struct {
 	// minutes, less means without end.
 	ConnectionMaxAge time.Duration
 	Logger           *slog.Logger // nil logs nothing
-	// Observe is told of each call that got a status. It returns soon; several calls may end at once. It may be nil.
+	// Observe is told of each call that ended, unless its context ended it. It returns soon; several calls may end at once. It may be
+	// nil.
 	Observe func(Call)
 	// Dial replaces the network, for a coordinator inside the process. It may be nil.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -42,7 +43,8 @@ type Options struct {
 type Call struct {
 	Endpoint string // request_job, update_job, patch_trace, verify_runner
 	Method   string // in lower case
-	Status   int    // the last one
+	Path     string // below the API's root, with {id} for numbers
+	Status   int    // the last one; 0 when the coordinator could not be reached
 	Attempts int    // 1 without a retry
 	Duration time.Duration
 }

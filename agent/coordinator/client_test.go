@@ -1,12 +1,16 @@
 package coordinator
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"sync"
@@ -375,9 +379,60 @@ func TestObserve(t *testing.T) {
 	if _, err := c.PatchTrace(ctx, job, []byte("x"), 0, false); err != nil {
 		t.Fatal(err)
 	}
-	want := []Call{{Endpoint: "update_job", Method: "put", Status: 200, Attempts: 2}, {Endpoint: "patch_trace", Method: "patch", Status: 202, Attempts: 1}}
+	want := []Call{
+		{Endpoint: "update_job", Method: "put", Path: "jobs/{id}", Status: 200, Attempts: 2},
+		{Endpoint: "patch_trace", Method: "patch", Path: "jobs/{id}/trace", Status: 202, Attempts: 1},
+	}
 	if diff := cmp.Diff(want, calls); diff != "" || retried != 1 {
 		t.Errorf("%d retriable statuses; calls (-want +got):\n%s", retried, diff)
+	}
+}
+
+// A coordinator that is away is told of too; a call that its context ended is not.
+func TestObserveNoAnswer(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := "http://" + listener.Addr().String()
+	listener.Close()
+	var calls []Call
+	c := newClient(t, Options{URL: url, Observe: func(k Call) { k.Duration = 0; calls = append(calls, k) }})
+	if _, err := c.RequestJob(t.Context()); err == nil {
+		t.Error("no error")
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.RequestJob(over); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	want := []Call{{Endpoint: "request_job", Method: "post", Path: "jobs/request", Attempts: 1}}
+	if diff := cmp.Diff(want, calls); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+}
+
+// The environment's proxy is used, but not for what NO_PROXY names. It is read once in a process, so the test is one of its own.
+func TestProxy(t *testing.T) {
+	if os.Getenv("MILLWRIGHT_TEST_PROXY") != "" {
+		for url, want := range map[string]bool{"http://gitlab.test": true, "http://direct.test": false} {
+			_, err := newClient(t, Options{URL: url}).RequestJob(t.Context())
+			if proxied := err == nil; proxied != want {
+				t.Errorf("%s: %v", url, err)
+			}
+		}
+		return
+	}
+	rec := &recorder{reply: status(http.StatusNoContent)}
+	proxy := httptest.NewServer(rec)
+	defer proxy.Close()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestProxy$")
+	cmd.Env = append(os.Environ(), "MILLWRIGHT_TEST_PROXY=1", "http_proxy="+proxy.URL, "HTTP_PROXY="+proxy.URL, "no_proxy=direct.test", "NO_PROXY=direct.test")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if n := len(rec.all()); n != 1 {
+		t.Errorf("%d requests came through the proxy", n)
 	}
 }
 

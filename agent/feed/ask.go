@@ -18,6 +18,7 @@ type asked struct {
 	err     error
 	noLease bool // there was no machine, so nothing was asked
 	retried bool // the coordinator was overloaded, even if it answered in the end
+	took    time.Duration
 }
 
 // ended is a job whose handler has returned.
@@ -38,8 +39,9 @@ func (l *loop) ask(ctx context.Context, r *runner, by Runner) {
 	}
 	if a.err = ctx.Err(); a.err == nil {
 		var retried atomic.Bool
+		began := time.Now()
 		a.job, a.err = by.Client.RequestJob(coordinator.OnRetriable(ctx, func() { retried.Store(true) }))
-		a.retried = retried.Load()
+		a.retried, a.took = retried.Load(), time.Since(began)
 	}
 	if a.job == nil {
 		a.lease.Release()
@@ -61,9 +63,10 @@ func (l *loop) answered(a asked) {
 	case a.err == nil:
 		r.adapt(emptyFactor, a.retried)
 		l.wellAgain(r)
+		l.event(Event{Kind: Empty, Runner: r.settings.Key, Duration: a.took})
 	default:
 		r.adapt(1, a.retried)
-		l.refused(r, a.err)
+		l.refused(r, a)
 	}
 	l.fill()
 }
@@ -75,7 +78,7 @@ func (l *loop) start(a asked) {
 	l.running++
 	r.adapt(jobFactor, a.retried)
 	l.wellAgain(r)
-	l.event(Event{Kind: Received, Runner: r.settings.Key, Job: a.job})
+	l.event(Event{Kind: Received, Runner: r.settings.Key, Job: a.job, Duration: a.took})
 	began := time.Now()
 	go func() {
 		a.by.Handler(l.jobs, a.job, a.lease)
@@ -93,10 +96,14 @@ func (l *loop) noLease(a asked) {
 		return
 	}
 	r.starved = true
-	if !errors.Is(a.err, ErrNoCapacity) {
-		l.complain(r, "no machine for a job", a.err)
-		l.event(Event{Kind: Failed, Runner: r.settings.Key, Err: a.err})
+	why := Event{Kind: Skipped, Runner: r.settings.Key, Why: NoMachine}
+	if errors.Is(a.err, ErrNoCapacity) {
+		l.f.o.Logger.Debug("Failed to process runner", "runner", r.settings.Name, "executor", r.settings.Executor, "error", a.err)
+	} else {
+		l.complain(r, "Failed to process runner", a.err)
+		why.Err = a.err
 	}
+	l.event(why)
 	if r.woken {
 		l.visit(r)
 	}

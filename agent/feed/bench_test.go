@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -34,10 +35,13 @@ type bench struct {
 	released map[string]int      // leases given back, by the feed or a job
 	machines map[string]int      // machines free, by token; absent: as many as wanted
 	events   map[EventKind][]any // what the feed told
+	why      Why                 // of the last Skipped, "" once something else followed a turn
 	lastID   int64
-	duration time.Duration // of a job
-	uneven   bool          // some jobs last a bit longer
-	peak     int           // the most jobs at once
+
+	retryAfter int           // seconds, said with status
+	duration   time.Duration // of a job
+	uneven     bool          // some jobs last a bit longer
+	peak       int           // the most jobs at once
 }
 
 type request struct {
@@ -70,6 +74,9 @@ func (b *bench) event(e Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.events[e.Kind] = append(b.events[e.Kind], e.Err)
+	if e.Kind != Turn {
+		b.why = e.Why
+	}
 }
 
 func (b *bench) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -82,6 +89,9 @@ func (b *bench) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b.most[token] = max(b.most[token], b.open[token])
 	defer func() { b.open[token]-- }()
 	if s := b.status[token]; s != 0 {
+		if b.retryAfter > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(b.retryAfter))
+		}
 		w.WriteHeader(s)
 		return
 	}

@@ -48,6 +48,7 @@ type Settings struct {
 type Runner struct {
 	Key      string // tells the runners apart, over reloads too
 	Name     string // for logs
+	Executor string // for logs
 	Client   Requester
 	Provider Provider
 	Handler  Handler
@@ -72,7 +73,10 @@ type EventKind string
 
 // The kinds of event.
 const (
-	Received  EventKind = "received"  // Job came
+	Turn      EventKind = "turn"      // it was the runner's turn; a Skipped may follow
+	Skipped   EventKind = "skipped"   // no job was asked for, as Why says; Err is set when a machine could not be had
+	Empty     EventKind = "empty"     // the coordinator was asked, after Duration, and had no job
+	Received  EventKind = "received"  // Job came, after Duration
 	Ended     EventKind = "ended"     // Job's handler returned, after Duration
 	Failed    EventKind = "failed"    // no job because of Err; the runner stays healthy
 	Unhealthy EventKind = "unhealthy" // no job because of Err, and it counts against the runner
@@ -80,11 +84,25 @@ const (
 	Enabled   EventKind = "enabled"   // requests again
 )
 
+// Why is what stood against a request for a job.
+type Why string
+
+// The reasons for no request.
+const (
+	NoSlot    Why = "no_slot"       // concurrent is reached
+	AtLimit   Why = "limit"         // the runner's limit is reached
+	Requests  Why = "request_limit" // as many requests as request_concurrency allows are open
+	NoMachine Why = "no_machine"    // no machine is idle and none may be made
+	NotWell   Why = "unhealthy"     // the runner is disabled for a while
+	Leaving   Why = "draining"      // no more jobs are taken
+)
+
 // Event tells people what happened; nothing depends on it.
 type Event struct {
 	At       time.Time
 	Kind     EventKind
 	Runner   string // its key
+	Why      Why
 	Job      *coordinator.Job
 	Err      error
 	Duration time.Duration
@@ -102,9 +120,10 @@ type Feed struct {
 	o    Options
 	done chan struct{} // closed when the loop has ended
 
-	mu      sync.Mutex // guards inbox and started
+	mu      sync.Mutex // guards inbox, started and figures
 	inbox   []func(*loop)
 	started bool
+	figures Figures
 	posted  chan struct{} // has a value when inbox may have one
 }
 
@@ -143,6 +162,41 @@ func (f *Feed) Wake(keys ...string) { f.post(func(l *loop) { l.wake(keys) }) }
 
 // Drain ends open requests and takes no more jobs. Running jobs go on; Wait waits for them.
 func (f *Feed) Drain() { f.post(func(l *loop) { l.drain() }) }
+
+// Figures are a feed at one instant, for metrics.
+type Figures struct {
+	Slots   int // jobs and requests for jobs that there may be at once
+	Running int // jobs
+	Asking  int // requests
+	Runners []RunnerFigures
+}
+
+// RunnerFigures are one runner at one instant.
+type RunnerFigures struct {
+	Key     string
+	Running int // jobs
+	Asking  int // requests
+
+	HardLimit     int     // request_concurrency
+	AdaptiveLimit float64 // what the load makes of it, from 1 to HardLimit
+	UsedLimit     int     // the one that holds
+	Disabled      bool    // it takes no jobs for a while, since its requests were refused
+	Starved       bool    // it lacked a machine when it last had its turn
+}
+
+// Figures returns the feed as it was after its last step.
+func (f *Feed) Figures() Figures {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.figures
+}
+
+// publish keeps what Figures returns.
+func (f *Feed) publish(now Figures) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.figures = now
+}
 
 // Wait returns when the feed, after Drain or the end of Start's context, has neither requests nor jobs. Without Start it returns at once.
 func (f *Feed) Wait() {

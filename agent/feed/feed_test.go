@@ -350,3 +350,71 @@ func TestStop(t *testing.T) {
 		}
 	})
 }
+
+// TestTold has each turn told of, with how it ended or what stood against it, and the figures to go with it.
+func TestTold(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		prepare func(*bench, *Settings)
+		why     Why // of the last turn without a request; "" is none
+		kind    EventKind
+	}{
+		{"no job", func(*bench, *Settings) {}, "", Empty},
+		{"no slot", func(b *bench, s *Settings) { b.queue["a"], s.Concurrent = 9, 1 }, NoSlot, Received},
+		{"limit", func(b *bench, s *Settings) { b.queue["a"], s.Runners[0].Limit = 9, 1 }, AtLimit, Received},
+		{"a poll is open", func(b *bench, _ *Settings) { b.poll = time.Hour }, Requests, ""},
+		{"no machine", func(b *bench, _ *Settings) { b.machines["a"] = 0 }, NoMachine, ""},
+		{"refused", func(b *bench, _ *Settings) { b.status["a"] = http.StatusForbidden }, NotWell, Unhealthy},
+		{"an outage", func(b *bench, _ *Settings) { b.status["a"] = http.StatusNotImplemented }, "", Failed},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *bench) {
+				b.duration = 10 * time.Hour
+				s := Settings{Concurrent: 10, Runners: []Runner{b.runner("a", nil)}}
+				tc.prepare(b, &s)
+				b.feed.Configure(s)
+				pass(time.Minute)
+				if n := b.count(Turn); n < 19 || n > 21 {
+					t.Errorf("%d turns in a minute", n)
+				}
+				if b.why != tc.why {
+					t.Errorf("the last turn came to nothing for %q, want %q", b.why, tc.why)
+				}
+				if tc.kind != "" && b.count(tc.kind) == 0 {
+					t.Errorf("%s was never told", tc.kind)
+				}
+				f := b.feed.Figures()
+				want := RunnerFigures{
+					Key: "a", Running: b.running("a"), Asking: b.open["a"], HardLimit: 1, AdaptiveLimit: 1, UsedLimit: 1,
+					Disabled: tc.why == NotWell, Starved: tc.why == NoMachine,
+				}
+				if f.Slots != s.Concurrent || len(f.Runners) != 1 || f.Runners[0] != want {
+					t.Errorf("figures %+v, want %+v", f, want)
+				}
+			})
+		})
+	}
+}
+
+// TestTooManyRequests has a coordinator that is overloaded asked less: its Retry-After is kept to, and the adaptive limit falls.
+func TestTooManyRequests(t *testing.T) {
+	for _, status := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
+		inBubble(t, func(t *testing.T, b *bench) {
+			b.status["a"], b.retryAfter = status, 30
+			b.feed.Configure(Settings{Concurrent: 10, Runners: []Runner{b.runner("a", func(r *Runner) { r.RequestConcurrency, r.Adaptive = 4, true })}})
+			pass(10 * time.Minute)
+			// Five attempts, 30 s apart, then the next turn.
+			if got := b.asked("a"); got < 20 || got > 26 {
+				t.Errorf("status %d: %d requests in 10 minutes", status, got)
+			}
+			if b.count(Disabled) != 0 || b.count(Failed) == 0 {
+				t.Errorf("status %d: disabled %d times, failed %d times", status, b.count(Disabled), b.count(Failed))
+			}
+			b.do(func() { b.status["a"], b.queue["a"] = 0, 1 })
+			pass(time.Minute)
+			if b.running("a") != 1 {
+				t.Errorf("status %d: no job once it answers", status)
+			}
+		})
+	}
+}

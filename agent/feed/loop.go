@@ -54,7 +54,21 @@ func (l *loop) run(ctx context.Context) {
 			stop = nil
 			l.drain()
 		}
+		l.f.publish(l.figures())
 	}
+}
+
+// figures are the loop's state for people to see.
+func (l *loop) figures() Figures {
+	f := Figures{Slots: l.concurrent, Running: l.running, Asking: l.asking, Runners: make([]RunnerFigures, 0, len(l.runners))}
+	for _, r := range l.runners {
+		f.Runners = append(f.Runners, RunnerFigures{
+			Key: r.settings.Key, Running: r.running, Asking: r.asking,
+			HardLimit: max(r.settings.RequestConcurrency, 1), AdaptiveLimit: r.moving, UsedLimit: r.requests(),
+			Disabled: !r.disabled.IsZero(), Starved: r.starved,
+		})
+	}
+	return f
 }
 
 // forever is longer than any turn is away.
@@ -82,28 +96,34 @@ func (l *loop) turn() {
 	l.turnAt = now.Add(l.pace())
 	r := l.runners[l.next%len(l.runners)]
 	l.next = (l.next + 1) % len(l.runners)
-	l.visit(r)
+	l.event(Event{Kind: Turn, Runner: r.settings.Key})
+	if why := l.visit(r); why != "" {
+		l.event(Event{Kind: Skipped, Runner: r.settings.Key, Why: why})
+	}
 }
 
-// visit lets r ask for a job if nothing stands against it, and tells whether it does. A runner that lacks only a slot gets one of the
-// next that become free.
-func (l *loop) visit(r *runner) bool {
+// visit lets r ask for a job, or returns what stands against it. A runner that lacks only a slot gets one of the next that become free.
+func (l *loop) visit(r *runner) Why {
 	r.blocked = false
-	if l.draining || r.removed || !l.healthy(r) {
-		return false
-	}
-	if l.asking+l.running >= l.concurrent || r.full() {
+	switch {
+	case l.draining || r.removed:
+		return Leaving
+	case !l.healthy(r):
+		return NotWell
+	case l.asking+l.running >= l.concurrent:
 		r.blocked = true
-		return false
-	}
-	if r.asking >= r.requests() {
-		return false
+		return NoSlot
+	case r.full():
+		r.blocked = true
+		return AtLimit
+	case r.asking >= r.requests():
+		return Requests
 	}
 	r.asking++
 	l.asking++
 	r.starved, r.woken = false, false
 	go l.ask(r.ctx, r, r.settings)
-	return true
+	return ""
 }
 
 // fill gives free slots to the runners that wait for one, in turn.
@@ -111,7 +131,7 @@ func (l *loop) fill() {
 	n, first := len(l.runners), l.served+1
 	for i := range n {
 		at := (first + i) % n
-		if r := l.runners[at]; r.blocked && l.asking+l.running < l.concurrent && l.visit(r) {
+		if r := l.runners[at]; r.blocked && l.asking+l.running < l.concurrent && l.visit(r) == "" {
 			l.served = at
 		}
 	}
@@ -122,7 +142,7 @@ func (l *loop) wake(keys []string) {
 	for _, r := range l.runners {
 		switch {
 		case len(keys) > 0 && !slices.Contains(keys, r.settings.Key):
-		case r.starved && l.visit(r):
+		case r.starved && l.visit(r) == "":
 		case r.asking > 0:
 			r.woken = true // it may have looked for a machine too early
 		}

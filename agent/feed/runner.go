@@ -101,15 +101,16 @@ func (l *loop) wellAgain(r *runner) {
 
 // refused takes an error of a request. Only a refused token and a request that could not be made count against the runner: an outage of
 // the coordinator must not keep it from working when that is over.
-func (l *loop) refused(r *runner, err error) {
+func (l *loop) refused(r *runner, a asked) {
+	err := a.err
 	if !errors.Is(err, coordinator.ErrForbidden) && !errors.Is(err, coordinator.ErrClient) {
 		r.unhealthy = 0
 		l.complain(r, "no job could be asked for", err)
-		l.event(Event{Kind: Failed, Runner: r.settings.Key, Err: err})
+		l.event(Event{Kind: Failed, Runner: r.settings.Key, Err: err, Duration: a.took})
 		return
 	}
 	r.unhealthy++
-	l.event(Event{Kind: Unhealthy, Runner: r.settings.Key, Err: err})
+	l.event(Event{Kind: Unhealthy, Runner: r.settings.Key, Err: err, Duration: a.took})
 	limit := r.settings.UnhealthyRequestsLimit
 	if limit <= 0 {
 		limit = defaultUnhealthyLimit
@@ -138,5 +139,5 @@ func (l *loop) complain(r *runner, what string, err error) {
 		return
 	}
 	r.complaint, r.complained = text, time.Now()
-	l.f.o.Logger.Warn(what+"; trying again", "runner", r.settings.Name, "error", err)
+	l.f.o.Logger.Warn(what, "runner", r.settings.Name, "executor", r.settings.Executor, "error", err, "consequence", "it is tried again")
 }

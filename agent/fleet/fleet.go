@@ -165,6 +165,7 @@ type MachineEvent struct {
 	Err      string        // what failed, if something did
 	Duration time.Duration // how long the state or the phase before took
 	Phases   []PhaseTime   // of a machine that has just been created: where the time went
+	Target   Target        // where the machine is
 }
 
 // PhaseTime is how long one phase of a machine's creation took.

@@ -15,6 +15,7 @@ import (
 type Engine struct {
 	Endpoint fleet.Endpoint // zero means the engine that config.toml or the environment names
 	Machine  string         // the machine's name; "" for an engine that is no machine's
+	Instance string         // the provider's id of the machine; "" where it has none
 }
 
 // Engines gives one job its engine.
@@ -83,6 +84,7 @@ func (r *run) awaitEngine(ctx context.Context, pending bool) error {
 		select {
 		case a := <-got:
 			r.engine, r.engineErr = a.engine, a.err
+			r.nameMachine()
 			if ctx.Err() != nil {
 				return ended(ctx)
 			}
@@ -92,6 +94,14 @@ func (r *run) awaitEngine(ctx context.Context, pending bool) error {
 				r.keepPending(ctx, cancel)
 			}
 		}
+	}
+}
+
+// nameMachine makes the log name the machine that the job runs on.
+func (r *run) nameMachine() {
+	r.log = r.base
+	if r.engine.Machine != "" {
+		r.log = r.base.With("machine", r.engine.Machine, "instance_id", r.engine.Instance)
 	}
 }
 
@@ -118,6 +128,7 @@ const (
 // again.
 func (r *run) prepare(ctx context.Context) error {
 	defer r.trace.Section("prepare_executor", fmt.Sprintf("Preparing the %q executor", r.p.Runner.Executor))()
+	r.observe("prepare_executor", executor.Position{})
 	for try := 1; ; try++ {
 		err := r.prepareOnce(ctx)
 		if err == nil || ctx.Err() != nil {
@@ -150,7 +161,11 @@ func (r *run) prepareOnce(ctx context.Context) (err error) {
 		return r.engineErr
 	}
 	if r.engine.Machine != "" {
-		r.trace.Println("Using machine " + r.engine.Machine + " ...")
+		name := r.engine.Machine
+		if r.engine.Instance != "" {
+			name += " (" + r.engine.Instance + ")"
+		}
+		r.trace.Println("Using machine " + name + " ...")
 	}
 	if r.exec, err = r.newExecutor(); err != nil {
 		return err

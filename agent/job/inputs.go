@@ -88,14 +88,30 @@ func (in *inputs) text(text string) string {
 		input, ok := in.values[name]
 		switch {
 		case !ok:
-			in.errs = append(in.errs, fmt.Errorf("unknown input %q", name))
+			in.errs = append(in.errs, fmt.Errorf("%w %q", errUnknownInput, name))
 		case input.Value.Sensitive:
-			in.errs = append(in.errs, fmt.Errorf("input %q is sensitive and can't be used here", name))
+			in.errs = append(in.errs, fmt.Errorf("%w %q can't be used here", errSensitiveInput, name))
 		default:
 			return inputText(input.Value.Content)
 		}
 		return match
 	})
+}
+
+var (
+	errUnknownInput   = errors.New("unknown input")
+	errSensitiveInput = errors.New("sensitive input")
+)
+
+// inputFailure names what went wrong in one word: unknown or sensitive; "" is nothing.
+func inputFailure(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, errUnknownInput):
+		return "unknown"
+	}
+	return "sensitive"
 }
 
 // inputText is a JSON value as text: strings without their quotes, all else as JSON.

@@ -35,6 +35,8 @@ type Params struct {
 	Log           *slog.Logger
 	// OnState, if set, is called whenever a stage begins or its script has been started. It must return soon.
 	OnState func(State)
+	// OnInputs, if set, is called when the job's inputs were put in, with unknown or sensitive where one could not be.
+	OnInputs func(failure string)
 }
 
 // Version is what the agent calls itself in the job's first line.
@@ -58,7 +60,8 @@ const defaultTimeout = 2 * time.Hour
 // run is one job on its way.
 type run struct {
 	p        Params
-	log      *slog.Logger
+	log      *slog.Logger // names the machine, once there is one
+	base     *slog.Logger // names the job
 	flags    flags
 	vars     *variables
 	paths    paths
@@ -100,7 +103,8 @@ func newRun(p Params) *run {
 	}
 	job := *p.Job // configure changes it
 	p.Job = &job
-	r := &run{p: p, log: log.With("job", p.Job.ID, "runner", p.Runner.Name), status: "running"}
+	log = log.With("job", p.Job.ID, "runner", p.Runner.Name)
+	r := &run{p: p, log: log, base: log, status: "running"}
 	r.configure()
 	return r
 }

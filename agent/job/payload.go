@@ -60,7 +60,11 @@ func readOpts(raw coordinator.ExecutorOpts) (executorOpts, error) {
 func (r *run) checkPayload() error {
 	job := r.p.Job
 	if len(job.Inputs) > 0 && r.flags["FF_ENABLE_JOB_INPUTS_INTERPOLATION"] {
-		if err := interpolate(job); err != nil {
+		err := interpolate(job)
+		if r.p.OnInputs != nil {
+			r.p.OnInputs(inputFailure(err))
+		}
+		if err != nil {
 			return configurationError("job inputs: %w", err)
 		}
 	}

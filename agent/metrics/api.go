@@ -9,16 +9,28 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// APICall counts one call to the coordinator that got a status. endpoint is request_job, update_job or patch_trace, method in lower
-// case.
-func (m *Metrics) APICall(r Runner, endpoint, method string, status int, took time.Duration) {
-	class := strconv.Itoa(status/100) + "xx"
-	m.apiStatuses.WithLabelValues(r.ShortToken, r.SystemID, endpoint, strconv.Itoa(status), method).Inc()
-	m.apiDuration.WithLabelValues(r.ShortToken, r.SystemID, endpoint, class, method).Observe(took.Seconds())
+// APICall is one call to the coordinator, with its retries.
+type APICall struct {
+	Endpoint string // request_job, update_job, patch_trace, ...: a fixed set
+	Method   string // in lower case
+	Path     string // with {id} for numbers
+	Status   int    // 0 when the coordinator could not be reached
+	Attempts int
+	Duration time.Duration
 }
 
-// Unhealthy counts a request for a job that speaks against the runner, such as a refused token.
-func (m *Metrics) Unhealthy(r Runner) { m.unhealthy.WithLabelValues(r.values()...).Inc() }
+// APICall counts a call to the coordinator. GitLab's metrics know only those that got a status; the others are ours. Despite its name
+// GitLab's counter of retries counts every attempt.
+func (m *Metrics) APICall(r Runner, c APICall) {
+	m.apiRetries.WithLabelValues(c.Path, c.Method).Add(float64(c.Attempts))
+	if c.Status == 0 {
+		m.apiUnreached.WithLabelValues(r.ShortToken, r.SystemID, c.Endpoint).Inc()
+		return
+	}
+	class := strconv.Itoa(c.Status/100) + "xx"
+	m.apiStatuses.WithLabelValues(r.ShortToken, r.SystemID, c.Endpoint, strconv.Itoa(c.Status), c.Method).Inc()
+	m.apiDuration.WithLabelValues(r.ShortToken, r.SystemID, c.Endpoint, class, c.Method).Observe(c.Duration.Seconds())
+}
 
 // CountErrors returns a handler that counts warnings and errors as gitlab_runner_errors_total and passes everything on.
 func (m *Metrics) CountErrors(next slog.Handler) slog.Handler {

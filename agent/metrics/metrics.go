@@ -31,6 +31,8 @@ type Metrics struct {
 	registry *prometheus.Registry
 	states   *states
 	modules  *modules
+	feed     *feed
+	scaling  *scaling
 
 	concurrent   prometheus.Gauge
 	limit        *prometheus.GaugeVec
@@ -41,9 +43,16 @@ type Metrics struct {
 	jobModes     *prometheus.CounterVec
 	queueSize    *prometheus.GaugeVec
 	queueDepth   *prometheus.GaugeVec
+	jobStages    *prometheus.HistogramVec
+	machineWait  *prometheus.HistogramVec
+	tooLong      *prometheus.CounterVec
+	inputs       prometheus.Counter
+	inputErrors  *prometheus.CounterVec
 	jobs         *jobs
 	apiStatuses  *prometheus.CounterVec
 	apiDuration  *prometheus.HistogramVec
+	apiRetries   *prometheus.CounterVec
+	apiUnreached *prometheus.CounterVec
 	unhealthy    *prometheus.CounterVec
 	errors       *prometheus.CounterVec
 	actions      *prometheus.CounterVec
@@ -54,10 +63,15 @@ type Metrics struct {
 	process      *prometheus.GaugeVec
 	loaded       prometheus.Counter
 	loadErrors   prometheus.Counter
+	saved        prometheus.Counter
+	saveErrors   prometheus.Counter
 }
 
 // Version is what gitlab_runner_version_info says.
-type Version struct{ Name, Version, Revision string }
+type Version struct {
+	Name, Version, Revision string
+	BuiltAt                 string // RFC 3339; "" when it is not known
+}
 
 // New returns metrics that hold their start values.
 func New(v Version) *Metrics {
@@ -65,6 +79,8 @@ func New(v Version) *Metrics {
 		registry: prometheus.NewRegistry(),
 		states:   newStates(),
 		modules:  newModules(),
+		feed:     newFeed(),
+		scaling:  newScaling(),
 		concurrent: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "gitlab_runner_concurrent", Help: "The current value of concurrent setting"}),
 		limit:     gauge("gitlab_runner_limit", "The current value of the runner's limit setting", runnerLabels...),
@@ -78,15 +94,28 @@ func New(v Version) *Metrics {
 		jobModes:   counter("gitlab_runner_job_execution_mode_total", "Total number of jobs by how their scripts are run", "mode", "executor"),
 		queueSize:  gauge("gitlab_runner_job_queue_size", "Jobs in the coordinator's queue when the last job was handed out", runnerLabels...),
 		queueDepth: gauge("gitlab_runner_job_queue_depth", "Place in the coordinator's queue of the last job", runnerLabels...),
-		jobs:       newJobs(),
+		jobStages: histogram("gitlab_runner_job_stage_duration_seconds", "Histogram of job stage durations; with FF_EXPORT_HIGH_CARDINALITY_METRICS",
+			prometheus.ExponentialBuckets(1, 2.5, 10), append(runnerLabels, "stage")...),
+		machineWait: histogram("millwright_job_machine_wait_seconds", "How long jobs in hand waited for their machine",
+			[]float64{0.1, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600}, runnerLabels...),
+		tooLong: counter("gitlab_runner_acceptable_job_queuing_duration_exceeded_total",
+			"Counts how often jobs exceed the configured queuing time threshold", runnerLabels...),
+		inputs: plainCounter("gitlab_runner_job_inputs_interpolations_total", "Total number of job inputs interpolations"),
+		inputErrors: counter("gitlab_runner_job_inputs_interpolation_failures_total", "Total number of failed job inputs interpolations",
+			"error_type"),
+		jobs: newJobs(),
 		apiStatuses: counter("gitlab_runner_api_request_statuses_total", "The total number of api requests, partitioned by runner, endpoint and status",
 			"runner", "system_id", "endpoint", "status", "method"),
 		apiDuration: histogram("gitlab_runner_api_request_duration_seconds", "Latency histogram of api requests, partitioned by runner and endpoint",
 			[]float64{0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60}, "runner", "system_id", "endpoint", "status_class", "method"),
+		apiRetries: counter("gitlab_runner_api_request_retries_total", "The total number of attempts of api requests, the first ones included",
+			"path", "method"),
+		apiUnreached: counter("millwright_api_request_unreached_total", "Api requests to which the coordinator gave no answer at all",
+			"runner", "system_id", "endpoint"),
 		unhealthy: counter("gitlab_runner_worker_health_check_failures_total", "Requests for jobs that count against the runner", runnerLabels...),
 		errors:    counter("gitlab_runner_errors_total", "The number of warnings and errors in the log", "level"),
 		actions: counter("gitlab_runner_autoscaling_actions_total", "The total number of actions executed by the provider",
-			"executor", "action"),
+			append([]string{"executor", "action"}, targetLabels...)...),
 		creation: fixedHistogram("gitlab_runner_autoscaling_machine_creation_duration_seconds", "Histogram of machine creation time",
 			prometheus.ExponentialBuckets(30, 1.25, 10)),
 		creationFail: fixedHistogram("gitlab_runner_autoscaling_machine_failed_creation_duration_seconds",
@@ -96,22 +125,26 @@ func New(v Version) *Metrics {
 		phases: histogram("millwright_machine_creation_phase_duration_seconds",
 			"How long each phase of a machine's creation took", prometheus.ExponentialBuckets(1, 2, 9), "phase"),
 		process: gauge("gitlab_runner_process_state_info", "The state that the process is in", "state"),
-		loaded: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "gitlab_runner_configuration_loaded_total", Help: "Total number of times the configuration file was loaded by Runner process"}),
-		loadErrors: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "gitlab_runner_configuration_loading_error_total", Help: "Total number of times the configuration file was not loaded by Runner process due to errors"}),
+		loaded:  plainCounter("gitlab_runner_configuration_loaded_total", "Total number of times the configuration file was loaded by Runner process"),
+		loadErrors: plainCounter("gitlab_runner_configuration_loading_error_total",
+			"Total number of times the configuration file was not loaded by Runner process due to errors"),
+		saved: plainCounter("gitlab_runner_configuration_saved_total", "Total number of times the configuration file was saved by Runner process"),
+		saveErrors: plainCounter("gitlab_runner_configuration_saving_error_total",
+			"Total number of times the configuration file was not saved by Runner process due to errors"),
 	}
 	info := gauge("gitlab_runner_version_info", "A metric with a constant '1' value labeled by different build stats fields.",
-		"name", "version", "revision", "go_version", "os", "architecture")
-	info.WithLabelValues(v.Name, v.Version, v.Revision, runtime.Version(), runtime.GOOS, runtime.GOARCH).Set(1)
+		"name", "version", "revision", "branch", "go_version", "built_at", "os", "architecture")
+	info.WithLabelValues(v.Name, v.Version, v.Revision, "", runtime.Version(), v.BuiltAt, runtime.GOOS, runtime.GOARCH).Set(1)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), info, m.states, m.modules,
 		m.concurrent, m.limit, m.jobsTotal, m.jobsFailed, m.jobDuration, m.queue, m.jobModes, m.queueSize, m.queueDepth, m.jobs,
-		m.apiStatuses, m.apiDuration, m.unhealthy, m.errors, m.actions, m.creation, m.creationFail, m.removal,
-		m.phases, m.process, m.loaded, m.loadErrors)
+		m.apiStatuses, m.apiDuration, m.apiRetries, m.apiUnreached, m.unhealthy, m.errors, m.actions, m.creation, m.creationFail, m.removal,
+		m.phases, m.process, m.loaded, m.loadErrors, m.saved, m.saveErrors, m.jobStages, m.machineWait, m.tooLong, m.inputs, m.inputErrors)
+	m.registry.MustRegister(m.feed.all()...)
+	m.registry.MustRegister(m.scaling.all()...)
 	for _, action := range []string{"created", "creation-failed", "used", "removed"} {
-		m.actions.WithLabelValues(executorName, action)
+		m.action(action, fleet.Target{}, 0)
 	}
-	for _, level := range []string{"warning", "error"} {
+	for _, level := range []string{"panic", "fatal", "error", "warning"} {
 		m.errors.WithLabelValues(level)
 	}
 	return m
@@ -119,7 +152,7 @@ func New(v Version) *Metrics {
 
 // Handler serves the metrics page.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true}) // exemplars are shown to who asks for them
 }
 
 // ConfigLoaded notes a load of config.toml; err is nil when it took effect.
@@ -130,11 +163,22 @@ func (m *Metrics) ConfigLoaded(concurrent int, err error) {
 	}
 	m.loaded.Inc()
 	m.concurrent.Set(float64(concurrent))
+	m.feed.resize(concurrent)
+}
+
+// ConfigSaved notes a write of config.toml; err is nil when it succeeded.
+func (m *Metrics) ConfigSaved(err error) {
+	if err != nil {
+		m.saveErrors.Inc()
+		return
+	}
+	m.saved.Inc()
 }
 
 // RunnerConfigured sets a runner's own settings.
 func (m *Metrics) RunnerConfigured(r Runner, limit int) {
 	m.limit.WithLabelValues(r.values()...).Set(float64(limit))
+	m.feed.configured(r)
 	m.jobs.configured(r, true)
 }
 
@@ -153,24 +197,34 @@ func (m *Metrics) Process(state string) {
 }
 
 // Fleets sets what the pools hold, all at once: a pool that is left out is gone.
-func (m *Metrics) Fleets(fleets []Fleet) { m.states.set(fleets) }
+func (m *Metrics) Fleets(fleets []Fleet) {
+	m.states.set(fleets)
+	m.scaling.set(fleets)
+}
+
+func (m *Metrics) action(action string, at fleet.Target, n float64) {
+	m.actions.WithLabelValues(append([]string{executorName, action}, targetValues(at)...)...).Add(n)
+}
 
 // Event counts what a pool reports.
 func (m *Metrics) Event(e fleet.Event) {
+	if e.Decision != nil {
+		m.scaling.decided(e)
+	}
 	if e.Machine == nil {
 		return
 	}
 	ev := e.Machine
 	switch {
 	case ev.Gone:
-		m.actions.WithLabelValues(executorName, "removed").Inc()
+		m.action("removed", ev.Target, 1)
 		m.removal.Observe(ev.Duration.Seconds())
 	case ev.Err != "" && ev.State == fleet.Creating:
-		m.actions.WithLabelValues(executorName, "creation-failed").Inc()
+		m.action("creation-failed", ev.Target, 1)
 		m.creationFail.Observe(ev.Duration.Seconds())
 	case ev.Phase != "" || ev.Err != "":
 	case ev.State == fleet.Used:
-		m.actions.WithLabelValues(executorName, "used").Inc()
+		m.action("used", ev.Target, 1)
 	case ev.State == fleet.Idle && ev.From == fleet.Creating:
 		m.created(ev)
 	}
@@ -178,7 +232,7 @@ func (m *Metrics) Event(e fleet.Event) {
 
 // created counts a creation that succeeded.
 func (m *Metrics) created(ev *fleet.MachineEvent) {
-	m.actions.WithLabelValues(executorName, "created").Inc()
+	m.action("created", ev.Target, 1)
 	m.creation.Observe(ev.Duration.Seconds())
 	for _, p := range ev.Phases {
 		m.phases.WithLabelValues(p.Phase).Observe(p.Duration.Seconds())
@@ -191,6 +245,10 @@ func gauge(name, help string, labels ...string) *prometheus.GaugeVec {
 
 func counter(name, help string, labels ...string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+}
+
+func plainCounter(name, help string) prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 }
 
 func histogram(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {

@@ -15,6 +15,9 @@ import (
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
+// nowhere are the labels of machines whose target is not known.
+const nowhere = `target_machine_type="",target_project="",target_region="",target_zone=""`
+
 var one = Runner{ShortToken: "abc", Name: "one", SystemID: "s_1"}
 
 // page scrapes m.
@@ -63,12 +66,12 @@ func TestStart(t *testing.T) {
 		`gitlab_runner_configuration_loaded_total 1`,
 		`gitlab_runner_configuration_loading_error_total 1`,
 		`gitlab_runner_errors_total{level="error"} 0`,
-		`gitlab_runner_autoscaling_machine_states{executor="docker+machine",state="creating"} 0`,
-		`gitlab_runner_autoscaling_machine_states{executor="docker+machine",state="stuck-on-removing"} 0`,
-		`gitlab_runner_autoscaling_actions_total{action="creation-failed",executor="docker+machine"} 0`,
+		`gitlab_runner_autoscaling_machine_states{executor="docker+machine",state="creating",` + nowhere + `} 0`,
+		`gitlab_runner_autoscaling_machine_states{executor="docker+machine",state="stuck-on-removing",` + nowhere + `} 0`,
+		`gitlab_runner_autoscaling_actions_total{action="creation-failed",executor="docker+machine",` + nowhere + `} 0`,
 	}, `state="starting"`)
 	m.RunnerGone(one)
-	check(t, m, nil, `runner_name="one"`)
+	check(t, m, []string{`gitlab_runner_worker_feeds_total{runner="abc",runner_name="one",system_id="s_1"} 0`}, `gitlab_runner_limit{`, `gitlab_runner_jobs{`)
 }
 
 // A job is pending, then in its stages, then counted by its end.
@@ -80,7 +83,7 @@ func TestJobs(t *testing.T) {
 	const labels = `runner="abc",runner_name="one"`
 	check(t, m, []string{
 		`gitlab_runner_jobs{executor_stage="",` + labels + `,stage="",state="pending",system_id="s_1"} 1`,
-		`gitlab_runner_jobs{executor_stage="",` + labels + `,stage="step_script",state="running",system_id="s_1"} 1`,
+		`gitlab_runner_jobs{executor_stage="docker_run",` + labels + `,stage="step_script",state="running",system_id="s_1"} 1`,
 		`gitlab_runner_jobs_total{` + labels + `,system_id="s_1"} 2`,
 		`gitlab_runner_job_execution_mode_total{executor="docker",mode="traditional"} 2`,
 		`gitlab_runner_job_queue_duration_seconds_bucket{project_jobs_running="3",` + labels + `,system_id="s_1",le="1"} 0`,
@@ -116,10 +119,10 @@ func TestEvents(t *testing.T) {
 	m.Event(fleet.Event{Runner: "one", Decision: &fleet.Decision{IdleTarget: 3}})
 	const executor = `executor="docker+machine"`
 	check(t, m, []string{
-		`gitlab_runner_autoscaling_actions_total{action="created",` + executor + `} 1`,
-		`gitlab_runner_autoscaling_actions_total{action="creation-failed",` + executor + `} 1`,
-		`gitlab_runner_autoscaling_actions_total{action="used",` + executor + `} 1`,
-		`gitlab_runner_autoscaling_actions_total{action="removed",` + executor + `} 1`,
+		`gitlab_runner_autoscaling_actions_total{action="created",` + executor + `,` + nowhere + `} 1`,
+		`gitlab_runner_autoscaling_actions_total{action="creation-failed",` + executor + `,` + nowhere + `} 1`,
+		`gitlab_runner_autoscaling_actions_total{action="used",` + executor + `,` + nowhere + `} 1`,
+		`gitlab_runner_autoscaling_actions_total{action="removed",` + executor + `,` + nowhere + `} 1`,
 		`gitlab_runner_autoscaling_machine_creation_duration_seconds_sum{` + executor + `} 40`,
 		`gitlab_runner_autoscaling_machine_failed_creation_duration_seconds_sum{` + executor + `} 4`,
 		`gitlab_runner_autoscaling_machine_removal_duration_seconds_sum{` + executor + `} 2`,
@@ -136,24 +139,30 @@ func TestFleets(t *testing.T) {
 		{Runner: "two", Counts: abi.Counts{Used: 4, Stuck: 1}},
 	})
 	check(t, m, []string{
-		`gitlab_runner_autoscaling_machine_states{executor="docker+machine",state="idle"} 3`,
-		`gitlab_runner_autoscaling_machine_states{executor="docker+machine",state="used"} 4`,
+		`gitlab_runner_autoscaling_machine_states{executor="docker+machine",state="idle",` + nowhere + `} 3`,
+		`gitlab_runner_autoscaling_machine_states{executor="docker+machine",state="used",` + nowhere + `} 4`,
 		`millwright_machines{runner_name="one",state="idle"} 3`,
 		`millwright_machines{runner_name="two",state="stuck-on-removing"} 1`,
 		`millwright_idle_target{runner_name="one"} 3`,
 	})
 	m.Fleets([]Fleet{{Runner: "two"}})
-	check(t, m, []string{`gitlab_runner_autoscaling_machine_states{executor="docker+machine",state="idle"} 0`}, `runner_name="one"`)
+	check(t, m, []string{`gitlab_runner_autoscaling_machine_states{executor="docker+machine",state="idle",` + nowhere + `} 0`}, `runner_name="one"`)
 }
 
 func TestAPI(t *testing.T) {
 	m := New(Version{})
-	m.APICall(one, "request_job", "post", 204, 300*time.Millisecond)
-	m.APICall(one, "request_job", "post", 403, time.Second)
-	m.Unhealthy(one)
+	call := APICall{Endpoint: "request_job", Method: "post", Path: "jobs/request", Status: 204, Attempts: 1, Duration: 300 * time.Millisecond}
+	m.APICall(one, call)
+	call.Status, call.Attempts = 403, 3
+	m.APICall(one, call)
+	call.Status, call.Attempts = 0, 1
+	m.APICall(one, call)
+	m.Requested(one, "unhealthy")
 	check(t, m, []string{
 		`gitlab_runner_api_request_statuses_total{endpoint="request_job",method="post",runner="abc",status="204",system_id="s_1"} 1`,
 		`gitlab_runner_api_request_duration_seconds_count{endpoint="request_job",method="post",runner="abc",status_class="4xx",system_id="s_1"} 1`,
+		`gitlab_runner_api_request_retries_total{method="post",path="jobs/request"} 5`,
+		`millwright_api_request_unreached_total{endpoint="request_job",runner="abc",system_id="s_1"} 1`,
 		`gitlab_runner_worker_health_check_failures_total{runner="abc",runner_name="one",system_id="s_1"} 1`,
 	})
 }

@@ -2,9 +2,11 @@ package metrics
 
 import (
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -12,7 +14,20 @@ import (
 type Fleet struct {
 	Runner     string // the runner's name; several may bear the same
 	Counts     abi.Counts
-	IdleTarget int // machines that the policy chain wants available
+	Targets    map[fleet.Target]abi.Counts // Counts by where the machines are; nil puts all at the empty target
+	IdleTarget int                         // machines that the policy chain wants available
+	IdleTime   time.Duration               // how long more than these may stay idle
+	Waiting    int                         // jobs without a machine
+	Code       string                      // one of Codes
+	Sections   []string                    // the autoscaling sections of the configuration, and none
+	Section    string                      // the one of them that is in force
+}
+
+// targetLabels are GitLab's labels of where a machine is.
+var targetLabels = []string{"target_zone", "target_region", "target_project", "target_machine_type"}
+
+func targetValues(t fleet.Target) []string {
+	return []string{t.Zone, t.Region, t.Project, t.MachineType}
 }
 
 // states is gitlab_runner_autoscaling_machine_states: all six states are always there, summed over the runners, as GitLab's
@@ -29,7 +44,8 @@ type states struct {
 func newStates() *states {
 	return &states{
 		sum: prometheus.NewDesc("gitlab_runner_autoscaling_machine_states",
-			"The current number of machines per state in this provider", []string{"state"}, prometheus.Labels{"executor": executorName}),
+			"The current number of machines per state in this provider", append([]string{"state"}, targetLabels...),
+			prometheus.Labels{"executor": executorName}),
 		own:    prometheus.NewDesc("millwright_machines", "Machines of a runner by state", []string{"runner_name", "state"}, nil),
 		target: prometheus.NewDesc("millwright_idle_target", "Machines that the policy chain wants available", []string{"runner_name"}, nil),
 	}
@@ -53,27 +69,42 @@ func (s *states) Collect(ch chan<- prometheus.Metric) {
 	s.mu.Lock()
 	fleets := s.fleets
 	s.mu.Unlock()
-	total := byState(abi.Counts{})
+	total := map[fleet.Target]map[string]int{}
+	if len(fleets) == 0 {
+		add(total, fleet.Target{}, abi.Counts{})
+	}
 	own := map[string]map[string]int{}
 	targets := map[string]int{}
 	for _, f := range fleets {
 		targets[f.Runner] += f.IdleTarget
-		if own[f.Runner] == nil {
-			own[f.Runner] = map[string]int{}
+		add(own, f.Runner, f.Counts)
+		if len(f.Targets) == 0 {
+			add(total, fleet.Target{}, f.Counts)
 		}
-		for state, n := range byState(f.Counts) {
-			total[state] += n
-			own[f.Runner][state] += n
+		for t, c := range f.Targets {
+			add(total, t, c)
 		}
 	}
-	for state, n := range total {
-		ch <- prometheus.MustNewConstMetric(s.sum, prometheus.GaugeValue, float64(n), state)
+	for t, counts := range total {
+		for state, n := range counts {
+			ch <- prometheus.MustNewConstMetric(s.sum, prometheus.GaugeValue, float64(n), append([]string{state}, targetValues(t)...)...)
+		}
 	}
 	for runner, counts := range own {
 		ch <- prometheus.MustNewConstMetric(s.target, prometheus.GaugeValue, float64(targets[runner]), runner)
 		for state, n := range counts {
 			ch <- prometheus.MustNewConstMetric(s.own, prometheus.GaugeValue, float64(n), runner, state)
 		}
+	}
+}
+
+// add sums c by state into the counts of a key; zeros make the state appear.
+func add[K comparable](sums map[K]map[string]int, key K, c abi.Counts) {
+	if sums[key] == nil {
+		sums[key] = map[string]int{}
+	}
+	for state, n := range byState(c) {
+		sums[key][state] += n
 	}
 }
 

@@ -91,6 +91,6 @@ func (m *machine) endPhase(now time.Time) {
 
 // tell sends e about m as it is now.
 func (p *Pool) tell(m *machine, e fleet.MachineEvent) {
-	e.Name, e.State, e.JobID = m.Name, m.State, m.JobID
+	e.Name, e.State, e.JobID, e.Target = m.Name, m.State, m.JobID, fleet.TargetOf(m.Driver, m.Options)
 	p.out.send(fleet.Event{At: time.Now(), Runner: p.settings.Runner.Name, Machine: &e})
 }

@@ -18,6 +18,7 @@ type Status struct {
 
 	Machines []fleet.Machine // in order of creation, without options and driver state, which may hold secrets
 	Counts   abi.Counts
+	Targets  map[fleet.Target]abi.Counts // Counts by where the machines are
 	Demand   abi.Demand
 	Failures []abi.Failure // creations of the last hour that failed, by kind
 	Decision *fleet.Decision
@@ -71,6 +72,15 @@ func (p *Pool) status() Status {
 			Failures: p.backoff.failures, Until: p.backoff.until, Kind: p.backoff.kind, Err: p.backoff.err,
 		},
 		Stopping: p.stopping,
+	}
+	at := map[fleet.Target]fleet.Fleet{}
+	for _, m := range s.Machines {
+		t := fleet.TargetOf(m.Driver, m.Options)
+		at[t] = append(at[t], m)
+	}
+	s.Targets = make(map[fleet.Target]abi.Counts, len(at))
+	for t, f := range at {
+		s.Targets[t] = f.Counts()
 	}
 	for i := range s.Machines {
 		s.Machines[i].Options = nil

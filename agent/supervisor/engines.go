@@ -2,23 +2,34 @@ package supervisor
 
 import (
 	"context"
+	"log/slog"
 	"sync"
+	"time"
 
+	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/job"
 	"github.com/millwright-ci/millwright/agent/pool"
 )
 
-// machineEngines gives one job the engine of its machine, and of another one when that breaks. It implements job.Engines.
+// machineEngines gives one job the engine of its machine, and of another one when that breaks. It implements job.Engines. Its log lines
+// have GitLab Runner's words.
 type machineEngines struct {
-	pool  *pool.Pool
-	jobID int64
+	pool   *pool.Pool
+	jobID  int64
+	log    *slog.Logger     // names the job
+	waits  func()           // told that the job waits for a machine; may be nil
+	placed func(job.Engine) // told which one it got; may be nil
 
-	mu   sync.Mutex // guards held
+	mu   sync.Mutex // guards what follows
 	held *pool.Lease
+	on   *slog.Logger // names the machine that the job is on; nil while it is on none
 }
 
 // Engine blocks until the job has a machine with an engine.
 func (e *machineEngines) Engine(ctx context.Context) (job.Engine, error) {
+	if e.waits != nil {
+		e.waits()
+	}
 	lease, err := e.lease(ctx)
 	if err != nil {
 		return job.Engine{}, err
@@ -32,7 +43,27 @@ func (e *machineEngines) Engine(ctx context.Context) (job.Engine, error) {
 		e.release(lease, false)
 		return job.Engine{}, err
 	}
-	return job.Engine{Endpoint: endpoint, Machine: m.Name}, nil
+	got := job.Engine{Endpoint: endpoint, Machine: m.Name, Instance: m.Instance.ID}
+	e.tell(m, endpoint)
+	if e.placed != nil {
+		e.placed(got)
+	}
+	return got, nil
+}
+
+// tell logs which machine the job runs on.
+func (e *machineEngines) tell(m fleet.Machine, at fleet.Endpoint) {
+	log := e.log.With("name", m.Name, "instance_id", m.Instance.ID)
+	about := []any{"usedCount", m.UsedCount, "created", m.CreatedAt.Format(time.RFC3339), "docker", at.Host}
+	if m.UsedCount <= 1 {
+		log.Info("Created docker-machine", about...)
+	} else {
+		log.Info("Using existing docker-machine", about...)
+	}
+	log.Info("Starting docker-machine build...", about...)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.on = log.With(about...)
 }
 
 // lease returns the one that is held, or waits for a new one.
@@ -59,9 +90,16 @@ func (e *machineEngines) Broken(error) { e.end(true) }
 // end gives back what is held.
 func (e *machineEngines) end(broken bool) {
 	e.mu.Lock()
-	held := e.held
+	held, on := e.held, e.on
+	e.on = nil
 	e.mu.Unlock()
+	if on != nil {
+		on.Info("Finished docker-machine build", "broken", broken)
+	}
 	e.release(held, broken)
+	if on != nil {
+		on.Info("Cleaned up docker-machine")
+	}
 }
 
 func (e *machineEngines) release(lease *pool.Lease, broken bool) {

@@ -59,8 +59,10 @@ func (s *Supervisor) public() http.Handler {
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
 		s.countMachines()
 		s.countModules()
+		s.countRequests()
 		page.ServeHTTP(w, r)
 	})
+	mux.HandleFunc("GET /debug/jobs/list", func(w http.ResponseWriter, _ *http.Request) { s.jobs.print(w, time.Now()) })
 	mux.HandleFunc("GET /health/ready", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	return mux
 }

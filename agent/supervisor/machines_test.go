@@ -290,15 +290,18 @@ func (w *world) checkMetrics() {
 		`gitlab_runner_jobs{executor_stage="idle",runner="` + token + `",runner_name="fleet",stage="idle",state="idle",system_id="` + id + `"} 0`,
 		`gitlab_runner_job_duration_seconds_count{mode="traditional",` + labels + "} 1",
 		`gitlab_runner_job_queue_duration_seconds_count{project_jobs_running="+Inf",` + labels + "} 1",
-		`gitlab_runner_autoscaling_actions_total{action="used",executor="docker+machine"} 1`,
-		`gitlab_runner_autoscaling_actions_total{action="removed",executor="docker+machine"} 1`,
-		`gitlab_runner_autoscaling_actions_total{action="creation-failed",executor="docker+machine"} 0`,
+		`gitlab_runner_autoscaling_actions_total{action="used",executor="docker+machine",target_machine_type="",target_project="",target_region="",target_zone=""} 1`,
+		`gitlab_runner_autoscaling_actions_total{action="removed",executor="docker+machine",target_machine_type="",target_project="",target_region="",target_zone=""} 1`,
+		`gitlab_runner_autoscaling_actions_total{action="creation-failed",executor="docker+machine",target_machine_type="",target_project="",target_region="",target_zone=""} 0`,
 		`gitlab_runner_autoscaling_machine_removal_duration_seconds_count{executor="docker+machine"} 1`,
-		`gitlab_runner_autoscaling_machine_states{executor="docker+machine",state="used"} 0`,
-		`gitlab_runner_autoscaling_machine_states{executor="docker+machine",state="stuck-on-removing"} 0`,
+		`gitlab_runner_autoscaling_machine_states{executor="docker+machine",state="used",target_machine_type="",target_project="",target_region="",target_zone=""} 0`,
+		`gitlab_runner_autoscaling_machine_states{executor="docker+machine",state="stuck-on-removing",target_machine_type="",target_project="",target_region="",target_zone=""} 0`,
 		`gitlab_runner_process_state_info{state="running"} 1`,
 		`gitlab_runner_configuration_loaded_total 1`,
 		`millwright_idle_target{runner_name="fleet"} 1`,
+		`millwright_decision_code{code="undecided",runner_name="fleet"} 0`,
+		`millwright_active_period{runner_name="fleet",section="none"} 1`,
+		`millwright_job_machine_wait_seconds_count{` + labels + `} 1`,
 	} {
 		if !strings.Contains(page, line+"\n") {
 			w.t.Errorf("the metrics lack %s", line)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -135,15 +136,56 @@ func (s *Supervisor) pools() []*pool.Pool {
 // countMachines brings the figures of the machines up to date.
 func (s *Supervisor) countMachines() {
 	var fleets []metrics.Fleet
+	now := time.Now()
 	for _, p := range s.pools() {
 		status := p.Status()
-		f := metrics.Fleet{Runner: status.Runner, Counts: status.Counts}
+		f := metrics.Fleet{
+			Runner: status.Runner, Counts: status.Counts, Targets: status.Targets, Waiting: status.Waiting, Code: decisionCode(status, now),
+		}
 		if status.Decision != nil && !status.Stopping {
-			f.IdleTarget = status.Decision.IdleTarget
+			f.IdleTarget, f.IdleTime = status.Decision.IdleTarget, status.Decision.IdleTime
+		}
+		if w := s.worker(status.Key); w != nil && w.current().Machine != nil {
+			f.Sections, f.Section = activeSection(w.current().Machine.Autoscaling, now)
 		}
 		fleets = append(fleets, f)
 	}
 	s.metrics.Fleets(fleets)
+}
+
+// decisionCode says in one word how the fleet stands to what the policies want.
+func decisionCode(s pool.Status, now time.Time) string {
+	switch {
+	case s.Stopping:
+		return metrics.CodeStopping
+	case s.Decision == nil:
+		return metrics.CodeUndecided
+	case s.Decision.NoGrowth:
+		return metrics.CodeNoGrowth
+	case s.Counts.Available > s.Decision.IdleTarget:
+		return metrics.CodeShrinking
+	case s.Counts.Available-s.Counts.Creating >= s.Decision.IdleTarget:
+		return metrics.CodeSteady
+	case s.Backoff.Failures > 0 && now.Before(s.Backoff.Until):
+		return metrics.CodeBackoff
+	case slices.ContainsFunc(s.Rails, func(r fleet.Rail) bool { return r.Name == "create" }):
+		return metrics.CodeRail
+	}
+	return metrics.CodeGrowing
+}
+
+// activeSection returns the names of the autoscaling sections and that of the one in force: the last whose period is active, else none.
+func activeSection(sections []config.Autoscaling, now time.Time) (names []string, in string) {
+	in = "none"
+	names = []string{in}
+	for i, a := range sections {
+		name := strconv.Itoa(i)
+		names = append(names, name)
+		if active(a.Periods, a.Timezone, now) {
+			in = name
+		}
+	}
+	return names, in
 }
 
 // RemoveMachine removes a machine and waits until it is gone. One that a job holds is refused: errors.Is(err, pool.ErrInUse).

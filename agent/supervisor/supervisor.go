@@ -73,6 +73,7 @@ type Supervisor struct {
 	credentials *credentials.Store
 	feed        *feed.Feed
 	drivers     *Drivers
+	jobs        *jobTable
 
 	jobsCtx  context.Context // of running jobs; its cause is why they are stopped
 	stopJobs context.CancelCauseFunc
@@ -103,7 +104,7 @@ func New(o Options) (*Supervisor, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Supervisor{o: o, log: o.Log, journal: j, workers: map[string]*worker{}, rails: map[string][]railed{}, drain: make(chan struct{})}
+	s := &Supervisor{o: o, log: o.Log, journal: j, workers: map[string]*worker{}, jobs: newJobTable(), rails: map[string][]railed{}, drain: make(chan struct{})}
 	s.jobsCtx, s.stopJobs = context.WithCancelCause(context.Background())
 	s.retiring, s.giveUp = context.WithCancel(context.Background())
 	if err := s.open(); err != nil {

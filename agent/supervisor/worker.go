@@ -132,7 +132,7 @@ func (s *Supervisor) clientOptions(c *config.Config, r config.Runner) coordinato
 func (s *Supervisor) newClient(o coordinator.Options, r config.Runner) (*coordinator.Client, error) {
 	labels := s.labels(r)
 	o.Logger = s.log
-	o.Observe = func(c coordinator.Call) { s.metrics.APICall(labels, c.Endpoint, c.Method, c.Status, c.Duration) }
+	o.Observe = func(c coordinator.Call) { s.metrics.APICall(labels, metrics.APICall(c)) }
 	return coordinator.New(o)
 }
 
