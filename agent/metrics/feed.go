@@ -74,8 +74,10 @@ func (f *feed) all() []prometheus.Collector {
 
 // The labels' values, so that each series is there from the start.
 var (
-	// Outcomes are how a request for a job ends: a job, none, an answer or a failure that is tried again, one that speaks against the runner.
+	// outcomes are how a request for a job ends: a job, none, an answer or a failure that is tried again, one that speaks against the runner.
 	outcomes = []string{"job", "none", "failed", "unhealthy"}
+	// skips are why no job is asked for.
+	skips = []string{"no_slot", "limit", "request_limit", "no_machine", "unhealthy"}
 	// processing are GitLab's failure types.
 	processing = []string{"other", "no_free_executor", "job_failure"}
 )
@@ -90,6 +92,9 @@ func (f *feed) configured(r Runner) {
 	}
 	for _, o := range outcomes {
 		f.requests.WithLabelValues(append(r.values(), o)...)
+	}
+	for _, s := range skips {
+		f.skipped.WithLabelValues(append(r.values(), s)...)
 	}
 }
 
