@@ -1,20 +1,21 @@
 package cli
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
-	"slices"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/module"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 	"github.com/millwright-ci/millwright/sdk/go/policy/sample"
@@ -103,19 +104,41 @@ func (a *app) printInspection(i inspection) error {
 	return w.Flush()
 }
 
-// configFileFlag is a module's own configuration, as JSON.
-func configFileFlag(c *cobra.Command) func() (abi.Raw, error) {
-	path := c.Flags().String("module-config", "", "JSON file with the module's own configuration")
-	return func() (abi.Raw, error) {
-		if *path == "" {
-			return nil, nil
+// ownConfig is what the operator tells a module, from the command line.
+type ownConfig struct{ path *string }
+
+// configFileFlag names a module's own configuration. Without it a module gets that of the NAME.toml beside it, as in the agent.
+func configFileFlag(c *cobra.Command) ownConfig {
+	return ownConfig{c.Flags().String("module-config", "", "NAME.toml, or a JSON file with the module's own configuration; NAME.toml beside FILE without it")}
+}
+
+// read returns the configuration of the module in file, and where it comes from; nothing when there is none.
+func (o ownConfig) read(file string) (own abi.Raw, from string, err error) {
+	from = *o.path
+	if from == "" {
+		from = strings.TrimSuffix(file, filepath.Ext(file)) + ".toml"
+		if _, err := os.Stat(from); errors.Is(err, fs.ErrNotExist) {
+			return nil, "", nil
 		}
-		data, err := os.ReadFile(*path)
-		if err == nil && !json.Valid(data) {
-			err = fmt.Errorf("%s: is no JSON", *path)
-		}
-		return abi.Raw(data), err
 	}
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return nil, from, err
+	}
+	if filepath.Ext(from) != ".toml" {
+		if !json.Valid(data) {
+			err = fmt.Errorf("%s: is no JSON", from)
+		}
+		return abi.Raw(data), from, err
+	}
+	settings, diagnostics := config.ParseModuleFile(from, data)
+	for _, d := range diagnostics { // the agent refuses an unknown key too
+		return nil, from, errors.New(d.String())
+	}
+	if own, err = settings.ConfigJSON(); err != nil {
+		err = fmt.Errorf("%s: %w", from, err)
+	}
+	return own, from, err
 }
 
 func (a *app) policyRun() *cobra.Command {
@@ -131,16 +154,9 @@ func (a *app) policyRun() *cobra.Command {
 			if err := wantKind(m, abi.KindPolicy); err != nil {
 				return err
 			}
-			s, err := readSnapshot(*path, c.InOrStdin(), m.Describe())
+			s, err := own.snapshot(*path, c.InOrStdin(), args[0], m.Describe())
 			if err != nil {
 				return err
-			}
-			config, err := own()
-			if err != nil {
-				return err
-			}
-			if config != nil {
-				s.Config = config
 			}
 			p, err := module.Propose(c.Context(), m, s)
 			if err != nil {
@@ -151,6 +167,16 @@ func (a *app) policyRun() *cobra.Command {
 		})
 	}
 	return c
+}
+
+// snapshot is what a policy is asked on, with its own configuration: that of the flag, else what the snapshot holds, else what lies beside file.
+func (o ownConfig) snapshot(path string, stdin io.Reader, file string, d abi.Describe) (abi.Snapshot, error) {
+	s, err := readSnapshot(path, stdin, d)
+	if err != nil || *o.path == "" && len(s.Config) > 0 {
+		return s, err
+	}
+	s.Config, _, err = o.read(file)
+	return s, err
 }
 
 func readSnapshot(path string, stdin io.Reader, d abi.Describe) (abi.Snapshot, error) {
@@ -172,139 +198,4 @@ func readSnapshot(path string, stdin io.Reader, d abi.Describe) (abi.Snapshot, e
 		return s, fmt.Errorf("%s: is no snapshot: %w", path, err)
 	}
 	return s, nil
-}
-
-// Of policy test: how often a policy is asked, and what share of its deadline a decision may take.
-const (
-	testCalls = 200
-	testShare = 4
-)
-
-func (a *app) policyTest() *cobra.Command {
-	c := &cobra.Command{
-		Use: "test FILE", Short: "Check that a policy is valid, deterministic, in time and in memory", Args: oneArg("a .wasm file"),
-		Long: "Loads a policy as the agent would, has it check its configuration, and asks it many times on an ordinary day: its answers must\n" +
-			"be proposals of the ABI, the same to the byte, well within the deadline and the memory that policies have.",
-	}
-	own := configFileFlag(c)
-	c.RunE = func(c *cobra.Command, args []string) error {
-		failed := false
-		report := func(what string, err error, detail string) {
-			if err != nil {
-				failed = true
-				fmt.Fprintf(a.out, "FAIL  %s: %v\n", what, err)
-				return
-			}
-			fmt.Fprintf(a.out, "ok    %s%s\n", what, because(detail))
-		}
-		config, err := own()
-		if err != nil {
-			return err
-		}
-		err = a.withModule(c.Context(), args[0], func(m *module.Module, _ []byte) error {
-			if err := wantKind(m, abi.KindPolicy); err != nil {
-				return err
-			}
-			d := m.Describe()
-			report("loads", nil, fmt.Sprintf("%s %s, ABI %d", d.Name, d.Version, d.ABI))
-			problems, err := module.Validate(c.Context(), m, config)
-			for _, p := range problems {
-				if !p.Warning {
-					err = fmt.Errorf("%s: %s", p.Option, p.Message)
-				}
-			}
-			report("configuration", err, "")
-			slowest, err := repeat(c.Context(), m, config)
-			report(fmt.Sprintf("%d decisions, valid, the same and in memory", testCalls), err, "")
-			limit := decideTime / testShare
-			if err == nil && slowest > limit {
-				err = fmt.Errorf("the slowest decision took %s; keep it under %s, a quarter of its deadline", slowest.Round(time.Microsecond), limit)
-				report("in time", err, "")
-			} else if err == nil {
-				report("in time", nil, fmt.Sprintf("the slowest decision took %s", slowest.Round(time.Microsecond)))
-			}
-			return nil
-		})
-		if err == nil && failed {
-			err = errSilent
-		}
-		return err
-	}
-	return c
-}
-
-// decideTime is the deadline of a decision in an agent without other orders.
-const decideTime = 2 * time.Second
-
-// repeat asks a policy again and again the same thing and returns the longest time.
-func repeat(ctx context.Context, m *module.Module, config abi.Raw) (time.Duration, error) {
-	s := sample.Day(m.Describe())
-	s.Config = config
-	input, err := json.Marshal(s)
-	if err != nil {
-		return 0, err
-	}
-	if _, err := module.Propose(ctx, m, s); err != nil {
-		return 0, err
-	}
-	var first []byte
-	var slowest time.Duration
-	for i := range testCalls {
-		start := time.Now()
-		out, err := m.Call(ctx, abi.ExportDecide, input)
-		if err != nil {
-			return 0, fmt.Errorf("decision %d: %w", i+1, err)
-		}
-		slowest = max(slowest, time.Since(start))
-		if first == nil {
-			first = bytes.Clone(out)
-		}
-		if !bytes.Equal(first, out) {
-			return 0, fmt.Errorf("decision %d on the same snapshot differs: %s, before %s", i+1, out, first)
-		}
-	}
-	return slowest, nil
-}
-
-func (a *app) policyBench() *cobra.Command {
-	c := &cobra.Command{Use: "bench FILE", Short: "Measure how long a policy's decisions take", Args: oneArg("a .wasm file")}
-	n := c.Flags().IntP("number", "n", 1000, "decisions")
-	path := c.Flags().String("snapshot", "", "JSON file; an ordinary day without one")
-	own := configFileFlag(c)
-	c.RunE = func(c *cobra.Command, args []string) error {
-		begin := time.Now()
-		return a.withModule(c.Context(), args[0], func(m *module.Module, _ []byte) error {
-			if err := wantKind(m, abi.KindPolicy); err != nil {
-				return err
-			}
-			loaded := time.Since(begin)
-			s, err := readSnapshot(*path, c.InOrStdin(), m.Describe())
-			if err != nil {
-				return err
-			}
-			if s.Config, err = own(); err != nil {
-				return err
-			}
-			input, err := json.Marshal(s)
-			if err != nil {
-				return err
-			}
-			times := make([]time.Duration, max(*n, 1))
-			for i := range times {
-				start := time.Now()
-				if _, err := m.Call(c.Context(), abi.ExportDecide, input); err != nil {
-					return err
-				}
-				times[i] = time.Since(start)
-			}
-			slices.Sort(times)
-			at := func(share float64) time.Duration {
-				return times[int(share*float64(len(times)-1))].Round(time.Microsecond)
-			}
-			fmt.Fprintf(a.out, "loaded in %s; %d decisions on %d bytes: p50 %s, p95 %s, p99 %s, slowest %s\n",
-				loaded.Round(time.Millisecond), len(times), len(input), at(0.5), at(0.95), at(0.99), at(1))
-			return nil
-		})
-	}
-	return c
 }

@@ -223,7 +223,15 @@ func stepText(s supervisor.StepView) string {
 	if s.Error != "" {
 		return "skipped: " + s.Error
 	}
-	p := s.Proposal
+	text := proposalText(s.Proposal)
+	if r := s.Proposal.Reason; r != "" {
+		text += ": " + r
+	}
+	return fmt.Sprintf("%s (%.1f ms, fuel %d)", text, s.TookMS, s.Fuel)
+}
+
+// proposalText is what a proposal asks for, in a line, without its reason.
+func proposalText(p abi.Proposal) string {
 	var parts []string
 	number := func(name string, n *int) {
 		if n != nil {
@@ -255,9 +263,5 @@ func stepText(s supervisor.StepView) string {
 	for _, name := range slices.Sorted(maps.Keys(p.Metrics)) {
 		parts = append(parts, fmt.Sprintf("%s=%g", name, p.Metrics[name]))
 	}
-	text := cmp.Or(strings.Join(parts, ", "), "nothing")
-	if p.Reason != "" {
-		text += ": " + p.Reason
-	}
-	return fmt.Sprintf("%s (%.1f ms, fuel %d)", text, s.TookMS, s.Fuel)
+	return cmp.Or(strings.Join(parts, ", "), "nothing")
 }

@@ -43,8 +43,19 @@ func moduleFiles(t *testing.T) string {
 		"picky.wasm":  policy(`{}`, `{"problems":[{"option":"url","message":"is missing"}]}`),
 		"junk.wasm":   []byte("hello"),
 		"driver.wasm": moduletest.Tiny(map[string]string{"describe": `{"abi":1,"kind":"driver","name":"cloud","options":[{"name":"cloud-zone","type":"string","env":"CLOUD_ZONE","default":"a","required":true,"help":"where"}]}`, "validate": `{}`, "create": `{}`, "list": `{}`, "remove": `{}`}),
+		"much.wasm":   policy(`{"idle_target":1000,"max_builds":1000,"settings":{"idle_count":7},"reason":"much"}`, `{"problems":[]}`),
+		"silent.wasm": policy(`{"idle_target":3}`, `{"problems":[]}`),
+		"more.wasm":   policy(`{"idle_target":5000000,"reason":"more"}`, `{"problems":[]}`),
 		"snap.json":   []byte(`{"abi":1,"runner":{"name":"r"}}`),
+		"broken.toml": []byte("factr = 1"),
+		"vectors.d/cases.json": []byte(`[{"about":"one","input":{},"output":{"reason":"three are enough","idle_target":3}},
+			{"name":"two","policy":"burst","input":"{}","expect":"{\"idle_target\":3,\"reason\":\"three are enough\"}"},
+			{"name":"three","policy":"periods","input":"{}","expect":"{}"}]`),
+		"wrong.d/cases.json": []byte(`[{"about":"four","input":{},"output":{"idle_target":4}}]`),
 	} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -70,15 +81,26 @@ func TestModuleFiles(t *testing.T) {
 		{"policy run good.wasm --snapshot snap.json", `"idle_target": 3`, false},
 		{"policy run good.wasm --snapshot junk.wasm", "is no snapshot", true},
 		{"policy run trap.wasm", "trap: unreachable", true},
-		{"policy test good.wasm", "ok    200 decisions, valid, the same and in memory\nok    in time: the slowest", false},
-		{"policy test trap.wasm", "FAIL  200 decisions, valid, the same and in memory: burst: decide: trap: unreachable", true},
-		{"policy test picky.wasm", "FAIL  configuration: url: is missing", true},
-		{"policy bench good.wasm -n 10", "10 decisions on", false},
+		{"policy run good.wasm --module-config snap.json", "three are enough", false},
+		{"policy run good.wasm --module-config broken.toml", "factr: unknown key", true},
+		{"policy test good.wasm", "ok    the same: to the byte", false},
+		{"policy test good.wasm", "a working day                 idle_target 3  -            three are enough", false},
+		{"policy test good.wasm --json", `"snapshot": "jobs wait"`, false},
+		{"policy test good.wasm --vectors vectors.d", "ok    vectors: 2 of 2; 1 are for others", false},
+		{"policy test good.wasm --vectors wrong.d", "FAIL  cases.json: four: \n got {\"idle_target\":3", true},
+		{"policy test good.wasm --vectors none.d", "holds no case", true},
+		{"policy test much.wasm", "create: 995 became 4: MaxGrowthRate is 5 and 1 machines are being created", false},
+		{"policy test much.wasm", "max_builds: 1000 became 100: policies may only tighten MaxBuilds, which is 100", false},
+		{"policy test more.wasm", "idle_target: 5000000 became 1000000: no number of a proposal counts for more than 1000000", false},
+		{"policy test silent.wasm", "FAIL  valid: a working day: it proposes a target without a reason", true},
+		{"policy test trap.wasm", "FAIL  valid: a working day: burst: decide: trap: unreachable", true},
+		{"policy test picky.wasm", "FAIL  accepts its configuration: url: is missing", true},
+		{"policy bench good.wasm -n 10", "DECISIONS  P50", false},
 	} {
 		t.Run(tc.args, func(t *testing.T) {
 			args := strings.Fields(tc.args)
 			for i, a := range args {
-				if strings.Contains(a, ".wasm") || strings.Contains(a, ".json") {
+				if ext := filepath.Ext(a); ext != "" {
 					args[i] = filepath.Join(dir, a)
 				}
 			}

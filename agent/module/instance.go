@@ -16,16 +16,17 @@ import (
 type instance struct {
 	plugin *extism.Plugin
 	stderr *head
+	memory *memories
 }
 
 // newInstance starts an instance. Its start function, if it has one, runs here, under the deadline and on the meter of ctx.
 func newInstance(ctx context.Context, compiled *extism.CompiledPlugin) (*instance, error) {
-	inst := &instance{stderr: new(head)}
+	inst := &instance{stderr: new(head), memory: new(memories)}
 	// wazero's defaults hold: a clock that stands still, randomness that repeats, no files, no environment, no sleep.
 	config := wazero.NewModuleConfig().WithStderr(inst.stderr)
 	// Extism calls no host function without a plugin in the context, and has none before the start function has run. The meter looks at none.
 	ctx = context.WithValue(ctx, extism.PluginCtxKey("plugin"), &extism.Plugin{})
-	plugin, err := compiled.Instance(ctx, extism.PluginInstanceConfig{ModuleConfig: config})
+	plugin, err := compiled.Instance(inst.memory.with(ctx), extism.PluginInstanceConfig{ModuleConfig: config})
 	if err != nil {
 		return nil, err
 	}

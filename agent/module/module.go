@@ -74,12 +74,18 @@ func (m *Module) Exports(name string) bool {
 	return ok
 }
 
+// Limits returns what bounds the module's calls.
+func (m *Module) Limits() Limits { return m.limits }
+
+// MemoryLimit is how large the memory of an instance may become, in bytes.
+func (m *Module) MemoryLimit() int64 { return int64(m.limits.pages(m.describe.Kind)) << 16 }
+
 // Usage is what a call took.
 type Usage struct {
 	// Fuel is what the export used, about one for each instruction; see package meter. The same call of an instance in the same state
 	// uses the same.
 	Fuel int64
-	// Memory is the size of the instance's memory after the call, in bytes. It never shrinks.
+	// Memory is the size of the guest's memory after the call, in bytes. It never shrinks.
 	Memory int64
 	Time   time.Duration
 }
@@ -128,7 +134,7 @@ func (m *Module) Measure(ctx context.Context, export string, input []byte, grant
 		return nil, u, m.callError(ctx, limited, export, err, "")
 	}
 	out, err = inst.call(limited, export, fuel, memory)
-	u.Memory = int64(inst.plugin.Memory().Size())
+	u.Memory = inst.memory.guest()
 	if err = m.callError(ctx, limited, export, err, inst.stderr.String()); err == nil {
 		err = m.checkOutput(export, out)
 	}
@@ -199,6 +205,17 @@ func (m *Module) give(inst *instance) {
 	}
 	m.mu.Unlock()
 	if inst != nil {
+		inst.close()
+	}
+}
+
+// Renew closes the instances that wait for a call, so that the next one gets a fresh one.
+func (m *Module) Renew() {
+	m.mu.Lock()
+	idle := m.idle
+	m.idle = nil
+	m.mu.Unlock()
+	for _, inst := range idle {
 		inst.close()
 	}
 }

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
+	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 	"github.com/millwright-ci/millwright/sdk/go/policy/rules"
 	"github.com/millwright-ci/millwright/sdk/go/policy/sample"
@@ -34,6 +36,15 @@ func proposeMeasured(ctx context.Context, m *Module, s abi.Snapshot) (p abi.Prop
 		return abi.Proposal{}, u, &Error{Module: m.Name(), Export: abi.ExportDecide, Cause: CauseOutput, Text: "returned a bad proposal: " + err.Error()}
 	}
 	return p, u, nil
+}
+
+// Decided is the decision of a chain whose last policy, of that name, proposes p on s, over what s.Proposal holds. p is as the module gave it:
+// what it has that is too large is cut, and cuts says so.
+func Decided(name string, s abi.Snapshot, p abi.Proposal) (d fleet.Decision, cuts []rules.Change) {
+	p, cuts = rules.Cut(p)
+	d = fleet.Decision{At: time.UnixMilli(s.NowUnixMS).UTC(), Steps: []fleet.Step{{Module: name, Proposal: p}}}
+	conclude(&d, merge(s.Proposal, p), s.Runner)
+	return d, cuts
 }
 
 // Validate asks a policy what is wrong with its configuration. One without the export finds nothing.

@@ -26,6 +26,9 @@ type orders struct {
 
 type probe struct{}
 
+// remembered counts the calls of one instance.
+var remembered int
+
 func (probe) Describe() abi.Describe {
 	return abi.Describe{Name: "probe", Version: "1.0.0", Hostnames: []string{"http://127.0.0.1:*"}, WantMachines: true}
 }
@@ -49,6 +52,9 @@ func (probe) Decide(s abi.Snapshot) (abi.Proposal, error) {
 		}
 		state := strconv.Itoa(n + 1)
 		return abi.Proposal{IdleTarget: &n, State: &state, Reason: "asked " + state + " times"}, nil
+	case "remember": // in its own memory, as no policy should
+		remembered++
+		return abi.Proposal{Reason: "asked " + strconv.Itoa(remembered) + " times"}, nil
 	case "see":
 		seen, err := json.Marshal(s)
 		return abi.Proposal{Reason: string(seen)}, err
