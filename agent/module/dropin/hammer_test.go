@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"testing"
 
@@ -14,7 +13,7 @@ import (
 )
 
 // TestHammerReloads replaces a module many times while the chain decides without a pause: no decision fails, each sees the module of
-// before or after, and the heap is what it was.
+// before or after, and the heap and the mapped code are what they were.
 func TestHammerReloads(t *testing.T) {
 	w := newWorld(t)
 	for _, name := range module.BuiltinPolicies { // whose memory grows for a while with the calls
@@ -45,27 +44,17 @@ func TestHammerReloads(t *testing.T) {
 		deciders.Wait()
 	}
 	reload(101, 131)
-	before := heap()
-	reload(131, 181)
-	after := heap()
-	t.Logf("live heap %d KB before 50 reloads, %d KB after", before>>10, after>>10)
-	if after > before+before/10+512<<10 {
-		t.Errorf("the heap grew from %d to %d bytes", before, after)
+	before, code := moduletest.Footprint(t)
+	reload(131, 331)
+	after, codeAfter := moduletest.Footprint(t)
+	t.Logf("before 200 reloads: live heap %d KB, mapped code %d KB; after: %d KB, %d KB", before>>10, code>>10, after>>10, codeAfter>>10)
+	if after > before+before/10 || codeAfter > code+code/10 {
+		t.Errorf("the heap went from %d to %d bytes, mapped code from %d to %d", before, after, code, codeAfter)
 	}
 	left, err := filepath.Glob(filepath.Join(w.state, "modules", "policies", "a", "*.wasm"))
 	if err != nil || len(left) > 4 {
 		t.Errorf("kept are %v, %v", left, err)
 	}
-}
-
-// heap is what is live, once finalizers and pools have let go.
-func heap() uint64 {
-	var m runtime.MemStats
-	for range 4 {
-		runtime.GC()
-	}
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
 }
 
 // A writer that never leaves its file alone breaks nothing, and what it writes in the end is used.
