@@ -32,7 +32,7 @@ const patience = time.Minute
 
 // world is a manager over real folders.
 type world struct {
-	t                        *testing.T
+	t                        testing.TB
 	host                     *module.Host
 	policies, drivers, state string
 	log                      *lockedBuffer
@@ -63,7 +63,7 @@ func (l *lockedBuffer) String() string {
 }
 
 // builtin is a policy that wants one machine, in the place of periods and idlescale.
-func builtins(t *testing.T) []fs.FS {
+func builtins(t testing.TB) []fs.FS {
 	t.Helper()
 	dist := fstest.MapFS{}
 	for _, name := range module.BuiltinPolicies {
@@ -72,7 +72,7 @@ func builtins(t *testing.T) []fs.FS {
 	return []fs.FS{dist}
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	dir := t.TempDir()
 	w := &world{t: t, policies: filepath.Join(dir, "policies.d"), drivers: filepath.Join(dir, "drivers.d"), state: filepath.Join(dir, "state"), log: &lockedBuffer{}}
