@@ -33,6 +33,7 @@ type Machine struct {
 	State   State
 
 	CreatedAt  time.Time // when its creation was decided
+	ExpiresAt  time.Time // when it ends by itself, whatever becomes of the agent; zero: never
 	ReadyAt    time.Time // when it became usable first; zero before
 	IdleSince  time.Time // start of the idle clock; zero unless idle or acquired
 	StateSince time.Time
@@ -41,6 +42,7 @@ type Machine struct {
 	JobID        int64  // the job that runs on it; 0 when none
 	RemoveReason string // why it is being removed
 	RemoveTries  int    // failed removals so far
+	RemoveErr    string // why the last of them failed
 
 	SSHUser  string       // who the provisioner logs in as; "" before its keys were made
 	Instance abi.Instance // the provider's record, as last seen
@@ -166,7 +168,38 @@ type MachineEvent struct {
 	Duration time.Duration // how long the state or the phase before took
 	Phases   []PhaseTime   // of a machine that has just been created: where the time went
 	Target   Target        // where the machine is
+
+	Cause string        // of a removal: its reason as one of a few words, for metrics
+	Op    string        // with Err: what failed, one of the Ops below; "" otherwise
+	Kind  abi.ErrorKind // with Op
+	// Overdue is what it has been in for too long: creating, provisioning, acquired, removing; Err says what is done about it.
+	Overdue     string
+	Interrupted bool // its provider takes it back; Err has the provider's words
 }
+
+// What fails about a machine.
+const (
+	OpCreate = "create" // until its engine answers
+	OpProbe  = "probe"  // of an engine that answered before
+	OpRemove = "remove"
+)
+
+// The causes of removals, for metrics.
+const (
+	CauseFailed      = "creation-failed"
+	CauseBuilds      = "max-builds"
+	CauseIdle        = "idle"        // more than the policies want, for long enough
+	CauseLimit       = "limit"       // more than the guard rails allow
+	CausePolicy      = "policy"      // a policy named it
+	CauseUnavailable = "unavailable" // its engine does not answer, or failed a job
+	CauseInterrupted = "interrupted" // the provider takes it back
+	CauseLost        = "lost"        // the provider has it no more, or has it switched off
+	CauseLeft        = "left-behind" // half-made or in use when an agent ended
+	CauseRetired     = "retired"     // its runner or its driver is no more what it was
+	CauseOrphan      = "orphan"
+	CauseAsked       = "asked-for"
+	CauseDrain       = "drain"
+)
 
 // PhaseTime is how long one phase of a machine's creation took.
 type PhaseTime struct {

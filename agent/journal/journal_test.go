@@ -35,7 +35,8 @@ func machine(name string) fleet.Machine {
 		Options: abi.Options{"docker-image": {"debian"}, "docker-token": {"s3cret"}, "engine-registry-mirror": {"http://mirror:5000"},
 			"tls-san": {"ci.example.com"}},
 		State: fleet.Used, CreatedAt: at, ReadyAt: at.Add(time.Minute), IdleSince: at.Add(time.Hour), StateSince: at.Add(time.Hour),
-		UsedCount: 3, JobID: 4711, RemoveReason: "none", RemoveTries: 2, SSHUser: "core",
+		UsedCount: 3, JobID: 4711, RemoveReason: "none", RemoveTries: 2, RemoveErr: "a disk is in use", SSHUser: "core",
+		ExpiresAt: at.Add(48 * time.Hour),
 		Instance: abi.Instance{Name: name, ID: "12345678901234567890", Status: abi.StatusRunning, Address: "10.0.0.7", SSHPort: 2222,
 			State: abi.Raw(`{"volume":"v1"}`)},
 	}

@@ -28,6 +28,7 @@ type record struct {
 	State   fleet.State `json:"state"`
 
 	CreatedAt  time.Time `json:"created_at,omitzero"`
+	ExpiresAt  time.Time `json:"expires_at,omitzero"`
 	ReadyAt    time.Time `json:"ready_at,omitzero"`
 	IdleSince  time.Time `json:"idle_since,omitzero"`
 	StateSince time.Time `json:"state_since,omitzero"`
@@ -36,6 +37,7 @@ type record struct {
 	JobID        int64  `json:"job_id,omitempty"`
 	RemoveReason string `json:"remove_reason,omitempty"`
 	RemoveTries  int    `json:"remove_tries,omitempty"`
+	RemoveErr    string `json:"remove_error,omitempty"`
 
 	SSHUser  string        `json:"ssh_user,omitempty"`
 	Instance *abi.Instance `json:"instance,omitempty"` // nil: the provider has not answered yet
@@ -47,7 +49,7 @@ func encodeRecord(owner string, m fleet.Machine) ([]byte, error) {
 		Name: m.Name, Runner: m.Runner, Driver: m.Driver, Options: m.Options, State: m.State,
 		CreatedAt: m.CreatedAt, ReadyAt: m.ReadyAt, IdleSince: m.IdleSince, StateSince: m.StateSince,
 		UsedCount: m.UsedCount, JobID: m.JobID, RemoveReason: m.RemoveReason, RemoveTries: m.RemoveTries,
-		SSHUser: m.SSHUser,
+		RemoveErr: m.RemoveErr, ExpiresAt: m.ExpiresAt, SSHUser: m.SSHUser,
 	}
 	if m.Instance.Name != "" || m.Instance.ID != "" {
 		r.Instance = &m.Instance
@@ -76,7 +78,7 @@ func decodeRecord(name string, data []byte) (fleet.Machine, string, error) {
 		Name: name, Runner: r.Runner, Driver: r.Driver, Options: r.Options, State: r.State,
 		CreatedAt: r.CreatedAt, ReadyAt: r.ReadyAt, IdleSince: r.IdleSince, StateSince: r.StateSince,
 		UsedCount: r.UsedCount, JobID: r.JobID, RemoveReason: r.RemoveReason, RemoveTries: r.RemoveTries,
-		SSHUser: r.SSHUser,
+		RemoveErr: r.RemoveErr, ExpiresAt: r.ExpiresAt, SSHUser: r.SSHUser,
 	}
 	if r.Instance != nil {
 		m.Instance = *r.Instance

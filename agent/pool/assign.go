@@ -2,7 +2,6 @@ package pool
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -102,7 +101,7 @@ func (p *Pool) wake() {
 func (p *Pool) pair(l *Lease, m *machine) {
 	l.m, m.lease = m, l
 	p.enter(m, fleet.Acquired, "")
-	if !m.dirty && time.Since(m.fresh) < fresh {
+	if !m.busy && !m.dirty && time.Since(m.fresh) < fresh {
 		p.settle(l)
 		return
 	}
@@ -110,11 +109,14 @@ func (p *Pool) pair(l *Lease, m *machine) {
 	if l.waits {
 		l.answer(nil) // Machine is where it blocks
 	}
+	if m.busy {
+		return // it is being probed already
+	}
 	m.busy = true
 	record, dirty := m.Machine, m.dirty
 	p.call(func() func() {
 		err := p.probe(record, dirty)
-		return func() { p.probed(l, m, err) }
+		return func() { p.probed(m, err) }
 	})
 }
 
@@ -130,30 +132,35 @@ func (p *Pool) probe(m fleet.Machine, dirty bool) error {
 	return p.opts.Provisioner.Check(ctx, m)
 }
 
-func (p *Pool) probed(l *Lease, m *machine, err error) {
+// probed goes on after a probe: with the lease that m was probed for, if it still wants it.
+func (p *Pool) probed(m *machine, err error) {
 	p.free(m)
 	if m.State == fleet.Removing {
 		return
 	}
+	l := m.lease
 	if p.ctx.Err() != nil { // cut off by Stop, which says nothing about the machine
-		p.fail(l, ErrStopped)
+		if l != nil {
+			p.fail(l, ErrStopped)
+		}
 		return
 	}
-	if err == nil && m.broken != "" {
-		err = errors.New(m.broken)
-	}
-	if err != nil {
-		p.log.Warn("Machine does not answer", "name", m.Name, "error", err)
-		p.tell(m, fleet.MachineEvent{From: m.State, Err: err.Error()})
-		p.remove(m, reasonUnavailable) // and l takes another one
+	switch {
+	case err == nil && m.broken != "":
+		p.remove(m, m.broken) // and l takes another one
+		return
+	case err != nil:
+		p.unavailable(m, err)
 		return
 	}
-	m.fresh, m.dirty = time.Now(), false
-	if l.m != m { // given back meanwhile
+	m.dirty = false
+	p.alive(m)
+	switch {
+	case l != nil:
+		p.settle(l)
+	case m.State == fleet.Acquired: // given back meanwhile
 		p.returned(m, false)
-		return
 	}
-	p.settle(l)
 }
 
 // settle ends the search of l: it holds its machine.
@@ -249,7 +256,7 @@ func (p *Pool) returned(m *machine, broken bool) {
 	case job && p.wornOut(m):
 		p.remove(m, reasonBuilds)
 	case job:
-		m.fresh = now
+		p.alive(m)
 		p.idle(m, "")
 		p.save(m, nil)
 	default: // no job came: the idle clock goes on, and the feed, which is asking, needs no wake-up
@@ -263,7 +270,8 @@ func (p *Pool) idle(m *machine, reason string) {
 	p.newIdle = true
 }
 
-// detach takes m away from its lease, since it is to be removed. A lease that had it probed looks for another one; a job finds out.
+// detach takes m away from its lease, since it is to be removed. A lease that had it probed looks for another one, one without a job
+// has the right to one; a job finds out.
 func (p *Pool) detach(m *machine) {
 	if m.State == fleet.Used {
 		now := time.Now()
@@ -275,8 +283,11 @@ func (p *Pool) detach(m *machine) {
 		return
 	}
 	m.lease, l.m = nil, nil
-	if l.state == pairing {
+	switch {
+	case l.state == pairing:
 		p.take(l, true)
+	case l.state == held && l.job == 0:
+		p.promise(l)
 	}
 }
 

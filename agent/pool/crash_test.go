@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -270,5 +273,60 @@ func TestLateInstance(t *testing.T) {
 		wait(2 * time.Minute)
 		w.counts(1, 0, 1)
 		w.settled()
+	})
+}
+
+// TestUnreadableEntry has the journal's record of a machine spoiled while no agent ran: the instance is kept and shown, and goes when
+// the operator says so.
+func TestUnreadableEntry(t *testing.T) {
+	inWorld(t, abi.RunnerSettings{IdleCount: 1}, func(t *testing.T, w *world) {
+		wait(time.Minute)
+		name := w.names()[0]
+		w.stop(false)
+		record := filepath.Join(w.dir, "store", "machines", name, "millwright.json")
+		if err := os.WriteFile(record, []byte(`{"version": 1, "driv`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w.start()
+		wait(2 * time.Hour)
+		if !slices.Contains(w.names(), name) {
+			t.Fatalf("%s was removed", name)
+		}
+		orphans := w.pool.Status().Orphans
+		if len(orphans) != 1 || orphans[0].Instance.Name != name || !strings.Contains(orphans[0].Note, "millwright.json") || !orphans[0].Removal.IsZero() {
+			t.Errorf("orphans %+v", orphans)
+		}
+		w.counts(1, 0, 1) // another one does the work
+		if err := w.pool.Reap(t.Context(), name); err != nil {
+			t.Error(err)
+		}
+		wait(time.Second)
+		w.settled()
+	})
+}
+
+// TestOldPlacesAreWatched changes driver and options: what was given up with the old ones may still turn up there.
+func TestOldPlacesAreWatched(t *testing.T) {
+	inWorld(t, abi.RunnerSettings{IdleCount: 1}, func(t *testing.T, w *world) {
+		w.cloud.Inject(fake.Fault{Op: fake.OpCreate, Error: &abi.Error{Kind: abi.Transient, Message: "timeout"}})
+		wait(time.Second)
+		s := w.opts.Settings
+		s.Driver, s.Options = "other", abi.Options{fake.OptZone: {"b"}}
+		if err := w.pool.Reconfigure(s); err != nil {
+			t.Fatal(err)
+		}
+		wait(10 * time.Minute)
+		var zones []string
+		for _, place := range w.pool.Places() {
+			zones = append(zones, place.Driver+" "+place.Options.Get(fake.OptZone))
+		}
+		slices.Sort(zones)
+		if !slices.Equal(zones, []string{"fake a", "other b"}) {
+			t.Errorf("after ten minutes it looks at %v", zones)
+		}
+		wait(time.Hour)
+		if places := w.pool.Places(); len(places) != 1 || places[0].Driver != "other" {
+			t.Errorf("after an hour it looks at %v", places)
+		}
 	})
 }

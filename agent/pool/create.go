@@ -26,6 +26,9 @@ func (p *Pool) create(reason string) {
 	m := &machine{Machine: fleet.Machine{
 		Name: name, Runner: p.opts.Key, Driver: p.settings.Driver, Options: p.machineOptions(name), CreatedAt: now,
 	}}
+	if life := p.settings.MachineLife; life > 0 {
+		m.ExpiresAt = now.Add(life)
+	}
 	m.ctx, m.cancel = context.WithTimeout(p.ctx, p.opts.CreateTimeout)
 	m.busy = true
 	p.add(m)
@@ -96,8 +99,17 @@ func (p *Pool) callCreate(ctx context.Context, m fleet.Machine) (b abi.Bootstrap
 	defer cancel()
 	i, err = d.Create(ctx, abi.CreateRequest{
 		ABI: abi.Version, Owner: p.owner(), Name: m.Name, Options: driverOptions(m.Options), Bootstrap: b,
+		ExpiresAt: expiry(m.ExpiresAt),
 	})
 	return b, i, err
+}
+
+// expiry is a machine's end as drivers are told it; "" is never.
+func expiry(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return at.UTC().Format(time.RFC3339)
 }
 
 func (p *Pool) inserted(m *machine, user string, i abi.Instance, err error) {
@@ -133,10 +145,18 @@ func (p *Pool) provision(m *machine) {
 	m.busy = true
 	before := m.Machine
 	p.call(func() func() {
-		_, err := p.opts.Provisioner.Provision(m.ctx, before, func(phase string) {
+		ctx, cancel := context.WithTimeout(m.ctx, p.opts.ProvisionTimeout)
+		defer cancel()
+		_, err := p.opts.Provisioner.Provision(ctx, before, func(phase string) {
 			p.queue <- func() { p.enterPhase(m, phase) }
 		})
-		return func() { p.provisioned(m, err) }
+		late := err != nil && m.ctx.Err() == nil && ctx.Err() != nil
+		return func() {
+			if late && m.State == fleet.Creating {
+				p.overdue(m, overdueProvisioning, fmt.Sprintf("not provisioned after %s; it is removed and another one made", p.opts.ProvisionTimeout))
+			}
+			p.provisioned(m, err)
+		}
 	})
 }
 
@@ -148,7 +168,8 @@ func (p *Pool) provisioned(m *machine, err error) {
 	default:
 		now := time.Now()
 		m.cancel()
-		m.ReadyAt, m.IdleSince, m.fresh = now, now, now
+		m.ReadyAt, m.IdleSince = now, now
+		p.alive(m)
 		p.backoff = backoff{}
 		p.log.Info("Machine created", "name", m.Name, "duration", now.Sub(m.CreatedAt), "now", now, "retries", 0)
 		p.idle(m, "created")
@@ -182,17 +203,9 @@ func (p *Pool) noteFailure(m *machine, err error) {
 	p.failures.add(now, kind)
 	p.log.Error("Machine creation failed", "name", m.Name, "time", now.Sub(m.CreatedAt), "error", err, "kind", kind,
 		"phase", m.phase, "next_try", p.backoff.until)
-	p.tell(m, fleet.MachineEvent{From: m.State, Phase: m.phase, Err: err.Error(), Duration: now.Sub(m.CreatedAt)})
+	p.tell(m, fleet.MachineEvent{From: m.State, Phase: m.phase, Err: err.Error(), Duration: now.Sub(m.CreatedAt),
+		Op: fleet.OpCreate, Kind: kind})
 	p.chargeFailure(err)
-}
-
-// watch ends creations that take too long, such as those whose instance never runs.
-func (p *Pool) watch(now time.Time) {
-	for _, m := range slices.Clone(p.fleet) {
-		if m.State == fleet.Creating && !m.busy && now.Sub(m.CreatedAt) >= p.opts.CreateTimeout {
-			p.creationFailed(m, fmt.Errorf("not ready after %s: %w", p.opts.CreateTimeout, context.DeadlineExceeded))
-		}
-	}
 }
 
 // enterGate waits for a place. It and leaveGate run elsewhere.

@@ -55,6 +55,12 @@ func (e *events) post(tell func()) {
 func (p *Pool) enter(m *machine, s fleet.State, reason string) {
 	now := time.Now()
 	e := fleet.MachineEvent{From: m.State, Reason: reason}
+	if s == fleet.Removing {
+		e.Cause = cause(reason)
+	}
+	if m.State == fleet.Idle {
+		p.idleFor += max(now.Sub(latest(p.ticked, m.StateSince)), 0)
+	}
 	if m.State != "" {
 		e.Duration = now.Sub(m.StateSince)
 	}

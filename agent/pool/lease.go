@@ -33,6 +33,9 @@ type Lease struct {
 	err error // why it ended
 
 	ready chan struct{} // closed when it holds a machine, or ended
+
+	notice chan struct{} // closed when the provider takes the machine back under the job
+	taken  error         // what it says of that; set before notice is closed
 }
 
 type leaseState int
@@ -59,7 +62,7 @@ func (p *Pool) AcquireForJob(ctx context.Context) (*Lease, error) { return p.lea
 
 func (p *Pool) lease(ctx context.Context, waits bool) (*Lease, error) {
 	answered := make(chan error, 1)
-	l := &Lease{p: p, waits: waits, ready: make(chan struct{})}
+	l := &Lease{p: p, waits: waits, ready: make(chan struct{}), notice: make(chan struct{})}
 	l.answer = func(err error) {
 		select {
 		case answered <- err:
@@ -106,35 +109,43 @@ func (l *Lease) Use(jobID int64) error {
 // until ctx ends; the lease must be released all the same. The error is the last creation's when several failed while it waited,
 // ErrReleased after Release, and ErrStopped when the pool ends.
 func (l *Lease) Machine(ctx context.Context) (fleet.Machine, fleet.Endpoint, error) {
-	if !l.p.do(func() { l.p.want(l) }) {
-		return fleet.Machine{}, fleet.Endpoint{}, ErrStopped
-	}
-	select {
-	case <-l.ready:
-		return l.held()
-	case <-ctx.Done():
-		return fleet.Machine{}, fleet.Endpoint{}, ctx.Err()
-	case <-l.p.done:
-		return fleet.Machine{}, fleet.Endpoint{}, ErrStopped
+	for {
+		var ready <-chan struct{}
+		if !l.p.do(func() { l.p.want(l); ready = l.ready }) {
+			return fleet.Machine{}, fleet.Endpoint{}, ErrStopped
+		}
+		select {
+		case <-ready:
+			if m, at, ok, err := l.held(); ok {
+				return m, at, err
+			}
+		case <-ctx.Done():
+			return fleet.Machine{}, fleet.Endpoint{}, ctx.Err()
+		case <-l.p.done:
+			return fleet.Machine{}, fleet.Endpoint{}, ErrStopped
+		}
 	}
 }
 
-// held returns the machine as it is now.
-func (l *Lease) held() (m fleet.Machine, at fleet.Endpoint, err error) {
-	ok := l.p.do(func() {
+// held returns the machine as it is now. It is not ok when the lease has lost it meanwhile and looks for another one.
+func (l *Lease) held() (m fleet.Machine, at fleet.Endpoint, ok bool, err error) {
+	ok = true
+	ran := l.p.do(func() {
 		switch {
 		case l.err != nil:
 			err = l.err
+		case l.state != held:
+			ok = false
 		case l.m == nil:
 			err = ErrLost
 		default:
 			m, at = l.m.Machine, l.p.opts.Provisioner.Endpoint(l.m.Machine)
 		}
 	})
-	if !ok {
+	if !ran {
 		err = ErrStopped
 	}
-	return m, at, err
+	return m, at, ok, err
 }
 
 // Release gives the machine back: to the next job, or, when broken says that its engine failed the job, to be removed. A machine

@@ -30,18 +30,10 @@ type group struct {
 	options abi.Options
 
 	busy     bool
+	needed   time.Time // when a machine or the settings were last in it
 	last     time.Time // when the last list ended
 	failures int       // in a row
 	err      string    // of the last list
-}
-
-// orphan is an instance under our owner tag that no journal entry explains.
-type orphan struct {
-	instance abi.Instance
-	group    *group
-	first    time.Time
-	lists    int
-	grace    time.Duration
 }
 
 // groupKey tells which machines one list shows. The machine's name counts as %s, because options may hold it.
@@ -71,15 +63,16 @@ func (p *Pool) poll(now time.Time) {
 	}
 }
 
-// regroup makes p.groups those of the machines and of the settings, and returns which of them hold a machine that waits for a list.
+// regroup makes p.groups those of the machines and of the settings, and of a while ago, since what was given up may turn up late. It
+// returns which of them hold a machine that waits for a list.
 func (p *Pool) regroup() (waiting map[string]bool) {
 	waiting = map[string]bool{}
-	needed := map[string]bool{}
+	now := time.Now()
 	need := func(key, driver string, options abi.Options) {
-		needed[key] = true
 		if p.groups[key] == nil {
 			p.groups[key] = &group{key: key, driver: driver, options: options}
 		}
+		p.groups[key].needed = now
 	}
 	if s := p.settings; s.Driver != "" {
 		o := p.machineOptions("%s")
@@ -94,10 +87,11 @@ func (p *Pool) regroup() (waiting map[string]bool) {
 			waiting[m.group] = true
 		}
 	}
-	maps.DeleteFunc(p.past, func(_ string, at time.Time) bool { return time.Since(at) > pastSpan })
+	maps.DeleteFunc(p.past, func(_ string, at time.Time) bool { return now.Sub(at) > pastSpan })
 	for key, g := range p.groups {
-		if !needed[key] && !g.busy {
+		if now.Sub(g.needed) > pastSpan && !g.busy {
 			delete(p.groups, key)
+			maps.DeleteFunc(p.orphans, func(_ string, o *orphan) bool { return o.group == g })
 		}
 	}
 	return waiting
@@ -119,13 +113,11 @@ func (p *Pool) list(g *group, now time.Time) {
 	request := abi.ListRequest{ABI: abi.Version, Owner: p.owner(), Options: driverOptions(g.options)}
 	p.call(func() func() {
 		result, err := p.callList(g.driver, request)
-		var unknown []abi.Instance // asked after the list: what is journalled before it is created cannot be among them
+		journalled := map[string]bool{} // asked after the list: what is journalled before it is created cannot be missing
 		for _, i := range result.Instances {
-			if !p.opts.Journal.Has(i.Name) {
-				unknown = append(unknown, i)
-			}
+			journalled[i.Name] = p.opts.Journal.Has(i.Name)
 		}
-		return func() { p.listed(g, now, result, unknown, err) }
+		return func() { p.listed(g, now, result, journalled, err) }
 	})
 }
 
@@ -142,7 +134,7 @@ func (p *Pool) callList(name string, request abi.ListRequest) (abi.ListResult, e
 
 // listed compares what the provider has with what we know. asked is when the list was asked for: what was created later may be
 // missing from it.
-func (p *Pool) listed(g *group, asked time.Time, r abi.ListResult, unknown []abi.Instance, err error) {
+func (p *Pool) listed(g *group, asked time.Time, r abi.ListResult, journalled map[string]bool, err error) {
 	now := time.Now()
 	g.busy, g.last = false, now
 	if p.stopping {
@@ -173,7 +165,7 @@ func (p *Pool) listed(g *group, asked time.Time, r abi.ListResult, unknown []abi
 		}
 	}
 	if r.Complete {
-		p.suspect(g, now, unknown)
+		p.suspect(g, now, r.Instances, journalled)
 	}
 }
 
@@ -195,7 +187,7 @@ func (p *Pool) observe(m *machine, i abi.Instance) {
 	}
 	switch i.Status {
 	case abi.StatusStopped, abi.StatusGone, abi.StatusInterrupted:
-		p.spoil(m, fmt.Sprintf("the instance is %s", i.Status))
+		p.withdrawn(m, i.Status, i.Message)
 	default:
 		if changed {
 			p.save(m, nil)
@@ -208,76 +200,11 @@ func (p *Pool) missed(m *machine) {
 	if m.missing++; m.missing < goneAfter {
 		return
 	}
-	const reason = "the instance is gone"
 	if m.State == fleet.Creating {
 		if !m.busy {
-			p.creationFailed(m, fmt.Errorf("%s: %d complete lists lack it", reason, m.missing))
+			p.creationFailed(m, fmt.Errorf("the instance is gone: %d complete lists lack it", m.missing))
 		}
 		return
 	}
-	p.spoil(m, reason)
-}
-
-// spoil removes a machine that is of no more use, once nobody holds it. The driver's remove clears away what the instance left.
-func (p *Pool) spoil(m *machine, reason string) {
-	if m.lease != nil {
-		m.broken = reason
-		return
-	}
-	p.remove(m, reason)
-}
-
-// suspect counts how often an instance that no journal entry explains was shown, and removes it when both the lists and the grace
-// time are enough. The removal is journalled like any other.
-func (p *Pool) suspect(g *group, now time.Time, unknown []abi.Instance) {
-	shown := make(map[string]bool, len(unknown))
-	for _, i := range unknown {
-		if p.byName[i.Name] != nil || i.Status == abi.StatusGone {
-			continue
-		}
-		shown[i.Name] = true
-		o := p.orphans[i.Name]
-		if o == nil {
-			o = &orphan{group: g, first: now, grace: p.grace(i.Name)}
-			p.orphans[i.Name] = o
-			p.log.Warn("Instance bears our owner tag and is in no journal", "name", i.Name, "id", i.ID, "driver", g.driver,
-				"removed_after", o.grace)
-		}
-		if o.group.key != g.key {
-			continue // another list shows it as well
-		}
-		o.instance = i
-		if o.lists++; o.lists >= goneAfter && now.Sub(o.first) >= o.grace && safeName.MatchString(i.Name) {
-			p.reap(o, now)
-		}
-	}
-	for name, o := range p.orphans {
-		if o.group.key == g.key && !shown[name] {
-			delete(p.orphans, name)
-		}
-	}
-}
-
-// grace returns how long an orphan is left alone. A machine that we removed lately comes back only when its creation was answered
-// with an error and went through all the same, or when a list lags: it may go at once.
-func (p *Pool) grace(name string) time.Duration {
-	if _, ours := p.past[name]; ours {
-		return 0
-	}
-	return *p.opts.OrphanGrace
-}
-
-// reap takes an orphan up as a machine that is being removed.
-func (p *Pool) reap(o *orphan, now time.Time) {
-	created, err := time.Parse(time.RFC3339, o.instance.CreatedAt)
-	if err != nil {
-		created = o.first
-	}
-	m := &machine{listed: true, answered: now, Machine: fleet.Machine{
-		Name: o.instance.Name, Runner: p.opts.Key, Driver: o.group.driver, Options: o.group.options,
-		CreatedAt: created, StateSince: now, Instance: o.instance,
-	}}
-	delete(p.orphans, m.Name)
-	p.add(m)
-	p.remove(m, reasonOrphan)
+	p.withdrawn(m, abi.StatusGone, "")
 }

@@ -54,12 +54,17 @@ type Pool struct {
 	reserved int      // leases that may have a machine made
 	newIdle  bool     // a machine became idle since the last step
 
-	backoff  backoff
-	failures failures
-	demand   demand
-	groups   map[string]*group
-	orphans  map[string]*orphan
-	past     map[string]time.Time // machines that were removed lately, by name
+	backoff    backoff
+	failures   failures
+	demand     demand
+	groups     map[string]*group
+	orphans    map[string]*orphan
+	unreadable map[string]error     // journal entries that can't be read, by the machine's name
+	past       map[string]time.Time // machines that were removed lately, by name
+	probes     probes
+
+	idleFor time.Duration // machines' idle time, summed up
+	ticked  time.Time     // when that was done last
 
 	stopping bool
 	draining bool
@@ -78,6 +83,12 @@ type machine struct {
 	broken string             // why it is removed once nobody holds it
 	dirty  bool               // a dead agent's job may have left containers on it
 	fresh  time.Time          // when its engine was last known to work
+
+	probeAt     time.Time // of its next probe while it is idle
+	silent      int       // probes in a row that it did not answer
+	silentSince time.Time
+	interrupted bool      // its provider takes it back
+	overdueAt   time.Time // when the log was last told that its removal does not end
 
 	group    string    // of the list that shows it
 	answered time.Time // when the provider took the creation on; zero before
@@ -102,7 +113,7 @@ func New(o Options) (*Pool, error) {
 		queue: make(chan func(), 64), done: make(chan struct{}),
 		creates: make(chan struct{}, o.Parallel), removes: make(chan struct{}, o.Parallel),
 		byName: map[string]*machine{}, groups: map[string]*group{}, orphans: map[string]*orphan{},
-		past: map[string]time.Time{},
+		past: map[string]time.Time{}, unreadable: map[string]error{},
 	}
 	p.out.init(o.Events, o.OnIdle)
 	return p, nil
@@ -115,9 +126,7 @@ func (p *Pool) Start() error {
 	if err != nil {
 		return fmt.Errorf("runner %s: %w", p.settings.Runner.Name, err)
 	}
-	for _, problem := range problems {
-		p.log.Warn("Machine in the store is passed over", "machine", problem.Machine, "path", problem.Path, "error", problem.Err)
-	}
+	p.noteUnreadable(problems)
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.started.Store(true)
 	go p.out.run()
@@ -169,11 +178,13 @@ func (p *Pool) ended() bool {
 // tick does what time alone asks for.
 func (p *Pool) tick() {
 	now := time.Now()
+	p.sumIdle(now)
 	p.retryRemovals(now)
+	p.watch(now)
 	if p.stopping {
 		return
 	}
-	p.watch(now)
+	p.probeIdle(now)
 	p.poll(now)
 	p.ask(now)
 }
@@ -275,8 +286,23 @@ func (p *Pool) Reconfigure(s Settings) error {
 		p.askedAt = time.Time{}
 		p.askAgain = p.asking
 		p.ask(time.Now())
+		p.retireOthers()
 	})
 	return nil
+}
+
+// otherDriver tells whether m was made by a driver that the runner no longer names.
+func (p *Pool) otherDriver(m *machine) bool {
+	return p.settings.Driver != "" && m.Driver != p.settings.Driver
+}
+
+// retireOthers removes the machines of drivers that the runner no longer names: at once those that no job runs on.
+func (p *Pool) retireOthers() {
+	for _, m := range slices.Clone(p.fleet) {
+		if m.State != fleet.Removing && p.otherDriver(m) {
+			p.spoil(m, reasonDriver)
+		}
+	}
 }
 
 // adopt takes up the runner's machines as the agent before left them. What was idle stays so, with its age and use count, but is
@@ -290,14 +316,16 @@ func (p *Pool) adopt(found []fleet.Machine) {
 		}
 		m := &machine{Machine: f, answered: now, listed: f.Instance.ID != "", dirty: true}
 		p.add(m)
-		switch f.State {
-		case fleet.Idle, fleet.Acquired:
+		switch {
+		case p.otherDriver(m):
+			p.remove(m, reasonDriver)
+		case f.State == fleet.Idle || f.State == fleet.Acquired:
 			m.State = ""
 			if m.IdleSince.IsZero() || m.IdleSince.After(now) {
 				m.IdleSince = now
 			}
 			p.enter(m, fleet.Idle, "adopted")
-		case fleet.Removing:
+		case f.State == fleet.Removing:
 			p.startRemoval(m)
 		default:
 			p.remove(m, "was "+string(f.State)+" when the agent ended")

@@ -220,7 +220,7 @@ func TestMaxBuilds(t *testing.T) {
 // TestDeadIdleMachine is S10 without its flaw: the dead machine is removed at once, and the job gets another one.
 func TestDeadIdleMachine(t *testing.T) {
 	inWorld(t, abi.RunnerSettings{IdleCount: 2, IdleTimeS: 600}, func(t *testing.T, w *world) {
-		wait(time.Minute)
+		wait(70 * time.Second)          // between two probes
 		newest := slices.Max(w.names()) // of the same age: the name decides
 		w.engines.breakDown(newest)
 		l := w.acquire()

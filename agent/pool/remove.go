@@ -20,6 +20,7 @@ const (
 	reasonDrain       = "shutdown drain"
 	reasonAsked       = "asked for by the operator"
 	reasonOrphan      = "bears our owner tag and is in no journal"
+	reasonDriver      = "its runner has another driver now"
 )
 
 // The pause after a removal that failed doubles from the first to the longest. It is tried for ever: a machine that nobody retries
@@ -37,19 +38,32 @@ var (
 )
 
 // RemoveMachine removes one machine by hand and waits until it is gone or ctx ends; the removal goes on then. A machine in use is
-// refused with ErrInUse.
+// refused with ErrInUse. A removal that failed before is tried again at once.
 func (p *Pool) RemoveMachine(ctx context.Context, name string) error {
-	var err error
-	gone := make(chan struct{})
-	asked := p.do(func() {
+	return p.removal(ctx, func() (*machine, error) {
 		m := p.byName[name]
 		switch {
 		case m == nil:
-			err = ErrUnknown
+			return nil, ErrUnknown
 		case m.lease != nil:
-			err = ErrInUse
+			return nil, ErrInUse
+		case m.State == fleet.Removing:
+			m.retryAt = time.Time{}
+			p.startRemoval(m)
 		default:
 			p.remove(m, reasonAsked)
+		}
+		return m, nil
+	})
+}
+
+// removal waits for the end of a removal that begin, which runs on the loop, began.
+func (p *Pool) removal(ctx context.Context, begin func() (*machine, error)) error {
+	var err error
+	gone := make(chan struct{})
+	asked := p.do(func() {
+		var m *machine
+		if m, err = begin(); err == nil {
 			m.onGone = append(m.onGone, func() { close(gone) })
 		}
 	})
@@ -143,11 +157,13 @@ func (p *Pool) removed(m *machine, err error) {
 	case p.ctx.Err() != nil: // cut off by Stop; the next start goes on
 	default:
 		m.RemoveTries++
+		m.RemoveErr = err.Error()
 		m.retryAt = time.Now().Add(max(
 			delay(m.RemoveTries-1, firstRemovalPause, longestRemovalPause, p.opts.Jitter()), retryAfter(err)))
 		p.log.Warn("Machine removal failed", "name", m.Name, "reason", m.RemoveReason, "attempts", m.RemoveTries,
 			"next_try", m.retryAt, "error", err)
-		p.tell(m, fleet.MachineEvent{From: fleet.Removing, Reason: m.RemoveReason, Err: err.Error()})
+		p.tell(m, fleet.MachineEvent{From: fleet.Removing, Reason: m.RemoveReason, Err: err.Error(),
+			Op: fleet.OpRemove, Kind: driver.KindOf(err)})
 	}
 }
 

@@ -27,6 +27,9 @@ type Status struct {
 	Waiting  int // leases that wait for a machine
 	Reserved int // leases that may have a machine made
 
+	// IdleFor is how long machines were idle, summed over all of them and up to now; it only grows.
+	IdleFor time.Duration
+
 	Backoff  Backoff
 	Orphans  []Orphan
 	ListErrs []string // of the providers that cannot be listed now
@@ -39,14 +42,6 @@ type Backoff struct {
 	Until    time.Time     // when the next machine may be created
 	Kind     abi.ErrorKind // of the last failure
 	Err      string
-}
-
-// Orphan is an instance under our owner tag that no journal entry explains.
-type Orphan struct {
-	Instance abi.Instance
-	Driver   string
-	Since    time.Time // when it was shown first
-	Removal  time.Time // when it is removed at the earliest
 }
 
 // Status returns the pool as it is now, or as it was when it ended; before Start it is empty. It waits for the loop, never for the provider.
@@ -71,6 +66,7 @@ func (p *Pool) status() Status {
 		Backoff: Backoff{
 			Failures: p.backoff.failures, Until: p.backoff.until, Kind: p.backoff.kind, Err: p.backoff.err,
 		},
+		IdleFor:  p.sumIdle(now),
 		Stopping: p.stopping,
 	}
 	at := map[fleet.Target]fleet.Fleet{}
@@ -92,9 +88,7 @@ func (p *Pool) status() Status {
 		s.Rails = plan.Rails(p.view, plan.WithWaiting(p.effective(now), p.view, len(p.wanting)), s.Limits)
 	}
 	for _, o := range p.orphans {
-		i := o.instance
-		i.State = nil
-		s.Orphans = append(s.Orphans, Orphan{Instance: i, Driver: o.group.driver, Since: o.first, Removal: o.first.Add(o.grace)})
+		s.Orphans = append(s.Orphans, p.orphanStatus(o))
 	}
 	slices.SortFunc(s.Orphans, func(a, b Orphan) int { return strings.Compare(a.Instance.Name, b.Instance.Name) })
 	for _, g := range p.groups {
@@ -104,4 +98,24 @@ func (p *Pool) status() Status {
 	}
 	slices.Sort(s.ListErrs)
 	return s
+}
+
+// sumIdle adds the idle time since it was called last, and returns the sum.
+func (p *Pool) sumIdle(now time.Time) time.Duration {
+	if !p.ticked.IsZero() {
+		for _, m := range p.fleet {
+			if m.State == fleet.Idle {
+				p.idleFor += max(now.Sub(latest(p.ticked, m.StateSince)), 0)
+			}
+		}
+	}
+	p.ticked = now
+	return p.idleFor
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }

@@ -49,7 +49,8 @@ const never = time.Duration(math.MaxInt64)
 
 // effective is the last decision as far as it still holds. One that answers settings which are no more neither creates nor removes;
 // one for another number of used machines removes none for idleness, since its target may depend on that number: the next decision is
-// a tick away at most. After failures nothing is created before the pause is over, and then one machine at a time until one succeeds.
+// a tick away at most. Machines that providers take back are replaced. After failures nothing is created before the pause is over, and then
+// one machine at a time until one succeeds.
 func (p *Pool) effective(now time.Time) fleet.Decision {
 	d := *p.decision
 	switch {
@@ -57,6 +58,9 @@ func (p *Pool) effective(now time.Time) fleet.Decision {
 		d.IdleTarget, d.IdleTime, d.Remove = 0, never, nil
 	case p.usedThen != p.used():
 		d.IdleTime = never
+	}
+	if !p.stale {
+		d.IdleTarget += p.replacements()
 	}
 	if p.backoff.failures > 0 {
 		d.GrowthLimit = 1

@@ -140,6 +140,19 @@ func (w *world) removals() map[string]int {
 	return reasons
 }
 
+// overdue returns what machines were in for too long, counted.
+func (w *world) overdue() map[string]int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	counts := map[string]int{}
+	for _, e := range w.events {
+		if e.Machine != nil && e.Machine.Overdue != "" {
+			counts[e.Machine.Overdue]++
+		}
+	}
+	return counts
+}
+
 // wait lets virtual time pass, and then everything that happens at its end.
 func wait(d time.Duration) {
 	time.Sleep(d)
@@ -218,12 +231,16 @@ func (w *world) names() []string {
 type engines struct {
 	cloud *fake.Cloud
 
-	mu     sync.Mutex
-	made   map[string]bool // keys by machine
-	ready  map[string]bool
-	clean  map[string]int
-	broken map[string]bool // do not answer
-	fail   int             // provisions to fail
+	mu                sync.Mutex
+	made              map[string]bool // keys by machine
+	ready             map[string]bool
+	clean             map[string]int
+	broken            map[string]bool // do not answer
+	fail              int             // provisions to fail
+	hang              time.Duration   // of each provision, whatever its context says
+	cut               bool            // none answers
+	slow              time.Duration   // of each check
+	checks, now, most int             // so far, under way, and under way at most
 }
 
 var _ pool.Provisioner = (*engines)(nil)
@@ -239,6 +256,10 @@ func (e *engines) Bootstrap(_ context.Context, name string) (abi.Bootstrap, erro
 }
 
 func (e *engines) Provision(ctx context.Context, m fleet.Machine, phase func(string)) (fleet.Endpoint, error) {
+	e.mu.Lock()
+	hang := e.hang
+	e.mu.Unlock()
+	time.Sleep(hang)
 	for _, name := range []string{"ssh", "engine"} {
 		phase(name)
 		select {
@@ -267,10 +288,19 @@ func (e *engines) Endpoint(m fleet.Machine) fleet.Endpoint {
 func (e *engines) Check(_ context.Context, m fleet.Machine) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.checks++
+	e.now++
+	e.most = max(e.most, e.now)
+	if slow := e.slow; slow > 0 {
+		e.mu.Unlock()
+		time.Sleep(slow)
+		e.mu.Lock()
+	}
+	e.now--
 	running := slices.ContainsFunc(e.cloud.Machines(), func(i fake.Machine) bool {
 		return i.Name == m.Name && i.Status == abi.StatusRunning
 	})
-	if !running || !e.ready[m.Name] || e.broken[m.Name] {
+	if !running || !e.ready[m.Name] || e.broken[m.Name] || e.cut {
 		return fmt.Errorf("machine %s: no answer", m.Name)
 	}
 	return nil
@@ -289,6 +319,13 @@ func (e *engines) failNext(n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.fail = n
+}
+
+// set changes how the engines behave.
+func (e *engines) set(change func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	change()
 }
 
 // cleaned returns how often a machine was cleaned.

@@ -1,0 +1,76 @@
+package pool
+
+import (
+	"context"
+	"errors"
+
+	"github.com/millwright-ci/millwright/agent/fleet"
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+)
+
+// withdrawn deals with an instance that its provider takes back, has switched off or has no more. The machine gets no new job: a lease
+// that has none yet becomes the right to another machine. A job that runs may come to its end, and is told.
+func (p *Pool) withdrawn(m *machine, status abi.Status, message string) {
+	reason := "the instance is " + string(status)
+	told := reason
+	if message != "" {
+		told += ": " + message
+	}
+	if status == abi.StatusInterrupted && !m.interrupted {
+		m.interrupted = true
+		p.log.Warn("The provider takes a machine back", "name", m.Name, "instance", m.Instance.ID, "job", m.JobID, "message", message)
+		p.tell(m, fleet.MachineEvent{From: m.State, Interrupted: true, Err: told})
+	}
+	if m.State == fleet.Used && m.lease != nil {
+		m.lease.interrupt(told)
+	}
+	p.spoil(m, reason)
+}
+
+// spoil removes a machine that is of no more use, once no job runs on it and no probe is under way. The driver's remove clears away
+// what the instance left.
+func (p *Pool) spoil(m *machine, reason string) {
+	if m.State == fleet.Used || m.busy && m.lease != nil {
+		m.broken = reason
+		return
+	}
+	p.remove(m, reason)
+}
+
+// replacements is how many machines to make for jobs whose machines are being taken back: they will be tried again.
+func (p *Pool) replacements() int {
+	n := 0
+	for _, m := range p.fleet {
+		if m.State == fleet.Used && m.interrupted {
+			n++
+		}
+	}
+	return n
+}
+
+// promise turns a lease that lost its machine before it had a job into the right to have another one.
+func (p *Pool) promise(l *Lease) {
+	l.state = reserved
+	l.ready = make(chan struct{})
+	p.reserved++
+}
+
+// interrupt tells the job, once, that its machine is being taken away.
+func (l *Lease) interrupt(reason string) {
+	if l.taken == nil {
+		l.taken = errors.New(reason)
+		close(l.notice)
+	}
+}
+
+// Interrupted blocks until the provider takes the machine back under the lease's job, and returns what it says of that; nil when ctx or
+// the pool ends before.
+func (l *Lease) Interrupted(ctx context.Context) error {
+	select {
+	case <-l.notice:
+		return l.taken
+	case <-ctx.Done():
+	case <-l.p.done:
+	}
+	return nil
+}
