@@ -86,7 +86,10 @@ func live(t *rapid.T, clock time.Time, f fleet.Fleet) fleet.Fleet {
 	return out
 }
 
-func check(t *rapid.T, clock time.Time, f fleet.Fleet, d fleet.Decision, l fleet.Limits, actions []fleet.Action) {
+func check(t interface {
+	Fatal(...any)
+	Fatalf(string, ...any)
+}, clock time.Time, f fleet.Fleet, d fleet.Decision, l fleet.Limits, actions []fleet.Action) {
 	before := f.Counts()
 	creations := 0
 	removed := map[string]string{}

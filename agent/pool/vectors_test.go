@@ -3,8 +3,10 @@ package pool_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -221,8 +223,8 @@ func (j *memoryJournal) Load() ([]fleet.Machine, []journal.Problem, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var all []fleet.Machine
-	for _, m := range j.machines {
-		all = append(all, m)
+	for _, name := range slices.Sorted(maps.Keys(j.machines)) {
+		all = append(all, j.machines[name])
 	}
 	return all, nil, nil
 }

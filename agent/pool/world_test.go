@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"sync"
 	"testing"
@@ -230,6 +231,7 @@ func (w *world) names() []string {
 // engines are the engines on the cloud's machines, as a provisioner makes them.
 type engines struct {
 	cloud *fake.Cloud
+	apart bool // see spread
 
 	mu                sync.Mutex
 	made              map[string]bool // keys by machine
@@ -263,7 +265,7 @@ func (e *engines) Provision(ctx context.Context, m fleet.Machine, phase func(str
 	for _, name := range []string{"ssh", "engine"} {
 		phase(name)
 		select {
-		case <-time.After(engine / 2):
+		case <-time.After(engine/2 + e.spread(m.Name)):
 		case <-ctx.Done():
 			return fleet.Endpoint{}, ctx.Err()
 		}
@@ -279,6 +281,16 @@ func (e *engines) Provision(ctx context.Context, m fleet.Machine, phase func(str
 	}
 	e.ready[m.Name] = true
 	return e.Endpoint(m), nil
+}
+
+// spread is zero, or a short time of the machine's own so that no two are ready at the same instant.
+func (e *engines) spread(name string) time.Duration {
+	if !e.apart {
+		return 0
+	}
+	h := fnv.New32()
+	h.Write([]byte(name))
+	return time.Duration(h.Sum32() % 1e9)
 }
 
 func (e *engines) Endpoint(m fleet.Machine) fleet.Endpoint {
