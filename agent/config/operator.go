@@ -28,6 +28,8 @@ type Operator struct {
 	Grants map[string]Grant `toml:"grants"`
 	// Credentials are what the operator holds towards clouds and other services, by names that grants use. They come from the file alone.
 	Credentials map[string]Credential `toml:"credentials"`
+	// Machines says how the agent looks after its machines. It comes from the file alone.
+	Machines MachineCare `toml:"machines"`
 }
 
 // Grant is one [grants.NAME] section: what the module NAME.wasm may do. A zero limit leaves the agent's own.
@@ -67,6 +69,7 @@ func LoadOperator(configPath string) (*Operator, []Diagnostic, error) {
 	o := &Operator{
 		Path: path, StateDir: k.String("state_dir"), PoliciesDir: k.String("policies_dir"), DriversDir: k.String("drivers_dir"),
 		LegacyDrivers: k.Strings("legacy_drivers"), Grants: sections.Grants, Credentials: sections.Credentials,
+		Machines: sections.Machines,
 	}
 	for _, p := range []*string{&o.PoliciesDir, &o.DriversDir, &o.StateDir} {
 		if !filepath.IsAbs(*p) {
@@ -129,9 +132,10 @@ func readOperator(path string, d *decoder) (said map[string]any, sections Operat
 		d.checkCredential(name, c)
 	}
 	d.checkReaders(path, o.Credentials)
+	d.checkCare(o.Machines)
 	said = map[string]any{}
 	for key, i := range fieldsOf(reflect.TypeFor[Operator]()) {
-		if f := reflect.ValueOf(o).Field(i); !f.IsZero() && f.Kind() != reflect.Map {
+		if f := reflect.ValueOf(o).Field(i); !f.IsZero() && !fileAlone(f.Type()) {
 			said[key] = f.Interface()
 		}
 	}
@@ -156,13 +160,16 @@ func (d *decoder) checkGrant(name string, g Grant) {
 	}
 }
 
+// fileAlone tells a section, which comes from the file alone.
+func fileAlone(t reflect.Type) bool { return t.Kind() == reflect.Map || t.Kind() == reflect.Struct }
+
 // operatorEnv returns what the environment says, by key.
 func operatorEnv(lookup func(string) (string, bool)) map[string]any {
 	said := map[string]any{}
 	t := reflect.TypeFor[Operator]()
 	for key, i := range fieldsOf(t) {
 		v, ok := lookup(envPrefix + strings.ToUpper(key))
-		if !ok || v == "" || t.Field(i).Type.Kind() == reflect.Map {
+		if !ok || v == "" || fileAlone(t.Field(i).Type) {
 			continue
 		}
 		if t.Field(i).Type.Kind() == reflect.Slice {

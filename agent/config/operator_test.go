@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -26,6 +27,12 @@ func TestLoadOperator(t *testing.T) {
 			warnings: "millwright.toml:1: warning: state_dirr: unknown key, ignored; did you mean state_dir?"},
 		{name: "wrong type", file: "state_dir = 'st'\nlegacy_drivers = 'google'\n", want: Operator{StateDir: "st", PoliciesDir: "policies.d", DriversDir: "drivers.d"},
 			warnings: "millwright.toml:2: legacy_drivers: this is a string; write a list: legacy_drivers = [...]"},
+		{name: "machines", file: "state_dir = 'st'\n[machines]\norphan_grace = '1h'\nprobe_interval = 0\nremove_timeout = '5s'\nmax_life = '10m'\nprobes = 3\n",
+			want: Operator{StateDir: "st", PoliciesDir: "policies.d", DriversDir: "drivers.d", Machines: MachineCare{
+				OrphanGrace: after(time.Hour), ProbeInterval: after(0), RemoveTimeout: after(5 * time.Second), MaxLife: after(10 * time.Minute)}},
+			warnings: "millwright.toml:5: machines.remove_timeout: 5s is too short; use 1m0s at least\n" +
+				"millwright.toml:6: machines.max_life: 10m0s is too short; use 1h0m0s at least, or 0 (never)\n" +
+				"millwright.toml:7: warning: machines.probes: unknown key, ignored"},
 		{name: "syntax", file: "state_dir = \n", env: map[string]string{"MILLWRIGHT_STATE_DIR": "state"},
 			want:     Operator{StateDir: "state", PoliciesDir: "policies.d", DriversDir: "drivers.d"},
 			warnings: "millwright.toml:1: not TOML: unexpected character U+000A at start of value"},
@@ -64,6 +71,8 @@ func TestLoadOperator(t *testing.T) {
 		})
 	}
 }
+
+func after(d time.Duration) *Duration { return (*Duration)(&d) }
 
 func TestOperatorFileOfOthers(t *testing.T) {
 	if runtime.GOOS == "windows" {

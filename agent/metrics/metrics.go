@@ -33,6 +33,7 @@ type Metrics struct {
 	modules  *modules
 	feed     *feed
 	scaling  *scaling
+	machines *machines
 
 	concurrent   prometheus.Gauge
 	limit        *prometheus.GaugeVec
@@ -81,6 +82,7 @@ func New(v Version) *Metrics {
 		modules:  newModules(),
 		feed:     newFeed(),
 		scaling:  newScaling(),
+		machines: newMachines(),
 		concurrent: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "gitlab_runner_concurrent", Help: "The current value of concurrent setting"}),
 		limit:     gauge("gitlab_runner_limit", "The current value of the runner's limit setting", runnerLabels...),
@@ -141,6 +143,7 @@ func New(v Version) *Metrics {
 		m.phases, m.process, m.loaded, m.loadErrors, m.saved, m.saveErrors, m.jobStages, m.machineWait, m.tooLong, m.inputs, m.inputErrors)
 	m.registry.MustRegister(m.feed.all()...)
 	m.registry.MustRegister(m.scaling.all()...)
+	m.registry.MustRegister(m.machines.all()...)
 	for _, action := range []string{"created", "creation-failed", "used", "removed"} {
 		m.action(action, fleet.Target{}, 0)
 	}
@@ -200,6 +203,7 @@ func (m *Metrics) Process(state string) {
 func (m *Metrics) Fleets(fleets []Fleet) {
 	m.states.set(fleets)
 	m.scaling.set(fleets)
+	m.machines.set(fleets)
 }
 
 func (m *Metrics) action(action string, at fleet.Target, n float64) {
@@ -215,7 +219,9 @@ func (m *Metrics) Event(e fleet.Event) {
 		return
 	}
 	ev := e.Machine
+	m.machines.event(e.Runner, ev)
 	switch {
+	case ev.Overdue != "" || ev.Interrupted:
 	case ev.Gone:
 		m.action("removed", ev.Target, 1)
 		m.removal.Observe(ev.Duration.Seconds())

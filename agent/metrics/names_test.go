@@ -81,9 +81,8 @@ var gitlabs = map[string]string{
 
 // lacking are those of them that the agent does not have, by a prefix, and why.
 var lacking = map[string]string{
-	"gitlab_runner_autoscaling_machine_stopping_duration_seconds": "machines are removed without a stop before",
-	"gitlab_runner_job_router_":                                   "jobs are not asked for through the job router",
-	"gitlab_runner_cache_s3_assume_role_":                         "the agent assumes no roles for caches yet",
+	"gitlab_runner_job_router_":           "jobs are not asked for through the job router",
+	"gitlab_runner_cache_s3_assume_role_": "the agent assumes no roles for caches yet",
 }
 
 // everything is a page on which each metric has been used once.
@@ -112,7 +111,12 @@ func everything() *Metrics {
 	d := fleet.Decision{IdleTarget: 1, Steps: []fleet.Step{{Module: "x", Err: "trap"}}}
 	m.Event(fleet.Event{Runner: "one", Decision: &d, Rails: []fleet.Rail{{Name: "create"}}})
 	m.Event(fleet.Event{Runner: "one", Machine: &fleet.MachineEvent{From: fleet.Creating, State: fleet.Idle, Phases: []fleet.PhaseTime{{Phase: "boot"}}}})
-	m.Fleets([]Fleet{{Runner: "one", Counts: abi.Counts{Idle: 1}, Code: CodeSteady, Sections: []string{"none"}, Section: "none"}})
+	for _, e := range []fleet.MachineEvent{
+		{Gone: true, Cause: fleet.CauseIdle}, {Op: fleet.OpProbe, Kind: abi.Transient, Err: "x"}, {Overdue: "removing", Err: "x"}, {Interrupted: true, Err: "x"},
+	} {
+		m.Event(fleet.Event{Runner: "one", Machine: &e})
+	}
+	m.Fleets([]Fleet{{Runner: "one", Orphans: []Orphan{{Driver: "docker", Name: "a"}}, Counts: abi.Counts{Idle: 1}, Code: CodeSteady, Sections: []string{"none"}, Section: "none"}})
 	m.Modules([]Module{{Kind: "policy", Name: "x", Loaded: true}}, []ModuleCalls{{Module: "x", Kind: "policy", Export: "decide"}})
 	return m
 }

@@ -12,12 +12,17 @@ import (
 
 // Fleet is what one pool holds.
 type Fleet struct {
+	Pool       any    // tells pools apart
 	Runner     string // the runner's name; several may bear the same
 	Counts     abi.Counts
 	Targets    map[fleet.Target]abi.Counts // Counts by where the machines are; nil puts all at the empty target
 	IdleTarget int                         // machines that the policy chain wants available
 	IdleTime   time.Duration               // how long more than these may stay idle
 	Waiting    int                         // jobs without a machine
+	IdleFor    time.Duration               // how long machines were idle, summed over them; it only grows
+	Orphans    []Orphan                    // instances that no journal entry explains
+	Ledger     int                         // machines whose removal failed and is tried again
+	Blind      int                         // places whose last list failed
 	Code       string                      // one of Codes
 	Sections   []string                    // the autoscaling sections of the configuration, and none
 	Section    string                      // the one of them that is in force

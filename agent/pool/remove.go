@@ -171,7 +171,11 @@ func (p *Pool) removed(m *machine, err error) {
 func (p *Pool) gone(m *machine) {
 	p.drop(m)
 	p.past[m.Name] = time.Now()
-	p.tell(m, fleet.MachineEvent{From: m.State, Gone: true, Reason: m.RemoveReason, Duration: time.Since(m.StateSince)})
+	e := fleet.MachineEvent{From: m.State, Gone: true, Reason: m.RemoveReason, Duration: time.Since(m.StateSince)}
+	if m.RemoveReason != "" {
+		e.Cause = cause(m.RemoveReason)
+	}
+	p.tell(m, e)
 	for _, f := range m.onGone {
 		f()
 	}
