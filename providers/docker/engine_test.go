@@ -18,7 +18,7 @@ func TestEngine(t *testing.T) {
 			drivertest.Run(t, func(t *testing.T) drivertest.Subject {
 				o := w.options(t)
 				return drivertest.Subject{
-					Driver: d, Options: o, Leftovers: w.leftovers,
+					Driver: d, Options: o, Leftovers: func(owner abi.Owner) []string { return w.leftovers(t, owner) },
 					Invalid: abi.Options{optHost: o[optHost], optNetwork: o[optNetwork], optImage: {"millwright-test/no-such-image"}},
 				}
 			})

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/driver"
@@ -18,13 +17,13 @@ import (
 // bench is one test's part of the world.
 type bench struct {
 	Subject
-	t            *testing.T
+	t            TB
 	prefix       string
 	owner, other abi.Owner
 }
 
 // newBench makes two owners and sees to it that nothing of theirs is left.
-func newBench(t *testing.T, s Subject) *bench {
+func newBench(t TB, s Subject) *bench {
 	t.Helper()
 	if s.Settle == 0 {
 		s.Settle = time.Minute
@@ -54,7 +53,7 @@ func (b *bench) clean() {
 		if b.Leftovers == nil {
 			continue
 		}
-		if left := b.Leftovers(b.t, owner); len(left) > 0 {
+		if left := b.Leftovers(owner); len(left) > 0 {
 			b.t.Errorf("left at the provider: %s", strings.Join(left, ", "))
 		}
 	}
@@ -93,7 +92,7 @@ func (b *bench) list(owner abi.Owner) []abi.Instance {
 		b.t.Fatalf("list: %v", err)
 	}
 	if !res.Complete {
-		b.t.Fatal("list is not complete, though nothing is wrong")
+		b.t.Fatalf("list is not complete, though nothing is wrong")
 	}
 	return res.Instances
 }

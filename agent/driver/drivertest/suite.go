@@ -5,14 +5,14 @@
 //		return drivertest.Subject{Driver: d, Options: abi.Options{"docker-image": {"my/machine"}}}
 //	})
 //
-// The suite makes machines with names and owners of its own and removes them, also when it fails.
+// The suite makes machines with names and owners of its own and removes them, also when it fails. Examine runs it outside of tests, for
+// the command line.
 package drivertest
 
 import (
 	"context"
 	"errors"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/driver"
@@ -26,30 +26,54 @@ type Subject struct {
 	// Invalid are options that create must refuse with the kind invalid; nil when the driver has none.
 	Invalid abi.Options
 	// Leftovers returns what still lies at the provider of an owner's, each in words; nil when only the driver can tell.
-	Leftovers func(t *testing.T, owner abi.Owner) []string
+	Leftovers func(owner abi.Owner) []string
+	// Inject lets something go wrong at the provider from now on, and None ends that; nil when nothing can be made to.
+	Inject func(Fault) error
 	// Settle is how long the provider may take to show what was done; 0 means one minute.
 	Settle time.Duration
 }
 
-// Run runs the suite. newSubject is called once for each of its tests.
-func Run(t *testing.T, newSubject func(t *testing.T) Subject) {
-	for _, c := range []struct {
-		name string
-		test func(*bench)
-	}{
-		{"a machine comes to life and goes", life},
-		{"create twice gives one machine", createTwice},
-		{"create at the same time gives one machine", createTogether},
-		{"a machine in use by name is made anew after it is removed", createAgain},
-		{"remove twice, and of nothing, is no error", removeTwice},
-		{"several machines at once", several},
-		{"another owner's machine is neither seen nor touched", owners},
-		{"a list of all owners names them", allOwners},
-		{"invalid options are refused by kind", invalid},
-		{"an ended context makes nothing that stays", cancelled},
-	} {
-		t.Run(c.name, func(t *testing.T) { c.test(newBench(t, newSubject(t))) })
+// TB is what the suite needs of a test. A *testing.T has it.
+type TB interface {
+	Helper()
+	Context() context.Context
+	Cleanup(func())
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Skip(args ...any)
+}
+
+// runner is a test that has tests below it.
+type runner[T any] interface {
+	TB
+	Run(name string, test func(T)) bool
+}
+
+// Run runs the suite; T is *testing.T. newSubject is called once for each of its tests.
+func Run[T runner[T]](t T, newSubject func(t T) Subject) {
+	for _, c := range checks {
+		t.Run(c.name, func(t T) { c.test(newBench(t, newSubject(t))) })
 	}
+}
+
+// checks are the suite, in the order in which it makes sense to read what failed.
+var checks = []struct {
+	name string
+	test func(*bench)
+}{
+	{"a machine comes to life and goes", life},
+	{"create twice gives one machine", createTwice},
+	{"create at the same time gives one machine", createTogether},
+	{"a machine in use by name is made anew after it is removed", createAgain},
+	{"remove twice, and of nothing, is no error", removeTwice},
+	{"several machines at once", several},
+	{"another owner's machine is neither seen nor touched", owners},
+	{"a list of all owners names them", allOwners},
+	{"invalid options are refused by kind", invalid},
+	{"an ended context makes nothing that stays", cancelled},
+	{"refusals have their kind", refusals},
+	{"a creation whose answer is lost makes one machine", lostAnswer},
+	{"a list that lacks a part is not complete", partialList},
 }
 
 func life(b *bench) {
@@ -154,7 +178,7 @@ func owners(b *bench) {
 	}
 	// Names are unique at some providers and free for each owner at others; both are right as long as nothing is shared.
 	if theirs, err := b.Driver.Create(b.t.Context(), b.request(b.other, b.name(0))); err == nil && theirs.ID == mine.ID {
-		b.t.Error("another owner's create got this owner's machine")
+		b.t.Errorf("another owner's create got this owner's machine")
 	} else if err != nil && !errors.Is(err, driver.ErrConflict) {
 		b.t.Errorf("create under a name that another owner has: %v; the kind must be conflict", err)
 	}
@@ -211,10 +235,10 @@ func cancelled(b *bench) {
 	ctx, cancel := context.WithCancel(b.t.Context())
 	cancel()
 	if _, err := b.Driver.Create(ctx, b.request(b.owner, b.name(0))); err == nil {
-		b.t.Error("create in an ended context gave no error")
+		b.t.Errorf("create in an ended context gave no error")
 	}
 	if _, err := b.Driver.List(ctx, b.listing(b.owner)); err == nil {
-		b.t.Error("list in an ended context gave no error")
+		b.t.Errorf("list in an ended context gave no error")
 	}
 	b.remove(b.owner, b.name(0))
 	b.gone(b.owner, b.name(0))

@@ -18,7 +18,8 @@ func TestSuite(t *testing.T) {
 		cloud := fake.New(fake.Config{Zones: []string{"a", "b"}})
 		return drivertest.Subject{
 			Driver: cloud, Options: abi.Options{fake.OptZone: {"a"}}, Invalid: abi.Options{fake.OptZone: {"z"}},
-			Leftovers: func(*testing.T, abi.Owner) (left []string) {
+			Inject: func(f drivertest.Fault) error { return cloud.Fail(string(f)) },
+			Leftovers: func(abi.Owner) (left []string) {
 				for _, m := range cloud.Machines() {
 					left = append(left, m.Name)
 				}

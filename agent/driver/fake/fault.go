@@ -2,6 +2,7 @@ package fake
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/driver"
@@ -51,6 +52,25 @@ func OverQuota() *abi.Error {
 // RateLimited is the error of a provider that was called too often.
 func RateLimited(retryAfter time.Duration) *abi.Error {
 	return &abi.Error{Kind: abi.RateLimited, Code: "429", Message: "too many requests", RetryAfterS: int(retryAfter / time.Second)}
+}
+
+// Fail lets the cloud fail from now on in one of the ways that the suite of drivers knows (drivertest.Fault); "" heals it.
+func (c *Cloud) Fail(name string) error {
+	c.Heal()
+	f, ok := map[string]Fault{
+		"stock-out": {Op: OpCreate, Error: StockOut()}, "quota": {Op: OpCreate, Error: OverQuota()}, "rate limit": {Error: RateLimited(7 * time.Second)},
+		"auth":        {Error: &abi.Error{Kind: abi.Auth, Code: "401", Message: "the token is not valid"}},
+		"trouble":     {Error: &abi.Error{Kind: abi.Transient, Code: "500", Message: "something went wrong"}},
+		"lost answer": {Op: OpCreate, Lost: true}, "partial list": {Op: OpList, Hide: 1},
+	}[name]
+	if !ok && name != "" {
+		return fmt.Errorf("the cloud does not know how to fail by %q", name)
+	}
+	f.Times = -1
+	if name != "" {
+		c.Inject(f)
+	}
+	return nil
 }
 
 // enter counts the call, lets a fault delay or refuse it, and returns what the fault does to the rest of it.

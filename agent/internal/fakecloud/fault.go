@@ -62,6 +62,24 @@ func Broken() Fault {
 	return Fault{Status: http.StatusInternalServerError, Code: "INTERNAL", Message: "something went wrong here"}
 }
 
+// Fail lets the cloud fail from now on in one of the ways that the suite of drivers knows: stock-out, quota, rate limit (of 7 seconds), auth,
+// trouble, lost answer (of creations) and partial list. "" heals it.
+func (c *Cloud) Fail(name string) error {
+	c.Heal()
+	f, ok := map[string]Fault{
+		"stock-out": StockOut(), "quota": OverQuota(), "rate limit": RateLimited(7 * time.Second), "auth": Denied(), "trouble": Broken(),
+		"lost answer": {Op: OpCreate, Lost: true}, "partial list": {Op: OpList, Hide: 1},
+	}[name]
+	if !ok && name != "" {
+		return refuse(http.StatusBadRequest, CodeInvalid, "the cloud does not know how to fail by "+name)
+	}
+	f.Times = -1
+	if name != "" {
+		c.Inject(f)
+	}
+	return nil
+}
+
 // Inject adds a fault.
 func (c *Cloud) Inject(f Fault) {
 	f.Times = cmp.Or(f.Times, 1)

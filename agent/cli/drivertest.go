@@ -1,0 +1,206 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millwright-ci/millwright/agent/driver/drivertest"
+	"github.com/millwright-ci/millwright/agent/driver/wasm"
+	"github.com/millwright-ci/millwright/agent/internal/fakecloud"
+	"github.com/millwright-ci/millwright/agent/module"
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+)
+
+// cloudMark stands for the fake cloud's address in an option.
+const cloudMark = "{cloud}"
+
+func (a *app) driverTest() *cobra.Command {
+	c := &cobra.Command{
+		Use: "test FILE [--option NAME=VALUE ...]", Short: "Hold a driver to the contract of drivers", Args: oneArg("a .wasm file"),
+		Long: "Looks at what a driver says of itself and of its options, then makes, lists and removes machines with it and holds it to the\n" +
+			"contract of drivers: one machine however often it is asked for, nothing of others touched, every failure with its kind.\n\n" +
+			"--option is as in MachineOptions. " + cloudMark + " in a value is the address of a small cloud that the command starts for the time of\n" +
+			"the test, and that then fails in all the ways that clouds do. Without it the driver is tested against the provider that the\n" +
+			"options name: the machines that it makes there are real, and are removed at the end.",
+	}
+	list := c.Flags().StringArray("option", nil, "NAME=VALUE, as in MachineOptions; may be repeated")
+	invalid := c.Flags().StringArray("invalid", nil, "NAME=VALUE over the options, which create must refuse; may be repeated")
+	settle := c.Flags().Duration("settle", time.Minute, "how long the provider may take to show what was done")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt) // what was made is removed all the same
+		defer stop()
+		t := &driverTrial{a: a, settle: *settle}
+		defer t.end()
+		if err := t.start(args[0], *list, *invalid); err != nil {
+			return err
+		}
+		return t.run(ctx)
+	}
+	return c
+}
+
+// rowFormat is a row of the table: result, time, check, and what there is to say of it.
+const rowFormat = "%-7v  %8v  %s%s\n"
+
+// driverTrial is one run of driver test.
+type driverTrial struct {
+	a      *app
+	settle time.Duration
+	host   *module.Host
+	cloud  *fakecloud.Cloud // nil when no option asks for it
+	source module.Source
+
+	list, invalid []string // NAME=VALUE
+	failed        int
+}
+
+func (t *driverTrial) start(path string, list, invalid []string) (err error) {
+	t.source.Name = path
+	if t.source.Wasm, err = os.ReadFile(path); err != nil {
+		return err
+	}
+	if t.host, err = module.NewHost(module.Options{Logger: t.a.quietLogger()}); err != nil {
+		return err
+	}
+	if strings.Contains(strings.Join(append(list, invalid...), "\n"), cloudMark) {
+		// Machines boot while the test looks, and a list of a few has pages.
+		settings := fakecloud.Settings{BootMS: 300, PageSize: 2}
+		if t.cloud, err = fakecloud.Start(fakecloud.Options{Settings: settings}); err != nil {
+			return err
+		}
+	}
+	for _, o := range list {
+		t.list = append(t.list, t.mention(o))
+	}
+	for _, o := range invalid {
+		t.invalid = append(t.invalid, t.mention(o))
+	}
+	return nil
+}
+
+func (t *driverTrial) mention(option string) string {
+	if t.cloud == nil {
+		return option
+	}
+	return strings.ReplaceAll(option, cloudMark, t.cloud.URL())
+}
+
+func (t *driverTrial) end() {
+	if t.cloud != nil {
+		t.cloud.Close()
+	}
+	if t.host != nil {
+		t.host.Close(context.Background())
+	}
+}
+
+// run prints a table of the checks. Its error is errSilent when one failed.
+func (t *driverTrial) run(ctx context.Context) error {
+	m, err := t.host.Load(ctx, t.source) // with nothing granted
+	if err != nil {
+		return err
+	}
+	if err := wantKind(m, abi.KindDriver); err != nil {
+		return err
+	}
+	d := m.Describe()
+	options, err := readOptions(d, t.list)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(t.a.out, rowFormat, "RESULT", "TIME", "CHECK", "")
+	for _, f := range wasm.Examine(ctx, m, options) {
+		t.row(f.Check, f.Problems, "", f.Detail, f.Took)
+	}
+	if err := t.suite(ctx, d, options); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return errors.New("interrupted; the machines that the test made are removed")
+	}
+	if t.failed > 0 {
+		fmt.Fprintf(t.a.out, "%d checks failed\n", t.failed)
+		return errSilent
+	}
+	return nil
+}
+
+// suite runs the suite of the driver's contract, with what the options name granted.
+func (t *driverTrial) suite(ctx context.Context, d abi.Describe, options abi.Options) error {
+	if err := wasm.Grant(&t.source, d, options); err != nil {
+		return err
+	}
+	m, err := t.host.Load(ctx, t.source)
+	if err != nil {
+		return err
+	}
+	driver, err := wasm.New(m)
+	if err != nil {
+		return err
+	}
+	subject := drivertest.Subject{Driver: driver, Options: options, Settle: t.settle}
+	if len(t.invalid) > 0 {
+		if subject.Invalid, err = readOptions(d, append(t.list, t.invalid...)); err != nil {
+			return err
+		}
+	}
+	if t.cloud != nil {
+		subject.Leftovers = t.leftovers
+		subject.Inject = func(f drivertest.Fault) error { return t.cloud.Fail(string(f)) }
+	}
+	began := time.Now()
+	if _, err := driver.List(ctx, abi.ListRequest{Owner: abi.Owner{ID: "examination00000"}, Options: options}); err != nil {
+		t.row("the provider answers", []string{err.Error(), "nothing else is tried"}, "", "", time.Since(began))
+		return nil
+	}
+	drivertest.Examine(ctx, func() drivertest.Subject { return subject }, func(o drivertest.Outcome) {
+		t.row(o.Check, o.Problems, o.Skipped, "", o.Took)
+	})
+	return nil
+}
+
+// row prints what became of a check, and below it what is wrong.
+func (t *driverTrial) row(check string, problems []string, skipped, detail string, took time.Duration) {
+	result := "ok"
+	switch {
+	case len(problems) > 0:
+		result = "FAIL"
+		t.failed++
+	case skipped != "":
+		result, detail = "skipped", skipped
+	}
+	fmt.Fprintf(t.a.out, rowFormat, result, took.Round(time.Millisecond), check, because(detail))
+	for _, p := range problems {
+		fmt.Fprintf(t.a.out, rowFormat, "", "", "  ", p)
+	}
+}
+
+// readOptions reads options as MachineOptions are read, without the environment.
+func readOptions(d abi.Describe, list []string) (abi.Options, error) {
+	options, problems := wasm.ParseOptions(d, list, nil)
+	var errs []error
+	for _, p := range problems {
+		errs = append(errs, fmt.Errorf("--option %s: %s", cmp.Or(p.Option, "?"), p.Message))
+	}
+	return options, errors.Join(errs...)
+}
+
+// leftovers are the machines that bear an owner's id in a tag, whatever the driver calls that.
+func (t *driverTrial) leftovers(owner abi.Owner) (left []string) {
+	for _, i := range t.cloud.Summary().Live {
+		for _, value := range i.Tags {
+			if value == owner.ID {
+				left = append(left, "machine "+i.Name)
+			}
+		}
+	}
+	return left
+}

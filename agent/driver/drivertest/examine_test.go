@@ -1,0 +1,134 @@
+package drivertest_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millwright-ci/millwright/agent/driver"
+	"github.com/millwright-ci/millwright/agent/driver/drivertest"
+	"github.com/millwright-ci/millwright/agent/driver/fake"
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+)
+
+// twisted is a good driver with some calls bent.
+type twisted struct {
+	*fake.Cloud
+	create func(*fake.Cloud, abi.CreateRequest) (abi.Instance, error)
+	list   func(abi.ListRequest, abi.ListResult) abi.ListResult
+	remove func(*fake.Cloud, abi.RemoveRequest) error
+}
+
+func (d twisted) Create(ctx context.Context, req abi.CreateRequest) (abi.Instance, error) {
+	if d.create != nil {
+		return d.create(d.Cloud, req)
+	}
+	return d.Cloud.Create(ctx, req)
+}
+
+func (d twisted) List(ctx context.Context, req abi.ListRequest) (abi.ListResult, error) {
+	res, err := d.Cloud.List(ctx, req)
+	if d.list != nil && err == nil {
+		res = d.list(req, res)
+	}
+	return res, err
+}
+
+func (d twisted) Remove(ctx context.Context, req abi.RemoveRequest) error {
+	if d.remove != nil {
+		return d.remove(d.Cloud, req)
+	}
+	return d.Cloud.Remove(ctx, req)
+}
+
+// TestExamineFindsFaults holds the suite to its purpose: each mistake that authors make is found, by a check that is named for it.
+func TestExamineFindsFaults(t *testing.T) {
+	all := context.Background()
+	for name, tc := range map[string]struct {
+		driver twisted
+		check  string // that must fail; "" is none
+	}{
+		"good": {twisted{}, ""},
+		"a second machine for a second create": {twisted{create: func(c *fake.Cloud, req abi.CreateRequest) (abi.Instance, error) {
+			again := req
+			if len(c.Machines()) > 0 {
+				again.Name += "-b"
+			}
+			i, err := c.Create(all, again)
+			i.Name = req.Name
+			return i, err
+		}}, "create twice gives one machine"},
+		"ignores its context": {twisted{create: func(c *fake.Cloud, req abi.CreateRequest) (abi.Instance, error) {
+			return c.Create(all, req)
+		}}, "an ended context makes nothing that stays"},
+		"lists what is another's": {twisted{list: func(req abi.ListRequest, res abi.ListResult) abi.ListResult {
+			if !req.AllOwners && len(res.Instances) == 0 {
+				res.Instances = []abi.Instance{{Name: "mw-suite-other", ID: "x", Status: abi.StatusRunning}}
+			}
+			return res
+		}}, "another owner's machine is neither seen nor touched"},
+		"calls a part the whole": {twisted{list: func(_ abi.ListRequest, res abi.ListResult) abi.ListResult {
+			res.Complete = true
+			return res
+		}}, "a list that lacks a part is not complete"},
+		"has one kind for all": {twisted{create: func(c *fake.Cloud, req abi.CreateRequest) (abi.Instance, error) {
+			i, err := c.Create(all, req)
+			if err != nil {
+				err = &driver.Error{Driver: "bad", Op: "create", Info: abi.Error{Kind: abi.Transient, Message: "no"}}
+			}
+			return i, err
+		}}, "refusals have their kind"},
+		"does not remove": {twisted{remove: func(*fake.Cloud, abi.RemoveRequest) error { return nil }}, "a machine comes to life and goes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var failed []string
+			drivertest.Examine(t.Context(), func() drivertest.Subject {
+				cloud := fake.New(fake.Config{Zones: []string{"a"}})
+				d := tc.driver
+				d.Cloud = cloud
+				return drivertest.Subject{
+					Driver: d, Options: abi.Options{fake.OptZone: {"a"}}, Invalid: abi.Options{fake.OptZone: {"z"}}, Settle: 300 * time.Millisecond,
+					Inject: func(f drivertest.Fault) error { return cloud.Fail(string(f)) },
+				}
+			}, func(o drivertest.Outcome) {
+				if o.Skipped != "" {
+					t.Errorf("%s: skipped: %s", o.Check, o.Skipped)
+				}
+				if len(o.Problems) > 0 {
+					failed = append(failed, o.Check)
+				}
+			})
+			if text := strings.Join(failed, "; "); tc.check == "" && len(failed) > 0 || !strings.Contains(text, tc.check) {
+				t.Errorf("failed: %s; want %q", text, tc.check)
+			}
+		})
+	}
+}
+
+// A subject that can't fail on demand skips those checks, and an end of the context ends the suite early.
+func TestExamineSkipsAndEnds(t *testing.T) {
+	cloud := fake.New(fake.Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	var skipped, ran int
+	examine := func() {
+		drivertest.Examine(ctx, func() drivertest.Subject { return drivertest.Subject{Driver: cloud, Settle: time.Minute} }, func(o drivertest.Outcome) {
+			ran++
+			if o.Skipped != "" {
+				skipped++
+			} else if len(o.Problems) > 0 {
+				t.Errorf("%s: %v", o.Check, o.Problems)
+			}
+		})
+	}
+	examine()
+	if skipped != 4 { // invalid options, and three with faults
+		t.Errorf("%d of %d were skipped", skipped, ran)
+	}
+	cancel()
+	ran = 0
+	if examine(); ran != 0 {
+		t.Errorf("%d checks ran after the end", ran)
+	}
+}
