@@ -35,6 +35,21 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// TestEnding wants the machine announced as free soon before the coordinator hears of the end: the next job may come at once.
+func TestEnding(t *testing.T) {
+	b := newBench(t)
+	var states []string
+	e := b.run(t, t.Context(), script([]string{"echo done"}), func(p *job.Params, _ *config.Runner) {
+		p.OnEnding = func() {
+			jobs := b.server.Jobs()
+			states = append(states, string(jobs[len(jobs)-1].State))
+		}
+	})
+	if e.State != coordinator.JobSuccess || len(states) != 1 || states[0] != "running" {
+		t.Errorf("the job is %s; told with the coordinator's job %v, want once while it runs", e.State, states)
+	}
+}
+
 // Vector 37: a job that is over for the coordinator stops at once.
 func TestAbort(t *testing.T) {
 	b := newBench(t)

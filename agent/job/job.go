@@ -37,6 +37,9 @@ type Params struct {
 	OnState func(State)
 	// OnInputs, if set, is called when the job's inputs were put in, with unknown or sensitive where one could not be.
 	OnInputs func(failure string)
+	// OnEnding, if set, is called when the job's end is about to be reported, while its engine is still to be cleared and worth using
+	// again. It must return soon.
+	OnEnding func()
 }
 
 // Version is what the agent calls itself in the job's first line.
@@ -181,6 +184,9 @@ func (r *run) finish(ctx context.Context, err error) Result {
 		res.Sent = r.p.Job.Features.Accepted(reason)
 		res.Dropped = errors.Is(err, errAborted) || r.trace.Aborted()
 		r.trace.Errorln(verdict(reason, classified, err))
+	}
+	if r.p.OnEnding != nil && !isEngineFault(err) {
+		r.p.OnEnding()
 	}
 	var group sync.WaitGroup
 	group.Go(func() {

@@ -17,6 +17,8 @@ const (
 	maxCreationFailures = 3
 	// fresh is how long after a sign of life an engine is taken to work without a probe.
 	fresh = 2 * time.Second
+	// endingGrace is how long after its job ended a machine is taken to be free soon. Clearing an engine takes a second or two.
+	endingGrace = 10 * time.Second
 )
 
 // take finds a machine for l, or what comes nearest to it. A lease that had its turn already waits before the others.
@@ -163,6 +165,20 @@ func (p *Pool) probed(m *machine, err error) {
 	}
 }
 
+// unserved returns for how many of the jobs that wait a machine is to be made: for those that no machine whose job is ending will serve.
+func (p *Pool) unserved(now time.Time) int {
+	n := len(p.wanting)
+	for _, m := range p.fleet {
+		if n == 0 {
+			break
+		}
+		if m.State == fleet.Used && now.Sub(m.endingAt) < endingGrace && m.broken == "" && !p.wornOut(m) {
+			n--
+		}
+	}
+	return n
+}
+
 // settle ends the search of l: it holds its machine.
 func (p *Pool) settle(l *Lease) {
 	l.state = held
@@ -247,6 +263,7 @@ func (p *Pool) returned(m *machine, broken bool) {
 		p.demand.finished(now, now.Sub(m.StateSince))
 		m.JobID = 0
 		m.IdleSince = now
+		m.endingAt = time.Time{}
 	}
 	switch {
 	case broken:

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/millwright-ci/millwright/agent/fleet"
 )
@@ -146,6 +147,16 @@ func (l *Lease) held() (m fleet.Machine, at fleet.Endpoint, ok bool, err error) 
 		err = ErrStopped
 	}
 	return m, at, ok, err
+}
+
+// Ending says that the coordinator is about to hear of the job's end, and that Release follows as soon as the engine is cleared. A job
+// that comes meanwhile (often the next stage of the same pipeline) waits for this machine rather than for one made for it.
+func (l *Lease) Ending() {
+	l.p.do(func() {
+		if l.m != nil && l.m.State == fleet.Used {
+			l.m.endingAt = time.Now()
+		}
+	})
 }
 
 // Release gives the machine back: to the next job, or, when broken says that its engine failed the job, to be removed. A machine

@@ -81,8 +81,10 @@ type machine struct {
 	ctx    context.Context    // of its creation; nil when this agent did not begin it
 	cancel context.CancelFunc // ends ctx
 	broken string             // why it is removed once nobody holds it
-	dirty  bool               // a dead agent's job may have left containers on it
-	fresh  time.Time          // when its engine was last known to work
+	// endingAt is when its job was about to end; zero unless one is.
+	endingAt time.Time
+	dirty    bool      // a dead agent's job may have left containers on it
+	fresh    time.Time // when its engine was last known to work
 
 	probeAt     time.Time // of its next probe while it is idle
 	silent      int       // probes in a row that it did not answer

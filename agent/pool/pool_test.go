@@ -168,6 +168,45 @@ func TestFirstReadyServes(t *testing.T) {
 	})
 }
 
+// TestNextStage has a job that comes the moment the one before is over for the coordinator, a second before its engine is cleared: it gets
+// the same machine, and none is made in vain. One that is not cleared soon is not waited for.
+func TestNextStage(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		settings abi.RunnerSettings
+		clearing time.Duration
+		made     int
+	}{
+		{"cleared in a second", abi.RunnerSettings{IdleTimeS: 600}, time.Second, 1},
+		{"not cleared for a minute", abi.RunnerSettings{IdleTimeS: 600}, time.Minute, 2},
+		{"worn out", abi.RunnerSettings{IdleTimeS: 600, MaxBuilds: 1}, time.Second, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inWorld(t, tt.settings, func(t *testing.T, w *world) {
+				wait(time.Second)
+				first := w.acquire()
+				w.use(first, 1)
+				next := w.acquire() // the feed asks on while the job runs
+				wait(time.Minute)
+				first.Ending()
+				if err := next.Use(2); err != nil {
+					t.Fatal(err)
+				}
+				wait(tt.clearing)
+				first.Release(false)
+				if _, _, err := next.Machine(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				wait(time.Minute)
+				if made := w.cloud.Made(); made != tt.made {
+					t.Errorf("%d machines were made, want %d", made, tt.made)
+				}
+				next.Release(false)
+			})
+		})
+	}
+}
+
 // TestWaitingCancelled has a job that was cancelled while its machine was created: the machine is paid for and stays.
 func TestWaitingCancelled(t *testing.T) {
 	inWorld(t, abi.RunnerSettings{IdleTimeS: 600}, func(t *testing.T, w *world) {

@@ -211,8 +211,8 @@ func liveBrokenEngine(t *testing.T, w *world, want *specvectors.Expectation) {
 
 func liveDeadMachine(t *testing.T, w *world, want *specvectors.Expectation) {
 	wait(time.Minute)
-	dead := slices.Max(w.names()) // of the same age: the name decides which is taken
-	w.acquire().Release(false)    // it answers
+	dead := slices.Max(w.names())        // of the same age: the name decides which is taken
+	w.acquire().Release(false)           // it answers
 	wait(3*time.Minute + 10*time.Second) // between two probes
 	w.engines.breakDown(dead)
 	l := w.acquire()

@@ -23,7 +23,7 @@ import (
 // the agent starts again. No guard rail breaks, no machine with a job is touched, and none is lost.
 func TestGuardRailsForLong(t *testing.T) {
 	soak.Run(t, func(t *testing.T, r *rand.Rand) {
-		cryptotest.SetGlobalRandom(t, r.Uint64()) // machines' names
+		cryptotest.SetGlobalRandom(t, r.Uint64())       // machines' names
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // what is ready at the same instant runs in the same order, mostly
 		synctest.Test(t, func(t *testing.T) {
 			w := newSoakWorld(t, r)

@@ -85,7 +85,7 @@ func (p *Pool) status() Status {
 	if p.decision != nil {
 		d := *p.decision
 		s.Decision = &d
-		s.Rails = plan.Rails(p.view, plan.WithWaiting(p.effective(now), p.view, len(p.wanting)), s.Limits)
+		s.Rails = plan.Rails(p.view, plan.WithWaiting(p.effective(now), p.view, p.unserved(now)), s.Limits)
 	}
 	for _, o := range p.orphans {
 		s.Orphans = append(s.Orphans, p.orphanStatus(o))

@@ -21,7 +21,7 @@ func (p *Pool) step() {
 		return
 	}
 	now := time.Now()
-	d := plan.WithWaiting(p.effective(now), p.fleetView(), len(p.wanting))
+	d := plan.WithWaiting(p.effective(now), p.fleetView(), p.unserved(now))
 	actions := plan.Plan(now, p.view, d, p.settings.limits())
 	if p.announce {
 		p.announce = false

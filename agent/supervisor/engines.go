@@ -87,6 +87,16 @@ func (e *machineEngines) lease(ctx context.Context) (*pool.Lease, error) {
 // Broken gives the machine back to be removed; the next Engine gives another one.
 func (e *machineEngines) Broken(error) { e.end(true) }
 
+// ending tells the pool that the machine is free soon.
+func (e *machineEngines) ending() {
+	e.mu.Lock()
+	held := e.held
+	e.mu.Unlock()
+	if held != nil {
+		held.Ending()
+	}
+}
+
 // end gives back what is held.
 func (e *machineEngines) end(broken bool) {
 	e.mu.Lock()

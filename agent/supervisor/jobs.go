@@ -51,7 +51,7 @@ func (s *Supervisor) handle(w *worker, j *coordinator.Job, lease feed.Lease) {
 			counted.Placed(e.Machine, e.Instance, time.Since(began))
 			s.jobs.placed(view, e)
 		}
-		params.Engines, params.ProjectSlot = engines, 0
+		params.Engines, params.ProjectSlot, params.OnEnding = engines, 0, engines.ending
 	}
 	result := job.Run(s.jobsCtx, params)
 	if engines != nil {
