@@ -49,14 +49,14 @@ type ShutdownDrain struct {
 // Runner is one [[runners]] entry.
 type Runner struct {
 	Name            string    `toml:"name"`
-	URL             string    `toml:"url"`
+	URL             string    `toml:"url" env:"CI_SERVER_URL"`
 	ID              int64     `toml:"id"`
-	Token           Secret    `toml:"token"`
+	Token           Secret    `toml:"token" env:"CI_SERVER_TOKEN"`
 	TokenObtainedAt time.Time `toml:"token_obtained_at"`
 	TokenExpiresAt  time.Time `toml:"token_expires_at"`
-	TLSCAFile       string    `toml:"tls-ca-file"`
-	TLSCertFile     string    `toml:"tls-cert-file"`
-	TLSKeyFile      string    `toml:"tls-key-file"`
+	TLSCAFile       string    `toml:"tls-ca-file" env:"CI_SERVER_TLS_CA_FILE"`
+	TLSCertFile     string    `toml:"tls-cert-file" env:"CI_SERVER_TLS_CERT_FILE"`
+	TLSKeyFile      string    `toml:"tls-key-file" env:"CI_SERVER_TLS_KEY_FILE"`
 
 	Executor               string            `toml:"executor"`
 	Limit                  int               `toml:"limit"`               // 0 or less = none
@@ -73,8 +73,8 @@ type Runner struct {
 	Shell                string   `toml:"shell"`
 	BuildsDir            string   `toml:"builds_dir"` // default /builds in containers
 	CacheDir             string   `toml:"cache_dir"`  // default /cache in containers
-	Environment          []string `toml:"environment"`
-	CloneURL             string   `toml:"clone_url"`
+	Environment          []string `toml:"environment" flag:"env" env:"RUNNER_ENV"`
+	CloneURL             string   `toml:"clone_url" env:"CLONE_URL"`
 	PreGetSourcesScript  string   `toml:"pre_get_sources_script"`
 	PostGetSourcesScript string   `toml:"post_get_sources_script"`
 	PreBuildScript       string   `toml:"pre_build_script"`
@@ -83,7 +83,7 @@ type Runner struct {
 	CleanGitConfig       *bool    `toml:"clean_git_config"`
 	SafeDirectory        *bool    `toml:"safe_directory_checkout"`
 
-	FeatureFlags   map[string]bool `toml:"feature_flags"`
+	FeatureFlags   map[string]bool `toml:"feature_flags" env:"FEATURE_FLAGS"`
 	CustomBuildDir struct {
 		Enabled *bool `toml:"enabled"`
 	} `toml:"custom_build_dir"`
@@ -110,17 +110,17 @@ func (r *Runner) Key() string { return r.Name + "/" + ShortToken(r.Token) }
 
 // Machine is [runners.machine].
 type Machine struct {
-	IdleCount              int           `toml:"IdleCount"`
+	IdleCount              int           `toml:"IdleCount" flag:"idle-nodes"`
 	IdleScaleFactor        float64       `toml:"IdleScaleFactor"` // an integer is accepted
 	IdleCountMin           int           `toml:"IdleCountMin"`
 	IdleTime               int           `toml:"IdleTime"` // seconds
 	MaxGrowthRate          int           `toml:"MaxGrowthRate"`
 	MaxBuilds              int           `toml:"MaxBuilds"`
-	MachineName            string        `toml:"MachineName"` // holds one %s
-	MachineDriver          string        `toml:"MachineDriver"`
-	MachineOptions         []string      `toml:"MachineOptions"`         // name=value or a bare name
-	MachineOptionsWithName []string      `toml:"MachineOptionsWithName"` // %s is the machine's name
-	MaxRemovalAttempts     int           `toml:"MaxRemovalAttempts"`     // 0 = 30
+	MachineName            string        `toml:"MachineName" env:"MACHINE_NAME"` // holds one %s
+	MachineDriver          string        `toml:"MachineDriver" env:"MACHINE_DRIVER"`
+	MachineOptions         []string      `toml:"MachineOptions" env:"MACHINE_OPTIONS"`                   // name=value or a bare name
+	MachineOptionsWithName []string      `toml:"MachineOptionsWithName" env:"MACHINE_OPTIONS_WITH_NAME"` // %s is the machine's name
+	MaxRemovalAttempts     int           `toml:"MaxRemovalAttempts"`                                     // 0 = 30
 	Autoscaling            []Autoscaling `toml:"autoscaling"`
 	OffPeakPeriods         []string      `toml:"OffPeakPeriods"` // no effect since GitLab Runner 14.0
 	OffPeakTimezone        string        `toml:"OffPeakTimezone"`
@@ -141,8 +141,8 @@ type Autoscaling struct {
 // Docker is [runners.docker].
 type Docker struct {
 	Host        string `toml:"host"`
-	TLSCertPath string `toml:"tls_cert_path"`
-	TLSVerify   bool   `toml:"tls_verify"`
+	TLSCertPath string `toml:"tls_cert_path" flag:"cert-path" env:"DOCKER_CERT_PATH"`
+	TLSVerify   bool   `toml:"tls_verify" flag:"tlsverify"`
 
 	Image               string   `toml:"image"`
 	HelperImage         string   `toml:"helper_image"`
@@ -156,10 +156,10 @@ type Docker struct {
 	AllowedServices           []string `toml:"allowed_services"`
 	AllowedPrivilegedImages   []string `toml:"allowed_privileged_images"`
 	AllowedPrivilegedServices []string `toml:"allowed_privileged_services"`
-	AllowedUsers              []string `toml:"allowed_users"`
+	AllowedUsers              []string `toml:"allowed_users" flag:"allowed_users"`
 
 	Privileged                 bool                `toml:"privileged"`
-	ServicesPrivileged         *bool               `toml:"services_privileged"`
+	ServicesPrivileged         *bool               `toml:"services_privileged" flag:"services_privileged"`
 	DisableEntrypointOverwrite bool                `toml:"disable_entrypoint_overwrite"`
 	User                       string              `toml:"user"`
 	GroupAdd                   []string            `toml:"group_add"`
@@ -167,16 +167,16 @@ type Docker struct {
 	CapDrop                    []string            `toml:"cap_drop"`
 	SecurityOpt                []string            `toml:"security_opt"`
 	ServicesSecurityOpt        []string            `toml:"services_security_opt"`
-	UsernsMode                 string              `toml:"userns_mode"`
+	UsernsMode                 string              `toml:"userns_mode" flag:"userns"`
 	PidMode                    string              `toml:"pid_mode"`
-	IpcMode                    string              `toml:"ipcmode"`
+	IpcMode                    string              `toml:"ipcmode" env:"DOCKER_IPCMODE,DOCKER_IPC_MODE"`
 	Hostname                   string              `toml:"hostname"`
 	MacAddress                 string              `toml:"mac_address"`
 	Devices                    []string            `toml:"devices"`
 	DeviceCgroupRules          []string            `toml:"device_cgroup_rules"`
-	ServicesDevices            map[string][]string `toml:"services_devices"`
+	ServicesDevices            map[string][]string `toml:"services_devices" flag:"services_devices"`
 	Gpus                       string              `toml:"gpus"`
-	ServiceGpus                string              `toml:"service_gpus"`
+	ServiceGpus                string              `toml:"service_gpus" flag:"service_gpus"`
 	ShmSize                    int64               `toml:"shm_size"` // bytes
 	Tmpfs                      map[string]string   `toml:"tmpfs"`
 	ServicesTmpfs              map[string]string   `toml:"services_tmpfs"`
@@ -238,7 +238,7 @@ type Cache struct {
 	Type                   string     `toml:"Type"` // s3, gcs, azure; "" = local only
 	Path                   string     `toml:"Path"`
 	Shared                 bool       `toml:"Shared"`
-	MaxUploadedArchiveSize int64      `toml:"MaxUploadedArchiveSize"` // bytes; 0 = none
+	MaxUploadedArchiveSize int64      `toml:"MaxUploadedArchiveSize" flag:"max_uploaded_archive_size" env:"CACHE_MAXIMUM_UPLOADED_ARCHIVE_SIZE"` // bytes; 0 = none
 	S3                     CacheS3    `toml:"s3"`
 	GCS                    CacheGCS   `toml:"gcs"`
 	Azure                  CacheAzure `toml:"azure"`
@@ -253,7 +253,7 @@ type CacheS3 struct {
 	BucketName                string `toml:"BucketName"`
 	BucketLocation            string `toml:"BucketLocation"`
 	Insecure                  bool   `toml:"Insecure"`
-	AuthenticationType        string `toml:"AuthenticationType"` // access-key, iam
+	AuthenticationType        string `toml:"AuthenticationType" flag:"authentication_type"` // access-key, iam
 	ServerSideEncryption      string `toml:"ServerSideEncryption"`
 	ServerSideEncryptionKeyID string `toml:"ServerSideEncryptionKeyID"`
 	DualStack                 *bool  `toml:"DualStack"` // default true
@@ -268,7 +268,7 @@ type CacheS3 struct {
 
 // CacheGCS is [runners.cache.gcs].
 type CacheGCS struct {
-	CredentialsFile string `toml:"CredentialsFile"`
+	CredentialsFile string `toml:"CredentialsFile" env:"GOOGLE_APPLICATION_CREDENTIALS"`
 	AccessID        string `toml:"AccessID"`
 	PrivateKey      Secret `toml:"PrivateKey"`
 	BucketName      string `toml:"BucketName"`

@@ -80,6 +80,28 @@ func (d *Document) SetToken(index int, token Token) error {
 	return nil
 }
 
+// Find returns the indices of the entries that are written like r: by name, url and token.
+func (d *Document) Find(r Runner) []int {
+	var found []int
+	for i, other := range d.runners {
+		if other.Name == r.Name && other.URL == r.URL && other.Token == r.Token {
+			found = append(found, i)
+		}
+	}
+	return found
+}
+
+// Sharing returns the indices of the entries that have r's url and token, as they are written: they are the same runner to GitLab.
+func (d *Document) Sharing(r Runner) []int {
+	var found []int
+	for i, other := range d.runners {
+		if other.URL == r.URL && other.Token == r.Token {
+			found = append(found, i)
+		}
+	}
+	return found
+}
+
 // set changes a key of an entry, or adds it behind the entry's other keys.
 func (d *Document) set(index int, key string, v *value) error {
 	all, err := d.entries()
@@ -131,15 +153,29 @@ func (d *Document) newline() string {
 	return "\n"
 }
 
-// AddRunner appends an entry.
+// preamble begins a new file, as GitLab Runner writes it.
+const preamble = `concurrent = 1
+check_interval = 0
+shutdown_timeout = 0
+
+[session_server]
+  session_timeout = 1800
+`
+
+// AddRunner appends an entry; an empty text gets GitLab Runner's first lines before.
 func (d *Document) AddRunner(e *Entry) error {
+	if len(bytes.TrimSpace(d.data)) == 0 {
+		if err := d.take([]byte(preamble)); err != nil {
+			return err
+		}
+	}
 	if _, err := d.entries(); err != nil {
 		return err
 	}
 	text := strings.ReplaceAll(e.String(), "\n", d.newline())
 	if len(d.data) > 0 && d.data[len(d.data)-1] != '\n' {
 		text = d.newline() + d.newline() + text
-	} else if len(bytes.TrimSpace(d.data)) > 0 {
+	} else {
 		text = d.newline() + text
 	}
 	return d.replace(len(d.data), len(d.data), text, func(root *table) {

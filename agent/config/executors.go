@@ -95,8 +95,8 @@ type SSH struct {
 	Host                         string `toml:"host"`
 	Port                         string `toml:"port"` // default 22
 	IdentityFile                 string `toml:"identity_file"`
-	DisableStrictHostKeyChecking *bool  `toml:"disable_strict_host_key_checking"`
-	KnownHostsFile               string `toml:"known_hosts_file"`
+	DisableStrictHostKeyChecking *bool  `toml:"disable_strict_host_key_checking" env:"DISABLE_STRICT_HOST_KEY_CHECKING"`
+	KnownHostsFile               string `toml:"known_hosts_file" env:"KNOWN_HOSTS_FILE"`
 }
 
 // Custom is [runners.custom]. Timeouts are seconds.

@@ -44,7 +44,7 @@ func TestWriterMakesTheFile(t *testing.T) {
 	if err := w.Update(func(d *Document) error { return d.AddRunner(named("a")) }); err != nil {
 		t.Fatal(err)
 	}
-	if got := contents(t, path); got != "[[runners]]\n  name = \"a\"\n" {
+	if got := contents(t, path); got != preamble+"\n[[runners]]\n  name = \"a\"\n" {
 		t.Errorf("%q", got)
 	}
 	if runtime.GOOS != "windows" {
