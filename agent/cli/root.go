@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -32,7 +33,7 @@ type app struct {
 func Main(args []string) int {
 	a := &app{out: os.Stdout, err: os.Stderr}
 	root := a.root()
-	root.SetArgs(args[1:])
+	root.SetArgs(longFlags(root, args[1:]))
 	err := root.ExecuteContext(context.Background())
 	var usage *usageError
 	switch {
@@ -46,6 +47,25 @@ func Main(args []string) int {
 	}
 	fmt.Fprintf(a.err, "millwright: %v\n", err)
 	return exitFailed
+}
+
+// longFlags gives the flags that are written with a single dash, as -config, their second one: GitLab Runner takes both.
+func longFlags(root *cobra.Command, args []string) []string {
+	c, _, err := root.Find(args)
+	if err != nil {
+		return args
+	}
+	out := slices.Clone(args)
+	for i, arg := range out {
+		if arg == "--" {
+			break
+		}
+		name, _, _ := strings.Cut(strings.TrimPrefix(arg, "-"), "=")
+		if len(name) > 1 && strings.HasPrefix(arg, "-") && !strings.HasPrefix(arg, "--") && (c.Flags().Lookup(name) != nil || c.InheritedFlags().Lookup(name) != nil) {
+			out[i] = "-" + arg
+		}
+	}
+	return out
 }
 
 // usageError is a command line that makes no sense.
@@ -73,6 +93,7 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{c.CommandPath(), err} })
 	group(root)
 	root.PersistentFlags().String("log-level", "", "debug, info, warn or error; wins over the file's log_level")
+	root.AddCommand(a.registerCommand(), a.unregisterCommand(), a.verifyCommand(), a.listCommand(), a.resetTokenCommand())
 	root.AddCommand(a.runCommand(), a.execCommand(), a.configCommand(), a.machineCommand(), a.policyCommand(), a.driverCommand())
 	return root
 }

@@ -1,15 +1,22 @@
 package cli
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/millwright-ci/millwright/agent/coordinator/embedded"
 )
 
-// TestScripts runs the real binary as testdata/script tells. In a script `millwright` and `gitlab-runner` are the binary by these
-// names, $GITLAB is the URL of a coordinator that lives as long as the script.
+// TestScripts runs the real binary as testdata/script tells. There `millwright` and `gitlab-runner` are the binary by these names.
+// Each script has a coordinator of its own: $GITLAB is its URL, $TOKEN the token of a runner that was created there; it registers with
+// GR1348941reg, and glpat-admin may reset tokens. `runners` prints what it holds, `forget` deletes the runner of an id. No script may
+// break a rule of the API.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	bin := t.TempDir()
@@ -21,8 +28,56 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(e *testscript.Env) error {
+			server, err := embedded.New(embedded.Options{RegistrationToken: "GR1348941reg", PersonalToken: "glpat-admin", LongPoll: time.Second})
+			if err != nil {
+				return err
+			}
+			e.Defer(func() {
+				for _, v := range server.Violations() {
+					if v.Rule != "token" { // scripts use wrong tokens on purpose
+						t.Errorf("the coordinator complains: %s", v)
+					}
+				}
+				if err := server.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+			e.Values["server"] = server
 			e.Setenv("PATH", bin+string(os.PathListSeparator)+e.Getenv("PATH"))
+			e.Setenv("GITLAB", server.URL())
+			e.Setenv("TOKEN", server.RunnerToken().Reveal())
+			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
+			e.Setenv("MILLWRIGHT_STATE_DIR", stateDir(t)) // short, for its socket, and with the modules compiled
 			return nil
 		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"runners": printRunners, "forget": forgetRunner},
 	})
+}
+
+func serverOf(ts *testscript.TestScript) *embedded.Server {
+	return ts.Value("server").(*embedded.Server)
+}
+
+// printRunners puts the runners that are left into a file.
+func printRunners(ts *testscript.TestScript, _ bool, args []string) {
+	var b strings.Builder
+	for _, r := range serverOf(ts).Runners() {
+		if r.Token == "" {
+			continue
+		}
+		fmt.Fprintf(&b, "%d %s token=%s managers=%d tags=%s untagged=%v locked=%v paused=%v access=%s timeout=%d note=%s\n", r.ID, r.Description,
+			r.Token.Reveal(), len(r.Managers), strings.Join(r.Tags, "+"), r.RunUntagged, r.Locked, r.Paused, r.AccessLevel, r.MaximumTimeout, r.MaintenanceNote)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o600))
+}
+
+// forgetRunner deletes the runner whose token an environment variable holds.
+func forgetRunner(ts *testscript.TestScript, _ bool, args []string) {
+	for _, r := range serverOf(ts).Runners() {
+		if fmt.Sprint(r.ID) == args[0] {
+			serverOf(ts).ForgetRunner(r.ID)
+			return
+		}
+	}
+	ts.Fatalf("no runner %s", args[0])
 }

@@ -91,15 +91,23 @@ func (d *Document) Find(r Runner) []int {
 	return found
 }
 
-// Sharing returns the indices of the entries that have r's url and token, as they are written: they are the same runner to GitLab.
-func (d *Document) Sharing(r Runner) []int {
-	var found []int
+// Rotate gives every entry with r's url and token, as they are written, another token: they are the same runner to GitLab. There must
+// be one.
+func (d *Document) Rotate(r Runner, token Token) error {
+	found := false
 	for i, other := range d.runners {
-		if other.URL == r.URL && other.Token == r.Token {
-			found = append(found, i)
+		if other.URL != r.URL || other.Token != r.Token {
+			continue
+		}
+		found = true
+		if err := d.SetToken(i, token); err != nil {
+			return err
 		}
 	}
-	return found
+	if !found {
+		return fmt.Errorf("runner %s: its entry is no more in the file, or has another token by now", r.Name)
+	}
+	return nil
 }
 
 // set changes a key of an entry, or adds it behind the entry's other keys.

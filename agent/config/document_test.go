@@ -98,7 +98,7 @@ token = "$TWO"
 # the end
 `},
 		{"the last", sample, 1, strings.Replace(sample, "# second\n[[runners]]\nname = \"two\"\ntoken = \"$TWO\"\n\n", "", 1)},
-		{"the only one, without a line's end", "concurrent = 1\n\n[[runners]]\r\n name = 'a'", 0, "concurrent = 1\n\n"},
+		{"the only one, without a line's end", "concurrent = 1\n\n[[runners]]\r\n name = 'a'", 0, "concurrent = 1\n"},
 		{"comments at its end go, those of the next stay", "[[runners]]\n  name = 'a'\n  # limit = 1\n\n# about b\n[[runners]]\n  name = 'b'\n", 0,
 			"# about b\n[[runners]]\n  name = 'b'\n"},
 		{"no blank line between", "[[runners]]\nname = 'a'\n# about b\n[[runners]]\nname = 'b'\n", 0, "# about b\n[[runners]]\nname = 'b'\n"},
@@ -274,6 +274,9 @@ func TestProperties(t *testing.T) {
 		}
 		if err := d.RemoveRunner(n); err != nil {
 			t.Fatal(err)
+		}
+		if got := strings.TrimRight(string(d.Bytes()), " \r\n"); got != strings.TrimRight(second, " \r\n") {
+			t.Fatalf("%q became %q", second, d.Bytes())
 		}
 		if diff := cmp.Diff(kept, d.Runners()); diff != "" {
 			t.Fatal(diff)

@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // unsupported are keys, by section, that GitLab Runner knows and this agent does not serve. They are accepted and named once.
 var unsupported = map[string][]string{
@@ -28,6 +31,14 @@ const inS3 = "is not read here any more; it belongs into [runners.cache.s3]"
 // executors are the words that GitLab Runner 19 takes.
 var executors = []string{
 	"docker+machine", "docker", "docker-windows", "docker-autoscaler", "instance", "shell", "ssh", "parallels", "virtualbox", "kubernetes", "custom",
+}
+
+// unserved are those whose sections this agent doesn't read.
+var unserved = []string{"parallels", "virtualbox", "kubernetes"}
+
+// Executors are the words for executor whose sections this agent reads, whether or not it can run their jobs.
+func Executors() []string {
+	return slices.DeleteFunc(slices.Clone(executors), func(name string) bool { return slices.Contains(unserved, name) })
 }
 
 // goneExecutors are words of old files, with what became of them.

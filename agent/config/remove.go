@@ -47,7 +47,14 @@ func cutsOf(data []byte, all []placed, index int) [][2]int {
 		if i+1 < len(all) {
 			next = above(data, all[i+1].start)
 		}
-		cuts = append(cuts, [2]int{start, below(data, all[i].end, next)})
+		end := below(data, all[i].end, next)
+		if end == len(data) { // nothing follows that the blank lines before would set apart
+			start = len(bytes.TrimRight(data[:start], " \t\r\n"))
+			if line := bytes.IndexByte(data[start:], '\n'); start > 0 && line >= 0 {
+				start += line + 1
+			}
+		}
+		cuts = append(cuts, [2]int{start, end})
 	}
 	return cuts
 }

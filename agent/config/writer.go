@@ -140,6 +140,22 @@ func (w *Writer) Update(change func(*Document) error) error {
 	return fmt.Errorf("configuration %s: somebody else keeps changing it; try again", w.path)
 }
 
+// Try tells whether a change could be made, without making it.
+func (w *Writer) Try(change func(*Document) error) error {
+	data, err := w.read()
+	if err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	d, err := ParseDocument(data)
+	if err == nil {
+		err = change(d)
+	}
+	if err != nil {
+		return fmt.Errorf("configuration %s: %w", w.path, err)
+	}
+	return nil
+}
+
 // errChanged means that somebody wrote the file meanwhile.
 var errChanged = errors.New("changed meanwhile")
 

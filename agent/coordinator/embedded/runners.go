@@ -259,3 +259,14 @@ func (s *Server) answerReset(w http.ResponseWriter, found *runner) {
 	s.renew(found, prefix)
 	answer(w, http.StatusCreated, map[string]any{"token": found.token, "token_expires_at": found.expiry()})
 }
+
+// ForgetRunner deletes a runner, as somebody does in GitLab.
+func (s *Server) ForgetRunner(id int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.runners {
+		if r.id == id {
+			r.token = ""
+		}
+	}
+}
