@@ -27,6 +27,7 @@ type Link struct {
 	// Missing says why there is no Module: a required policy that can't be loaded. It counts as one that fails.
 	Missing string
 	Shadow  bool // it is asked and its proposal recorded, and nothing comes of it
+	zones   Zones
 }
 
 // ChainOptions are what a chain takes its snapshots' further parts from. The zero value works.
@@ -103,6 +104,7 @@ func newLinkset(links []Link) (*linkset, error) {
 		}
 		d := links[i].Module.Describe()
 		links[i].Name = cmp.Or(links[i].Name, links[i].Module.Name())
+		links[i].zones, _ = ConfigZones(links[i].Config) // what is no zone is not in its snapshots; who loads modules refuses it
 		if d.Kind != abi.KindPolicy {
 			return nil, fmt.Errorf("module %s: is a %s and can't be in a chain of policies; name it as MachineDriver", links[i].Name, d.Kind)
 		}
@@ -207,7 +209,8 @@ func (c *Chain) WantMachines() bool {
 // that fails is skipped with its reason: the chain goes on with the proposal of those before it. It takes as long as the policies do,
 // each within its deadline, and can't fail: without any proposal the runner's own settings hold. Those in shadow are asked afterwards.
 //
-// The snapshot's Config, State, Observed, History and Proposal are the chain's to fill in.
+// The snapshot's Config, State, Observed, History and Proposal are the chain's to fill in; to Zones it adds those that a policy's own
+// configuration names.
 func (c *Chain) Decide(ctx context.Context, s abi.Snapshot) fleet.Decision {
 	set := c.enter()
 	defer set.users.Done()
@@ -263,6 +266,7 @@ func (c *Chain) step(ctx context.Context, link Link, s abi.Snapshot, sofar abi.P
 // propose calls one policy and returns its proposal, checked. It changes nothing.
 func (c *Chain) propose(ctx context.Context, link Link, s abi.Snapshot, sofar abi.Proposal, state string) (abi.Proposal, Usage, error) {
 	s.Config, s.State, s.Proposal = link.Config, state, sofar
+	s.Zones = link.zones.add(s.Zones, time.UnixMilli(s.NowUnixMS))
 	d := link.Module.Describe()
 	if !d.WantMachines {
 		s.Machines = nil

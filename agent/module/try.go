@@ -75,6 +75,7 @@ func Validate(ctx context.Context, m *Module, config abi.Raw) ([]abi.Problem, er
 // failure only if the policy of that name in the chain works.
 func (c *Chain) Try(ctx context.Context, link Link) error {
 	link.Name = cmp.Or(link.Name, link.Module.Name())
+	link.zones, _ = ConfigZones(link.Config)
 	link.Position = cmp.Or(link.Position, link.Module.Describe().Position, defaultPosition)
 	c.mu.Lock()
 	last := c.seen
@@ -105,7 +106,12 @@ func (c *Chain) Try(ctx context.Context, link Link) error {
 func TryFixture(ctx context.Context, m *Module, config abi.Raw) error {
 	s := sample.Day(m.Describe())
 	s.Config = config
-	_, err := Propose(ctx, m, s)
+	zones, err := ConfigZones(config)
+	if err != nil {
+		return err
+	}
+	s.Zones = zones.add(s.Zones, time.UnixMilli(s.NowUnixMS))
+	_, err = Propose(ctx, m, s)
 	var e *Error
 	if errors.As(err, &e) && e.Cause == CauseReported {
 		return nil

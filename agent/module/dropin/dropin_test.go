@@ -149,6 +149,7 @@ func TestBadFileKeepsTheOldOne(t *testing.T) {
 		"a bad proposal":    {moduletest.TinyPolicy("a", `{"idle_target":-1}`), "", "is negative"},
 		"a driver":          {moduletest.Tiny(map[string]string{"describe": `{"abi":1,"kind":"driver","name":"a"}`, "validate": "{}", "create": "{}", "list": "{}", "remove": "{}"}), "", "is a driver; put it into"},
 		"settings are junk": {wants(9), "junk", "a.toml"},
+		"an unknown zone":   {wants(9), `{"Config":{"sites":[{"time_zone":"Mars/Olympus"}]}}`, `a.toml: config.sites[0].time_zone: time zone "Mars/Olympus": it is not known; use an IANA name`},
 		"its own check": {moduletest.Tiny(map[string]string{"describe": describe, "decide": `{"idle_target":9}`, "validate": `{"problems":[{"option":"url","message":"is missing"}]}`}),
 			"", "config: url: is missing"},
 	} {

@@ -201,6 +201,9 @@ func (m *Manager) try(ctx context.Context, g *generation) error {
 		}
 		return nil
 	}
+	if _, err := module.ConfigZones(g.settings.Config); err != nil {
+		return fmt.Errorf("%s: %w", tomlOf(g.path), err)
+	}
 	problems, err := module.Validate(ctx, g.module, g.settings.Config)
 	if err != nil {
 		return fmt.Errorf("module %s: %w", g.id.name, err)

@@ -6,7 +6,7 @@ type Snapshot struct {
 	Now       string `json:"now"`         // the instant, RFC 3339 with nanoseconds, UTC
 	NowUnixMS int64  `json:"now_unix_ms"` // the same instant, milliseconds since 1970
 
-	Zones    []Zone         `json:"zones,omitempty"`    // every time zone that the runner's configuration names
+	Zones    []Zone         `json:"zones,omitempty"`    // UTC, Local, and every time zone that the runner's configuration names or the module's own does, under a key timezone
 	Runner   RunnerSettings `json:"runner"`             // the runner's settings
 	Fleet    Counts         `json:"fleet"`              // its machines, counted
 	Demand   Demand         `json:"demand"`             // its jobs, counted
