@@ -27,7 +27,7 @@ func (r *run) engine(ctx context.Context) error {
 			return err
 		}
 	}
-	limit := r.p.opts.EngineTimeout
+	limit := r.engineLimit
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no engine within %s", limit))
 	defer cancel()
 	if err := r.configure(ctx, f); err != nil {

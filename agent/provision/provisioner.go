@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -100,7 +101,11 @@ func New(o Options) (*Provisioner, error) {
 // The machine's keys must be in the store (Bootstrap). An error names the machine and the phase and carries the end of the remote
 // output; errors.Is(err, ErrHostKey) means that the machine at that address is not ours.
 func (p *Provisioner) Provision(ctx context.Context, m fleet.Machine, phase func(string)) (fleet.Endpoint, error) {
-	r := &run{p: p, m: m, phase: phase, log: p.log.With("machine", m.Name), debug: p.debug.machine(m.Name)}
+	return p.provision(ctx, m, phase, 0)
+}
+
+func (p *Provisioner) provision(ctx context.Context, m fleet.Machine, phase func(string), engine time.Duration) (fleet.Endpoint, error) {
+	r := &run{p: p, m: m, phase: phase, engineLimit: cmp.Or(engine, p.opts.EngineTimeout), log: p.log.With("machine", m.Name), debug: p.debug.machine(m.Name)}
 	if err := r.all(ctx); err != nil {
 		r.debug.printf("%s: %v", r.name, err)
 		return fleet.Endpoint{}, fmt.Errorf("machine %s: %s: %w", m.Name, r.name, err)
@@ -129,6 +134,8 @@ type run struct {
 	phase func(string)
 	log   *slog.Logger
 	debug *debugLog
+
+	engineLimit time.Duration // until the configured engine answers
 
 	name string // of the present phase
 	took []any  // log attributes: how long each phase took

@@ -91,6 +91,21 @@ func TestProvisionErrors(t *testing.T) {
 	}
 }
 
+// TestEngineTime has an operator who waits longer for an engine, or less long.
+func TestEngineTime(t *testing.T) {
+	for name, limit := range map[string]time.Duration{"3s": 3 * time.Second, "1s": time.Second, "2s": 0} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newTest(t, quick())
+			m := (&sshMachine{}).start(t, p, "ci-1", "")
+			_, err := p.Within(func() time.Duration { return limit }).Provision(t.Context(), m, nil)
+			if err == nil || !strings.Contains(err.Error(), "no engine within "+name+": ") {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
 func TestWrongHostKeyIsRefused(t *testing.T) {
 	p := newTest(t, quick())
 	other := bootstrap(t, newTest(t, Options{}), "stranger")

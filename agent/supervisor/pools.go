@@ -25,6 +25,7 @@ func (s *Supervisor) newPool(w *worker, settings pool.Settings) (*pool.Pool, err
 	o := s.poolOptions(w.key, settings)
 	o.Decider = w.policies
 	o.Zones = w.zonesAt
+	o.Provisioner = s.provisioner.Within(w.engineTime)
 	o.WantMachines = w.policies.WantMachines
 	o.OnIdle = func() { s.feed.Wake(w.key) }
 	return pool.New(o)

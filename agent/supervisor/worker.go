@@ -209,6 +209,19 @@ func (w *worker) api() *coordinator.Client {
 	return w.now.client
 }
 
+// leastEngineTime is what an engine gets to answer where wait_for_services_timeout is less: that was meant for services.
+const leastEngineTime = 30 * time.Second
+
+// engineTime is how long the engine of a new machine may take to answer: wait_for_services_timeout, as the documentation's
+// troubleshooting promises. Without it, or with less than 0 (no wait for services), it is 0, the provisioner's own time.
+func (w *worker) engineTime() time.Duration {
+	limit := time.Duration(w.current().Docker.WaitForServicesTimeout) * time.Second
+	if limit <= 0 {
+		return 0
+	}
+	return max(limit, leastEngineTime)
+}
+
 // zonesAt are the zones of the runner's configuration as they are at now.
 func (w *worker) zonesAt(now time.Time) []abi.Zone {
 	w.mu.Lock()
