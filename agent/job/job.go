@@ -77,6 +77,7 @@ type run struct {
 	engine Engine
 	// engineErr is why no engine could be had.
 	engineErr error
+	notice    error // the provider's, that it takes the machine back
 	exec      executor.Executor
 	ready     executor.Ready
 	status    string
@@ -135,7 +136,7 @@ func (r *run) run(ctx context.Context) Result {
 	if err == nil {
 		err = r.body(ctx)
 	}
-	return r.finish(alive, err)
+	return r.finish(alive, r.blameProvider(alive, err))
 }
 
 // stillborn reports a job for which not even a trace could be had.
@@ -198,7 +199,7 @@ func (r *run) finish(ctx context.Context, err error) Result {
 	unsent := r.trace.Finish(ctx, trace.Outcome{State: res.State, FailureReason: res.Sent, ExitCode: res.Code})
 	group.Wait()
 	res.Unsent = unsent
-	res.Broken = res.Broken || isEngineFault(err)
+	res.Broken = res.Broken || isEngineFault(err) || r.notice != nil
 	return res
 }
 

@@ -21,6 +21,7 @@ func (r *run) stages(ctx context.Context) error {
 	if err := r.begin(ctx); err != nil {
 		return err
 	}
+	defer r.heedProvider(ctx)()
 	defer r.tidy(ctx)
 	err := r.getSources(ctx)
 	var timeout *timeoutError

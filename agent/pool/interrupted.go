@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
@@ -73,4 +74,16 @@ func (l *Lease) Interrupted(ctx context.Context) error {
 	case <-l.p.done:
 	}
 	return nil
+}
+
+// Suspect has the provider asked about the lease's machine at the next tick.
+func (l *Lease) Suspect() {
+	l.p.do(func() {
+		if l.m == nil {
+			return
+		}
+		if g := l.p.groups[l.m.group]; g != nil {
+			g.last = time.Time{}
+		}
+	})
 }

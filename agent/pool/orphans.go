@@ -151,13 +151,18 @@ type Place struct {
 	Options abi.Options // the driver's, which may hold secrets
 }
 
+// NewPlace returns where a machine with a driver and options is. name is the machine's, which its options may hold; "" when they hold %s.
+func NewPlace(driver string, options abi.Options, name string) Place {
+	return Place{Key: groupKey(driver, options, name), Driver: driver, Options: driverOptions(options)}
+}
+
 // Places returns where the pool's machines are, and where they were a while ago.
 func (p *Pool) Places() []Place {
 	var places []Place
 	p.do(func() {
 		p.regroup()
 		for _, g := range p.groups {
-			places = append(places, Place{Key: g.key, Driver: g.driver, Options: driverOptions(g.options)})
+			places = append(places, Place{Key: g.key, Driver: g.driver, Options: driverOptions(g.options)}) // the key has no machine's name
 		}
 	})
 	return places

@@ -11,8 +11,8 @@ import (
 	"github.com/millwright-ci/millwright/agent/pool"
 )
 
-// machineEngines gives one job the engine of its machine, and of another one when that breaks. It implements job.Engines. Its log lines
-// have GitLab Runner's words.
+// machineEngines gives one job the engine of its machine, and of another one when that breaks. It implements job.Engines and
+// job.Notices. Its log lines have GitLab Runner's words.
 type machineEngines struct {
 	pool   *pool.Pool
 	jobID  int64
@@ -82,6 +82,27 @@ func (e *machineEngines) lease(ctx context.Context) (*pool.Lease, error) {
 	defer e.mu.Unlock()
 	e.held = lease
 	return lease, nil
+}
+
+// Interrupted implements job.Notices: it waits for the provider to take back the machine that is held.
+func (e *machineEngines) Interrupted(ctx context.Context) error {
+	e.mu.Lock()
+	held := e.held
+	e.mu.Unlock()
+	if held == nil {
+		return nil
+	}
+	return held.Interrupted(ctx)
+}
+
+// Suspect implements job.Notices.
+func (e *machineEngines) Suspect() {
+	e.mu.Lock()
+	held := e.held
+	e.mu.Unlock()
+	if held != nil {
+		held.Suspect()
+	}
 }
 
 // Broken gives the machine back to be removed; the next Engine gives another one.

@@ -72,18 +72,14 @@ func (s *Supervisor) control() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/machines", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.Machines()) })
 	mux.HandleFunc("DELETE /v1/machines/{name}", func(w http.ResponseWriter, r *http.Request) {
-		if err := s.RemoveMachine(r.Context(), r.PathValue("name")); err != nil {
-			status := http.StatusInternalServerError
-			switch {
-			case errors.Is(err, pool.ErrUnknown):
-				status = http.StatusNotFound
-			case errors.Is(err, pool.ErrInUse):
-				status = http.StatusConflict
-			}
-			http.Error(w, err.Error(), status)
-			return
-		}
-		reply(w, struct{}{})
+		done(w, s.RemoveMachine(r.Context(), r.PathValue("name")))
+	})
+	mux.HandleFunc("GET /v1/strays", func(w http.ResponseWriter, r *http.Request) { reply(w, s.Strays(r.Context())) })
+	mux.HandleFunc("DELETE /v1/orphans/{name}", func(w http.ResponseWriter, r *http.Request) {
+		done(w, s.RemoveOrphan(r.Context(), r.PathValue("name")))
+	})
+	mux.HandleFunc("DELETE /v1/others/{owner}/{name}", func(w http.ResponseWriter, r *http.Request) {
+		done(w, s.RemoveOther(r.Context(), r.PathValue("owner"), r.PathValue("name")))
 	})
 	mux.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, _ *http.Request) {
 		if err := s.Reload(); err != nil {
@@ -94,6 +90,20 @@ func (s *Supervisor) control() http.Handler {
 	})
 	s.controlModules(mux)
 	return mux
+}
+
+// done answers what was asked to be removed.
+func done(w http.ResponseWriter, err error) {
+	switch {
+	case err == nil:
+		reply(w, struct{}{})
+	case errors.Is(err, pool.ErrUnknown):
+		http.Error(w, err.Error(), http.StatusNotFound)
+	case errors.Is(err, pool.ErrInUse), errors.Is(err, pool.ErrName):
+		http.Error(w, err.Error(), http.StatusConflict)
+	default:
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+	}
 }
 
 func reply(w http.ResponseWriter, v any) {

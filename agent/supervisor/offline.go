@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -15,6 +17,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/journal"
 	"github.com/millwright-ci/millwright/agent/module"
+	"github.com/millwright-ci/millwright/agent/pool"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -23,6 +26,7 @@ type Offline struct {
 	stateDir string
 	journal  *journal.Journal
 	drivers  *Drivers
+	extra    []pool.Place // beside those of the journal's machines
 }
 
 // OpenOffline opens a state directory. When an agent holds it, errors.Is(err, journal.ErrLocked).
@@ -128,38 +132,91 @@ func removeWithRetry(ctx context.Context, d driver.Driver, req abi.RemoveRequest
 	}
 }
 
-// Orphans lists what bears this state directory's owner tag and is not in the journal, asking with each set of options that the
-// journal's machines were made with.
-func (o *Offline) Orphans(ctx context.Context) ([]fleet.Machine, error) {
-	machines, err := o.Machines()
-	if err != nil {
-		return nil, err
+// AddRunners has the providers of a configuration's runners looked at too, beside those of the journal's machines: a state directory
+// that was lost has no journal. A runner whose options are wrong is left out, with an error.
+func (o *Offline) AddRunners(c *config.Config) error {
+	var errs []error
+	for _, r := range c.Runners {
+		if r.Executor != executorMachine || r.Machine == nil {
+			continue
+		}
+		options, named, err := o.drivers.options(r.Machine.MachineDriver, r.Machine.MachineOptions, r.Machine.MachineOptionsWithName)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("runner %s: %w", r.Name, err))
+			continue
+		}
+		maps.Copy(options, named)
+		o.extra = append(o.extra, pool.NewPlace(r.Machine.MachineDriver, options, ""))
 	}
+	return errors.Join(errs...)
+}
+
+// survey is what Strays found, with what it takes to remove it.
+func (o *Offline) survey(ctx context.Context) (Strays, []fleet.Machine, error) {
+	machines, problems, err := o.journal.Load()
+	if err != nil {
+		return Strays{}, nil, err
+	}
+	all := Strays{Owner: o.Owner()}
+	places := slices.Clone(o.extra)
 	known := map[string]bool{}
 	for _, m := range machines {
 		known[m.Name] = true
+		places = append(places, pool.NewPlace(m.Driver, m.Options, m.Name))
+		if m.State == fleet.Removing {
+			all.Ledger = append(all.Ledger, View(m))
+		}
+	}
+	notes := map[string]string{}
+	for _, p := range problems {
+		notes[p.Machine] = "its journal entry can't be read: " + p.String()
+	}
+	seen, errs := look(ctx, o.drivers.forPool, places, o.Owner())
+	for _, err := range errs {
+		all.Errors = append(all.Errors, err.Error())
 	}
 	var orphans []fleet.Machine
-	var errs []error
-	for _, m := range machines {
-		d, err := o.drivers.forPool(m.Driver)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		call, cancel := context.WithTimeout(ctx, removeDeadline)
-		res, err := d.List(call, abi.ListRequest{Owner: abi.Owner{ID: o.journal.Owner(), Runner: m.Runner}, Options: m.Options})
-		cancel()
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		for _, i := range res.Instances {
-			if !known[i.Name] {
-				known[i.Name] = true
-				orphans = append(orphans, fleet.Machine{Name: i.Name, Runner: m.Runner, Driver: m.Driver, Options: m.Options, Instance: i})
-			}
+	for _, i := range seen {
+		switch {
+		case i.Owner != "" && i.Owner != o.Owner():
+			all.Others = append(all.Others, i.stray())
+		case !known[i.Name]:
+			known[i.Name] = true
+			found := i.stray()
+			found.Owner, found.Note = "", notes[i.Name]
+			all.Orphans = append(all.Orphans, found)
+			orphans = append(orphans, fleet.Machine{Name: i.Name, Driver: i.place.Driver, Options: i.place.Options, Instance: i.Instance})
 		}
 	}
-	return orphans, errors.Join(errs...)
+	all.sort()
+	return all, orphans, nil
+}
+
+// Strays lists what may be lost: what bears this state directory's owner tag and is in no journal entry that can be read, what is being
+// removed, and what belongs to others.
+func (o *Offline) Strays(ctx context.Context) (Strays, error) {
+	all, _, err := o.survey(ctx)
+	return all, err
+}
+
+// Orphans lists what bears this state directory's owner tag and is not in the journal.
+func (o *Offline) Orphans(ctx context.Context) ([]fleet.Machine, error) {
+	all, orphans, err := o.survey(ctx)
+	for _, text := range all.Errors {
+		err = errors.Join(err, errors.New(text))
+	}
+	return orphans, err
+}
+
+// RemoveOther removes an instance of another owner, whom the operator names.
+func (o *Offline) RemoveOther(ctx context.Context, owner, name string) error {
+	machines, err := o.Machines()
+	if err != nil {
+		return err
+	}
+	places := slices.Clone(o.extra)
+	for _, m := range machines {
+		places = append(places, pool.NewPlace(m.Driver, m.Options, m.Name))
+	}
+	return removeOther(ctx, o.drivers.forPool, places, o.Owner(), owner, name)
 }

@@ -33,11 +33,13 @@ func (s *Supervisor) newPool(w *worker, settings pool.Settings) (*pool.Pool, err
 
 // poolOptions are what all pools have in common.
 func (s *Supervisor) poolOptions(key string, settings pool.Settings) pool.Options {
-	return pool.Options{
+	o := pool.Options{
 		Key: key, Owner: s.journal.Owner(), Settings: settings,
 		Drivers: s.drivers.forPool, Provisioner: s.provisioner, Journal: s.journal,
 		Events: s.event, Log: s.log, OrphanGrace: s.o.OrphanGrace,
 	}
+	careFor(&o, s.care)
+	return o
 }
 
 // poolSettings turns a runner's configuration into what its pool and its policies see.
@@ -57,6 +59,7 @@ func (s *Supervisor) poolSettings(c *config.Config, r config.Runner) (pool.Setti
 			MaxGrowthRate: max(m.MaxGrowthRate, 0), MaxBuilds: max(m.MaxBuilds, 0), Autoscaling: sections(m.Autoscaling),
 		},
 		MachineName: m.MachineName, Driver: m.MachineDriver, Options: options, OptionsWithName: named,
+		MachineLife: maxLife(s.care),
 	}
 	if err := made.Validate(); err != nil {
 		return pool.Settings{}, fmt.Errorf("runner %s: %w", r.Name, err)
@@ -95,6 +98,9 @@ type Machine struct {
 	UsedCount int         `json:"used_count"`
 	JobID     int64       `json:"job_id,omitempty"`
 	Reason    string      `json:"reason,omitempty"` // why it is being removed
+	Tries     int         `json:"remove_tries,omitempty"`
+	Error     string      `json:"remove_error,omitempty"` // why the last try failed
+	ExpiresAt time.Time   `json:"expires_at,omitzero"`    // when it switches itself off
 }
 
 // View turns a machine into what people see of it. Options stay behind: they may hold secrets.
@@ -103,6 +109,7 @@ func View(m fleet.Machine) Machine {
 	return Machine{
 		Name: m.Name, Runner: runner, Driver: m.Driver, State: m.State, Address: m.Instance.Address,
 		CreatedAt: m.CreatedAt, IdleSince: m.IdleSince, UsedCount: m.UsedCount, JobID: m.JobID, Reason: m.RemoveReason,
+		Tries: m.RemoveTries, Error: m.RemoveErr, ExpiresAt: m.ExpiresAt,
 	}
 }
 
@@ -148,6 +155,15 @@ func (s *Supervisor) countMachines() {
 		}
 		if w := s.worker(status.Key); w != nil && w.current().Machine != nil {
 			f.Sections, f.Section = activeSection(w.current().Machine.Autoscaling, now)
+		}
+		f.Pool, f.IdleFor, f.Blind = p, status.IdleFor, len(status.ListErrs)
+		for _, o := range status.Orphans {
+			f.Orphans = append(f.Orphans, metrics.Orphan{Driver: o.Driver, Name: o.Instance.Name, Kept: o.Removal.IsZero()})
+		}
+		for _, m := range status.Machines {
+			if m.State == fleet.Removing && m.RemoveTries > 0 {
+				f.Ledger++
+			}
 		}
 		fleets = append(fleets, f)
 	}

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -67,7 +68,8 @@ func (s *Supervisor) inTheWay(key string) []<-chan struct{} {
 	return gone
 }
 
-// retireUnknown finishes off the machines of runners that the configuration no longer has: renamed, removed, or with another token.
+// retireUnknown finishes off the machines of runners that the configuration no longer has (renamed, removed, or with another token) or
+// runs without machines now.
 func (s *Supervisor) retireUnknown() error {
 	machines, _, err := s.journal.Load()
 	if err != nil {
@@ -75,23 +77,25 @@ func (s *Supervisor) retireUnknown() error {
 	}
 	keys := map[string]bool{}
 	for _, m := range machines {
-		if s.worker(m.Runner) == nil {
+		if w := s.worker(m.Runner); w == nil || w.pool == nil {
 			keys[m.Runner] = true
 		}
 	}
+	var errs []error
 	for key := range keys {
 		name, _, _ := strings.Cut(key, "/")
 		p, err := pool.New(s.poolOptions(key, pool.Settings{Runner: abi.RunnerSettings{Name: name}}))
-		if err != nil {
-			return err
+		if err == nil {
+			err = p.Start()
 		}
-		if err := p.Start(); err != nil {
-			return err
+		if err != nil {
+			errs = append(errs, err)
+			continue
 		}
 		s.log.Warn("Removing the machines of a runner that the configuration no longer has", "runner", name)
 		s.retire(key, name, p, nil, func() error { return p.Stop(s.retiring, true) })
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // wait waits for done to be closed, or ctx to end; nil counts as closed.

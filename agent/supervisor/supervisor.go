@@ -71,6 +71,7 @@ type Supervisor struct {
 	loaded      stamp // of ConfigPath, when it was read at the start
 	preloading  sync.WaitGroup
 	credentials *credentials.Store
+	care        config.MachineCare
 	feed        *feed.Feed
 	drivers     *Drivers
 	jobs        *jobTable
@@ -147,6 +148,7 @@ func (s *Supervisor) open() (err error) {
 	if s.systemID, err = coordinator.LoadSystemID(filepath.Join(idDir, ".runner_system_id")); err != nil {
 		s.log.Warn("System ID is not kept", "error", err)
 	}
+	s.readCare()
 	s.loaded = stampOf(s.o.ConfigPath) // before it is read: a change meanwhile is seen as one
 	if s.config, err = s.o.Load(); err == nil {
 		s.preload()
