@@ -81,7 +81,9 @@ func (a *app) operator(configPath string, log *slog.Logger) func() (*config.Oper
 	return func() (*config.Operator, error) {
 		op, diagnostics, err := config.LoadOperator(configPath)
 		if err != nil {
-			return config.DefaultOperator(configPath), err
+			op = config.DefaultOperator(configPath)
+			op.CeilingsErr = err
+			return op, err
 		}
 		for _, d := range diagnostics {
 			if d.Severity == config.SeverityWarning {

@@ -13,7 +13,7 @@ import (
 	"github.com/knadh/koanf/v2"
 )
 
-// Operator is millwright.toml: what only the operator of the agent may say. Every key but the grants may also come from
+// Operator is millwright.toml: what only the operator of the agent may say. Every key but the grants and limits may also come from
 // the environment, as MILLWRIGHT_ and the key in capitals, which wins over the file; lists are separated by commas there.
 type Operator struct {
 	Path string `toml:"-"` // the file it came from, whether it exists or not
@@ -30,6 +30,20 @@ type Operator struct {
 	Credentials map[string]Credential `toml:"credentials"`
 	// Machines says how the agent looks after its machines. It comes from the file alone.
 	Machines MachineCare `toml:"machines"`
+
+	// The ceilings of the agent as a whole; 0 sets none. They, and what follows, come from the file alone.
+	MaxMachines       int      `toml:"max_machines"`         // in any state
+	MaxCreatesPerHour int      `toml:"max_creates_per_hour"` // that providers are asked for
+	MaxMachineAge     Duration `toml:"max_machine_age"`      // an older machine takes no more jobs and is removed
+	// Runners hold each runner's own ceilings, and what it may be made of, by its name.
+	Runners map[string]OperatorRunner `toml:"runners"`
+	// Drivers hold how fast each may call its provider, by its name.
+	Drivers map[string]OperatorDriver `toml:"drivers"`
+
+	// CeilingsErr is why ceilings and sections of runners and drivers are not known; nil: they are.
+	CeilingsErr error `toml:"-"`
+
+	lines map[string]int // of the keys
 }
 
 // Grant is one [grants.NAME] section: what the module NAME.wasm may do. A zero limit leaves the agent's own.
@@ -69,7 +83,9 @@ func LoadOperator(configPath string) (*Operator, []Diagnostic, error) {
 	o := &Operator{
 		Path: path, StateDir: k.String("state_dir"), PoliciesDir: k.String("policies_dir"), DriversDir: k.String("drivers_dir"),
 		LegacyDrivers: k.Strings("legacy_drivers"), Grants: sections.Grants, Credentials: sections.Credentials,
-		Machines: sections.Machines,
+		Machines:    sections.Machines,
+		MaxMachines: sections.MaxMachines, MaxCreatesPerHour: sections.MaxCreatesPerHour, MaxMachineAge: sections.MaxMachineAge,
+		Runners: sections.Runners, Drivers: sections.Drivers, CeilingsErr: ceilingsErr(d.diagnostics), lines: d.lines,
 	}
 	for _, p := range []*string{&o.PoliciesDir, &o.DriversDir, &o.StateDir} {
 		if !filepath.IsAbs(*p) {
@@ -133,9 +149,10 @@ func readOperator(path string, d *decoder) (said map[string]any, sections Operat
 	}
 	d.checkReaders(path, o.Credentials)
 	d.checkCare(o.Machines)
+	d.checkCeilings(o)
 	said = map[string]any{}
 	for key, i := range fieldsOf(reflect.TypeFor[Operator]()) {
-		if f := reflect.ValueOf(o).Field(i); !f.IsZero() && !fileAlone(f.Type()) {
+		if f := reflect.ValueOf(o).Field(i); !f.IsZero() && fromAnywhere(f.Type()) {
 			said[key] = f.Interface()
 		}
 	}
@@ -160,16 +177,13 @@ func (d *decoder) checkGrant(name string, g Grant) {
 	}
 }
 
-// fileAlone tells a section, which comes from the file alone.
-func fileAlone(t reflect.Type) bool { return t.Kind() == reflect.Map || t.Kind() == reflect.Struct }
-
 // operatorEnv returns what the environment says, by key.
 func operatorEnv(lookup func(string) (string, bool)) map[string]any {
 	said := map[string]any{}
 	t := reflect.TypeFor[Operator]()
 	for key, i := range fieldsOf(t) {
 		v, ok := lookup(envPrefix + strings.ToUpper(key))
-		if !ok || v == "" || fileAlone(t.Field(i).Type) {
+		if !ok || v == "" || !fromAnywhere(t.Field(i).Type) {
 			continue
 		}
 		if t.Field(i).Type.Kind() == reflect.Slice {
@@ -179,6 +193,11 @@ func operatorEnv(lookup func(string) (string, bool)) map[string]any {
 		}
 	}
 	return said
+}
+
+// fromAnywhere tells whether a key of that type may come from the environment too: paths and names may, rights and limits may not.
+func fromAnywhere(t reflect.Type) bool {
+	return t.Kind() == reflect.String || t.Kind() == reflect.Slice
 }
 
 // mapProvider hands a layer to koanf.

@@ -44,6 +44,9 @@ type Machine struct {
 	RemoveTries  int    // failed removals so far
 	RemoveErr    string // why the last of them failed
 
+	Cordoned bool // the operator wants no more jobs on it
+	Hold     Hold // the operator has it kept; zero: not
+
 	SSHUser  string       // who the provisioner logs in as; "" before its keys were made
 	Instance abi.Instance // the provider's record, as last seen
 }
@@ -63,7 +66,11 @@ type Fleet []Machine
 // Counts sums the fleet by state.
 func (f Fleet) Counts() abi.Counts {
 	var c abi.Counts
+	kept := 0
 	for _, m := range f {
+		if m.Kept() && (m.State == Creating || m.State == Idle) {
+			kept++
+		}
 		switch m.State {
 		case Creating:
 			c.Creating++
@@ -81,7 +88,7 @@ func (f Fleet) Counts() abi.Counts {
 			}
 		}
 	}
-	c.Available = c.Creating + c.Idle + c.Acquired
+	c.Available = c.Creating + c.Idle + c.Acquired - kept
 	c.Total = len(f)
 	return c
 }
@@ -91,6 +98,12 @@ type Limits struct {
 	Limit         int // machines in any state at most; 0 or less = none
 	MaxGrowthRate int // machines being created at once at most; 0 or less = none
 	MaxBuilds     int // jobs per machine at most; 0 or less = none
+
+	Own, All Ceilings // the operator's, of the runner alone and of the agent as a whole
+	Agent    Agent    // what All and creations are counted with
+	Frozen   bool     // nothing is created or removed
+	Paused   bool     // creations failed: nothing is created for now
+	Trial    bool     // creations failed: machines are created one at a time until one succeeds
 }
 
 // Decision is what the policy chain as a whole decided, with its reasons.
@@ -149,7 +162,8 @@ type Event struct {
 
 // Rail is a number of a decision that a guard rail changed.
 type Rail struct {
-	Name   string `json:"name"` // create (machines at once), growth_limit, max_builds, remove
+	Name   string `json:"name"`  // create (machines at once), keep (machines), remove (machines), growth_limit, max_builds, next_machine (options)
+	Cause  string `json:"cause"` // which guard rail: the setting's name, or a word of package plan
 	Wanted int    `json:"wanted"`
 	Got    int    `json:"got"`
 	Reason string `json:"reason"`
@@ -190,6 +204,7 @@ const (
 	CauseBuilds      = "max-builds"
 	CauseIdle        = "idle"        // more than the policies want, for long enough
 	CauseLimit       = "limit"       // more than the guard rails allow
+	CauseCeiling     = "ceiling"     // more or older than the operator allows
 	CausePolicy      = "policy"      // a policy named it
 	CauseUnavailable = "unavailable" // its engine does not answer, or failed a job
 	CauseInterrupted = "interrupted" // the provider takes it back

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/millwright-ci/millwright/agent/fleet"
 )
@@ -47,6 +48,9 @@ type Journal struct {
 	dir   string // absolute
 	owner string
 	lock  *os.File
+
+	creating sync.Mutex // guards creates.log and what follows
+	created  int        // its lines
 }
 
 // Open makes the state directory if need be, takes its lock and reads the owner id, or makes one at the first start. It does not

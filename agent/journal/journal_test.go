@@ -36,6 +36,7 @@ func machine(name string) fleet.Machine {
 			"tls-san": {"ci.example.com"}},
 		State: fleet.Used, CreatedAt: at, ReadyAt: at.Add(time.Minute), IdleSince: at.Add(time.Hour), StateSince: at.Add(time.Hour),
 		UsedCount: 3, JobID: 4711, RemoveReason: "none", RemoveTries: 2, RemoveErr: "a disk is in use", SSHUser: "core",
+		Cordoned: true, Hold: fleet.Hold{Until: at.Add(2 * time.Hour), Reason: "a look"},
 		ExpiresAt: at.Add(48 * time.Hour),
 		Instance: abi.Instance{Name: name, ID: "12345678901234567890", Status: abi.StatusRunning, Address: "10.0.0.7", SSHPort: 2222,
 			State: abi.Raw(`{"volume":"v1"}`)},

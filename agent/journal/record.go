@@ -39,6 +39,9 @@ type record struct {
 	RemoveTries  int    `json:"remove_tries,omitempty"`
 	RemoveErr    string `json:"remove_error,omitempty"`
 
+	Cordoned bool        `json:"cordoned,omitempty"`
+	Hold     *fleet.Hold `json:"hold,omitempty"`
+
 	SSHUser  string        `json:"ssh_user,omitempty"`
 	Instance *abi.Instance `json:"instance,omitempty"` // nil: the provider has not answered yet
 }
@@ -49,7 +52,10 @@ func encodeRecord(owner string, m fleet.Machine) ([]byte, error) {
 		Name: m.Name, Runner: m.Runner, Driver: m.Driver, Options: m.Options, State: m.State,
 		CreatedAt: m.CreatedAt, ReadyAt: m.ReadyAt, IdleSince: m.IdleSince, StateSince: m.StateSince,
 		UsedCount: m.UsedCount, JobID: m.JobID, RemoveReason: m.RemoveReason, RemoveTries: m.RemoveTries,
-		RemoveErr: m.RemoveErr, ExpiresAt: m.ExpiresAt, SSHUser: m.SSHUser,
+		RemoveErr: m.RemoveErr, ExpiresAt: m.ExpiresAt, Cordoned: m.Cordoned, SSHUser: m.SSHUser,
+	}
+	if m.Held() {
+		r.Hold = &m.Hold
 	}
 	if m.Instance.Name != "" || m.Instance.ID != "" {
 		r.Instance = &m.Instance
@@ -78,7 +84,10 @@ func decodeRecord(name string, data []byte) (fleet.Machine, string, error) {
 		Name: name, Runner: r.Runner, Driver: r.Driver, Options: r.Options, State: r.State,
 		CreatedAt: r.CreatedAt, ReadyAt: r.ReadyAt, IdleSince: r.IdleSince, StateSince: r.StateSince,
 		UsedCount: r.UsedCount, JobID: r.JobID, RemoveReason: r.RemoveReason, RemoveTries: r.RemoveTries,
-		RemoveErr: r.RemoveErr, ExpiresAt: r.ExpiresAt, SSHUser: r.SSHUser,
+		RemoveErr: r.RemoveErr, ExpiresAt: r.ExpiresAt, Cordoned: r.Cordoned, SSHUser: r.SSHUser,
+	}
+	if r.Hold != nil {
+		m.Hold = *r.Hold
 	}
 	if r.Instance != nil {
 		m.Instance = *r.Instance

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/fleet"
+	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
 // The reasons for a removal, in GitLab Runner's words, because people search their logs for them.
@@ -15,6 +16,7 @@ const (
 	TooManyBuilds   = "too many builds"
 	TooManyMachines = "too many machines"
 	TooManyIdle     = "too many idle machines"
+	TooOldMachine   = "machine is too old" // ours: GitLab Runner knows no age
 )
 
 // maxCreates bounds the creations of one step, so that no policy's number fills the memory where no limit is set.
@@ -24,16 +26,23 @@ const maxCreates = 1000
 //
 // The guard rails hold for every decision: no machine but an idle one is removed; with a Limit no creation makes the total exceed
 // it, removing machines included; at most MaxGrowthRate machines are being created at once; an idle machine that ran MaxBuilds
-// jobs goes. GrowthLimit and MaxBuilds of the decision can only tighten them.
+// jobs goes. GrowthLimit and MaxBuilds of the decision can only tighten them. The operator's ceilings hold in the same way, and when
+// all is Frozen nothing is done.
 //
-// An idle machine goes for the first of these reasons: it ran MaxBuilds jobs; the policies named it; the live machines (all but
-// those being removed) exceed the Limit; it is idle for longer than IdleTime and more than IdleTarget machines are available. The
-// last two take the machine that is idle for longest first. Removing for idleness never leaves fewer than IdleTarget available.
+// An idle machine goes for the first of these reasons: it is older than MaxMachineAge; it ran MaxBuilds jobs; the policies named it;
+// the live machines (all but those being removed) exceed the Limit or MaxMachines; it is idle for longer than IdleTime and more than
+// IdleTarget machines are available. The last two take the machine that is idle for longest first, so that the one that has just become
+// ready goes last. Removing for idleness never leaves fewer than IdleTarget available. A cordoned machine goes for its age alone, one
+// that is held for nothing.
 //
 // The order of f does not matter. Source: GitLab Runner 19.4, autoscaling of docker+machine; its removal judges a machine by those
 // that sort before it, ours by totals and age.
 func Plan(now time.Time, f fleet.Fleet, d fleet.Decision, l fleet.Limits) []fleet.Action {
+	if l.Frozen {
+		return nil
+	}
 	s := newStep(f, d, l)
+	s.removeOld(now)
 	s.removeWornOut()
 	s.removeNamed()
 	s.removeOverLimit()
@@ -42,11 +51,9 @@ func Plan(now time.Time, f fleet.Fleet, d fleet.Decision, l fleet.Limits) []flee
 	return s.actions
 }
 
-// Room returns how many machines may be created now, whatever the target is: what Limit, growth and NoGrowth leave. It is bounded
-// even where nothing limits it.
-func Room(f fleet.Fleet, d fleet.Decision, l fleet.Limits) int {
-	return room(f.Counts().Total, f.Counts().Creating, d, l)
-}
+// Room returns how many machines may be created now, whatever the target is: what the guard rails leave. It is bounded even where
+// nothing limits it.
+func Room(f fleet.Fleet, d fleet.Decision, l fleet.Limits) int { return room(f.Counts(), d, l) }
 
 // MaxBuilds returns how many jobs a machine may run: the stricter of limit and decision, 0 for any number.
 func MaxBuilds(d fleet.Decision, l fleet.Limits) int { return tighter(l.MaxBuilds, d.MaxBuilds) }
@@ -60,11 +67,11 @@ func WithWaiting(d fleet.Decision, f fleet.Fleet, waiting int) fleet.Decision {
 	return d
 }
 
-// Pick returns the idle machine that a job should get: the newest, so that the older ones age and leave. ok is false when none is
-// idle.
-func Pick(f fleet.Fleet) (best fleet.Machine, ok bool) {
+// Pick returns the idle machine that a job should get: the newest, so that the older ones age and leave. One that the operator keeps from
+// jobs, or that is too old, is none. ok is false when there is none.
+func Pick(now time.Time, f fleet.Fleet, l fleet.Limits) (best fleet.Machine, ok bool) {
 	for _, m := range f {
-		if m.State == fleet.Idle && (!ok || newer(m, best)) {
+		if m.State == fleet.Idle && !m.Kept() && !TooOld(now, m, l) && (!ok || newer(m, best)) {
 			best, ok = m, true
 		}
 	}
@@ -79,22 +86,12 @@ func newer(a, b fleet.Machine) bool {
 }
 
 // room is Room over counts.
-func room(total, creating int, d fleet.Decision, l fleet.Limits) int {
-	if d.NoGrowth {
-		return 0
-	}
-	n := maxCreates
-	if l.Limit > 0 {
-		n = min(n, l.Limit-total)
-	}
-	if growth := tighter(l.MaxGrowthRate, d.GrowthLimit); growth > 0 {
-		n = min(n, growth-creating)
-	}
-	return max(n, 0)
+func room(c abi.Counts, d fleet.Decision, l fleet.Limits) int {
+	return max(tightest(bounds(c, d, l)).left, 0)
 }
 
 // tighter returns the stricter of two limits, of which 0 or less means none.
-func tighter(a, b int) int {
+func tighter[T int | time.Duration](a, b T) T {
 	switch {
 	case a <= 0:
 		return max(b, 0)
@@ -107,7 +104,7 @@ func tighter(a, b int) int {
 // create adds creations up to the target, as far as there is room.
 func (s *step) create() {
 	missing := s.d.IdleTarget - s.available
-	n := min(missing, room(s.total, s.creating, s.d, s.l))
+	n := min(missing, room(s.counts, s.d, s.l))
 	for range n {
 		s.actions = append(s.actions, fleet.Action{
 			Kind:   fleet.Create,

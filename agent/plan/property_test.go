@@ -22,6 +22,14 @@ func TestGuardRails(t *testing.T) {
 			MaxGrowthRate: rapid.IntRange(-1, 8).Draw(t, "growth"),
 			MaxBuilds:     rapid.IntRange(-1, 3).Draw(t, "builds"),
 		}
+		ceilings := func(name string) fleet.Ceilings {
+			return fleet.Ceilings{
+				MaxMachines:       rapid.IntRange(-1, 20).Draw(t, name+" machines"),
+				MaxCreatesPerHour: rapid.IntRange(-1, 20).Draw(t, name+" creates"),
+				MaxMachineAge:     time.Duration(rapid.IntRange(-1, 600).Draw(t, name+" age")) * time.Second,
+			}
+		}
+		limits.Own, limits.All = ceilings("own"), ceilings("all")
 		clock, serial := now, 0
 		var f fleet.Fleet
 		for range rapid.IntRange(1, 15).Draw(t, "ticks") {
@@ -30,6 +38,13 @@ func TestGuardRails(t *testing.T) {
 			if rapid.IntRange(0, 19).Draw(t, "reconfigure") == 0 {
 				limits.Limit = rapid.IntRange(-1, 30).Draw(t, "new limit")
 			}
+			limits.Agent.Machines = rapid.IntRange(0, 10).Draw(t, "others")
+			limits.Agent.Live = rapid.IntRange(0, limits.Agent.Machines).Draw(t, "others live")
+			limits.Agent.OwnCreates = rapid.IntRange(0, 25).Draw(t, "created")
+			limits.Agent.Creates = limits.Agent.OwnCreates + rapid.IntRange(0, 10).Draw(t, "created by others")
+			limits.Frozen = rapid.IntRange(0, 9).Draw(t, "frozen") == 0
+			limits.Paused = rapid.IntRange(0, 9).Draw(t, "paused") == 0
+			limits.Trial = rapid.IntRange(0, 9).Draw(t, "trial") == 0
 			d := anyDecision(t, f)
 			actions := plan.Plan(clock, f, d, limits)
 			check(t, clock, f, d, limits, actions)
@@ -65,6 +80,14 @@ func live(t *rapid.T, clock time.Time, f fleet.Fleet) fleet.Fleet {
 	var out fleet.Fleet
 	for _, m := range f {
 		dice := rapid.IntRange(0, 9).Draw(t, "fate")
+		switch rapid.IntRange(0, 29).Draw(t, "operator") {
+		case 0:
+			m.Cordoned = !m.Cordoned
+		case 1:
+			m.Hold.Until = clock.Add(time.Hour)
+		case 2:
+			m.Hold = fleet.Hold{}
+		}
 		switch {
 		case m.State == fleet.Creating && dice < 5:
 			m.State, m.IdleSince = fleet.Idle, clock
@@ -93,6 +116,9 @@ func check(t interface {
 	before := f.Counts()
 	creations := 0
 	removed := map[string]string{}
+	if l.Frozen && len(actions) > 0 {
+		t.Fatalf("frozen, and does %v", actions)
+	}
 	for _, a := range actions {
 		if a.Kind == fleet.Create {
 			creations++
@@ -106,21 +132,33 @@ func check(t interface {
 		if i < 0 || f[i].State != fleet.Idle {
 			t.Fatalf("removes %s, which is not an idle machine", a.Machine)
 		}
+		tooOld := plan.TooOld(clock, f[i], l)
+		if f[i].Held() || f[i].Cordoned && !tooOld {
+			t.Fatalf("removes %s for %s, which the operator keeps", a.Machine, a.Reason)
+		}
 		if a.Reason == plan.TooManyIdle && clock.Sub(f[i].IdleSince) <= d.IdleTime {
 			t.Fatalf("removes %s, which is idle for %s only", a.Machine, clock.Sub(f[i].IdleSince))
 		}
 	}
 	if creations > 0 {
 		switch {
-		case d.NoGrowth:
+		case d.NoGrowth, l.Paused:
 			t.Fatal("creates without growth")
+		case l.Trial && before.Creating+creations > 1:
+			t.Fatal("creates more than one at a time")
+		case l.Own.MaxMachines > 0 && before.Total+creations > l.Own.MaxMachines,
+			l.All.MaxMachines > 0 && before.Total+creations+l.Agent.Machines > l.All.MaxMachines:
+			t.Fatalf("creates %d beside %d and %d of others, ceilings %+v", creations, before.Total, l.Agent.Machines, l)
+		case l.Own.MaxCreatesPerHour > 0 && l.Agent.OwnCreates+creations > l.Own.MaxCreatesPerHour,
+			l.All.MaxCreatesPerHour > 0 && l.Agent.Creates+creations > l.All.MaxCreatesPerHour:
+			t.Fatalf("creates %d after %+v within the hour, ceilings %+v", creations, l.Agent, l)
 		case l.Limit > 0 && before.Total+creations > l.Limit:
 			t.Fatalf("creates %d beside %d, limit %d", creations, before.Total, l.Limit)
 		case l.MaxGrowthRate > 0 && before.Creating+creations > l.MaxGrowthRate:
 			t.Fatalf("creates %d beside %d, MaxGrowthRate %d", creations, before.Creating, l.MaxGrowthRate)
 		case d.GrowthLimit > 0 && before.Creating+creations > d.GrowthLimit:
 			t.Fatalf("creates %d beside %d, growth limit %d", creations, before.Creating, d.GrowthLimit)
-		case before.Available-len(removed)+creations > d.IdleTarget:
+		case before.Available-gone(f, removed)+creations > d.IdleTarget:
 			t.Fatal("creates beyond the target")
 		}
 	}
@@ -130,17 +168,34 @@ func check(t interface {
 			aged++
 		}
 	}
-	if aged > 0 && before.Available-len(removed) < d.IdleTarget {
-		t.Fatalf("removes aged machines down to %d, target %d", before.Available-len(removed), d.IdleTarget)
+	if aged > 0 && before.Available-gone(f, removed) < d.IdleTarget {
+		t.Fatalf("removes aged machines down to %d, target %d", before.Available-gone(f, removed), d.IdleTarget)
 	}
 	for _, m := range f {
-		if _, gone := removed[m.Name]; m.State != fleet.Idle || gone {
+		if _, gone := removed[m.Name]; m.State != fleet.Idle || gone || l.Frozen || m.Held() {
+			continue
+		}
+		if plan.TooOld(clock, m, l) {
+			t.Fatalf("keeps %s, which is too old", m.Name)
+		}
+		if m.Cordoned {
 			continue
 		}
 		if limit := plan.MaxBuilds(d, l); limit > 0 && m.UsedCount >= limit {
 			t.Fatalf("keeps %s after %d jobs of %d", m.Name, m.UsedCount, limit)
 		}
 	}
+}
+
+// gone counts the removed machines that were available.
+func gone(f fleet.Fleet, removed map[string]string) int {
+	n := 0
+	for _, m := range f {
+		if _, is := removed[m.Name]; is && !m.Kept() {
+			n++
+		}
+	}
+	return n
 }
 
 // TestOrderDoesNotMatter permutes a fleet: the plan is the same.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/fleet"
+	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
 // step is one run of Plan: the counts as they are after the actions so far.
@@ -13,25 +14,48 @@ type step struct {
 	d fleet.Decision
 	l fleet.Limits
 
-	idle                       []fleet.Machine // not removed yet, longest idle first
-	available, creating, total int
-	live                       int // all but those being removed
+	counts    abi.Counts      // before all actions
+	idle      []fleet.Machine // not removed yet and not kept, longest idle first
+	cordoned  []fleet.Machine // idle ones, but for those that are held
+	available int
+	live      int // all but those being removed
 
 	actions []fleet.Action
 }
 
 func newStep(f fleet.Fleet, d fleet.Decision, l fleet.Limits) *step {
 	c := f.Counts()
-	s := &step{d: d, l: l, available: c.Available, creating: c.Creating, total: c.Total, live: c.Available + c.Used}
+	s := &step{d: d, l: l, counts: c, available: c.Available, live: c.Total - c.Removing - c.Stuck}
 	for _, m := range f {
-		if m.State == fleet.Idle {
+		switch {
+		case m.State != fleet.Idle || m.Held():
+		case m.Cordoned:
+			s.cordoned = append(s.cordoned, m)
+		default:
 			s.idle = append(s.idle, m)
 		}
 	}
-	slices.SortFunc(s.idle, func(a, b fleet.Machine) int {
-		return cmp.Or(a.IdleSince.Compare(b.IdleSince), a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.Name, b.Name))
-	})
+	for _, list := range [][]fleet.Machine{s.idle, s.cordoned} {
+		slices.SortFunc(list, func(a, b fleet.Machine) int {
+			return cmp.Or(a.IdleSince.Compare(b.IdleSince), a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.Name, b.Name))
+		})
+	}
 	return s
+}
+
+// removeOld removes the machines that are older than the operator allows. Cordoned ones too: they would stay for ever.
+func (s *step) removeOld(now time.Time) {
+	if MaxAge(s.l) <= 0 {
+		return
+	}
+	reason := tooOldReason(s.l)
+	s.removeWhere(reason, func(m fleet.Machine) bool { return TooOld(now, m, s.l) })
+	for _, m := range s.cordoned {
+		if TooOld(now, m, s.l) {
+			s.remove(m, reason)
+			s.available++ // it did not count as such
+		}
+	}
 }
 
 // removeWornOut removes the idle machines that ran all the jobs they may.
@@ -61,14 +85,20 @@ func (s *step) removeNamed() {
 	})
 }
 
-// removeOverLimit removes idle machines while the live ones exceed the limit. Those being removed leave anyway: counting them
-// would remove a second machine for each.
+// removeOverLimit removes idle machines while the live ones exceed the limit or a ceiling. Those being removed leave anyway: counting
+// them would remove a second machine for each.
 func (s *step) removeOverLimit() {
-	if s.l.Limit <= 0 {
+	s.removeOver(TooManyMachines, s.l.Limit, s.live)
+	s.removeOver(tooManyReason("max_machines of the runner", s.l.Own.MaxMachines), s.l.Own.MaxMachines, s.live)
+	s.removeOver(tooManyReason("max_machines", s.l.All.MaxMachines), s.l.All.MaxMachines, s.live+s.l.Agent.Live)
+}
+
+func (s *step) removeOver(reason string, limit, live int) {
+	if limit <= 0 {
 		return
 	}
-	over := s.live - s.l.Limit
-	s.removeWhere(TooManyMachines, func(fleet.Machine) bool {
+	over := live - limit
+	s.removeWhere(reason, func(fleet.Machine) bool {
 		over--
 		return over >= 0
 	})

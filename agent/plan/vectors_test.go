@@ -42,7 +42,7 @@ func apply(f fleet.Fleet, actions []fleet.Action) fleet.Fleet {
 
 // next says what a worker that wants a job does after the step: take a machine, ask for a job first, or hold back.
 func next(f fleet.Fleet, d fleet.Decision, l fleet.Limits) string {
-	if m, ok := plan.Pick(f); ok {
+	if m, ok := plan.Pick(now, f, l); ok {
 		return "take " + m.Name
 	}
 	if d.IdleTarget == 0 && plan.Room(f, d, l) > 0 {

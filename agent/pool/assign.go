@@ -51,7 +51,8 @@ func (p *Pool) take(l *Lease, again bool) {
 
 // idlest returns the idle machine that the next job should get, or nil.
 func (p *Pool) idlest() *machine {
-	if best, ok := plan.Pick(p.fleetView()); ok {
+	now := time.Now()
+	if best, ok := plan.Pick(now, p.fleetView(), p.limits(now)); ok {
 		return p.byName[best.Name]
 	}
 	return nil
@@ -64,8 +65,8 @@ func (p *Pool) mayReserve(now time.Time) bool {
 	}
 	view := p.fleetView()
 	c := view.Counts()
-	owed := p.reserved + max(len(p.wanting)-c.Creating-c.Idle, 0)
-	return plan.Room(view, p.effective(now), p.settings.limits()) > owed
+	owed := p.reserved + max(len(p.wanting)-(c.Available-c.Acquired), 0)
+	return plan.Room(view, p.effective(), p.limits(now)) > owed
 }
 
 // want makes l wait for a machine, unless it has one or waits already.
@@ -172,7 +173,7 @@ func (p *Pool) unserved(now time.Time) int {
 		if n == 0 {
 			break
 		}
-		if m.State == fleet.Used && now.Sub(m.endingAt) < endingGrace && m.broken == "" && !p.wornOut(m) {
+		if m.State == fleet.Used && now.Sub(m.endingAt) < endingGrace && m.broken == "" && !p.wornOut(m) && !m.Kept() {
 			n--
 		}
 	}
@@ -272,6 +273,8 @@ func (p *Pool) returned(m *machine, broken bool) {
 		p.remove(m, m.broken)
 	case job && p.wornOut(m):
 		p.remove(m, reasonBuilds)
+	case plan.TooOld(now, m.Machine, p.limits(now)):
+		p.remove(m, plan.TooOldMachine)
 	case job:
 		p.alive(m)
 		p.idle(m, "")

@@ -29,6 +29,8 @@ func cause(reason string) string {
 		return c
 	}
 	switch {
+	case strings.HasPrefix(reason, plan.TooOldMachine), strings.HasPrefix(reason, plan.TooManyMachines+": "):
+		return fleet.CauseCeiling
 	case strings.HasPrefix(reason, "the instance is "):
 		return fleet.CauseLost
 	case strings.HasPrefix(reason, "was ") && strings.HasSuffix(reason, " when the agent ended"):

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,9 +23,12 @@ const (
 // create begins a machine: the intent goes to the journal, then the provider is asked.
 func (p *Pool) create(reason string) {
 	now := time.Now()
-	name := p.newName(now)
-	m := &machine{Machine: fleet.Machine{
-		Name: name, Runner: p.opts.Key, Driver: p.settings.Driver, Options: p.machineOptions(name), CreatedAt: now,
+	if !p.shared.take(p.opts.Key, now) {
+		return // another runner was faster; the plan will know
+	}
+	name, choice := p.newName(now), p.next(now)
+	m := &machine{choice: choice.Name, Machine: fleet.Machine{
+		Name: name, Runner: p.opts.Key, Driver: p.settings.Driver, Options: p.machineOptions(name, choice), CreatedAt: now,
 	}}
 	if life := p.settings.MachineLife; life > 0 {
 		m.ExpiresAt = now.Add(life)
@@ -45,25 +49,30 @@ func (p *Pool) create(reason string) {
 	})
 }
 
-// machineOptions returns the options of a new machine: the settings', those that hold its name, and what the policies may replace.
-func (p *Pool) machineOptions(name string) abi.Options {
+// machineOptions returns the options of a new machine: the settings' with those of choice in their place, and those that hold its name.
+func (p *Pool) machineOptions(name string, choice Alternative) abi.Options {
 	o := maps.Clone(p.settings.Options)
 	if o == nil {
 		o = abi.Options{}
 	}
-	for option, values := range p.settings.OptionsWithName {
+	withName := maps.Clone(p.settings.OptionsWithName)
+	for option, values := range choice.Options {
+		delete(withName, option)
+		o[option] = values
+	}
+	for option, values := range choice.OptionsWithName {
+		delete(o, option)
+		if withName == nil {
+			withName = abi.Options{}
+		}
+		withName[option] = values
+	}
+	for option, values := range withName {
 		all := slices.Clone(o[option])
 		for _, v := range values {
 			all = append(all, strings.ReplaceAll(v, "%s", name))
 		}
 		o[option] = all
-	}
-	if p.decision != nil {
-		for option, values := range p.decision.NextMachine {
-			if slices.Contains(p.settings.Overridable, option) {
-				o[option] = values
-			}
-		}
 	}
 	return o
 }
@@ -71,16 +80,16 @@ func (p *Pool) machineOptions(name string) abi.Options {
 // insert makes the machine's keys and asks the provider for the instance.
 func (p *Pool) insert(m *machine) {
 	p.enterPhase(m, phaseInsert)
-	before := m.Machine
+	before, in := m.Machine, p.accountOf(m.Driver, m.Options)
 	p.call(func() func() {
-		bootstrap, instance, err := p.callCreate(m.ctx, before)
+		bootstrap, instance, err := p.callCreate(m.ctx, before, in)
 		return func() { p.inserted(m, bootstrap.SSHUser, instance, err) }
 	})
 }
 
 // callCreate runs elsewhere. Once the provider is asked, ctx does not cut the call off: an answer that nobody waits for may be an
 // instance that nobody knows.
-func (p *Pool) callCreate(ctx context.Context, m fleet.Machine) (b abi.Bootstrap, i abi.Instance, err error) {
+func (p *Pool) callCreate(ctx context.Context, m fleet.Machine, in *account) (b abi.Bootstrap, i abi.Instance, err error) {
 	if err := enterGate(ctx, p.creates); err != nil {
 		return b, i, err
 	}
@@ -92,17 +101,53 @@ func (p *Pool) callCreate(ctx context.Context, m fleet.Machine) (b abi.Bootstrap
 	if b, err = p.opts.Provisioner.Bootstrap(ctx, m.Name); err != nil {
 		return b, i, err
 	}
-	if err := ctx.Err(); err != nil {
-		return b, i, err
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.opts.CallTimeout)
-	defer cancel()
-	i, err = d.Create(ctx, abi.CreateRequest{
+	request := abi.CreateRequest{
 		ABI: abi.Version, Owner: p.owner(), Name: m.Name, Options: driverOptions(m.Options), Bootstrap: b,
 		ExpiresAt: expiry(m.ExpiresAt),
-	})
-	return b, i, err
+	}
+	for try := 1; ; try++ {
+		if err := p.beforeCreate(ctx, m, in, try); err != nil {
+			return b, i, err
+		}
+		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.opts.CallTimeout)
+		i, err = d.Create(call, request)
+		cancel()
+		in.answered(err)
+		if !errors.Is(err, driver.ErrRateLimited) || try == limitedTries || retryAfter(err) > limitedPatience {
+			return b, i, err
+		}
+	}
 }
+
+// notAsked is why a provider was not asked for a machine at all.
+type notAsked struct{ error }
+
+func (e notAsked) Unwrap() error { return e.error }
+
+// beforeCreate waits for the account's budget and writes the creation down. An error of the first try is a notAsked.
+func (p *Pool) beforeCreate(ctx context.Context, m fleet.Machine, in *account, try int) error {
+	err := in.enter(ctx, opCreate)
+	if err == nil && p.shared.frozen() {
+		err = ErrFrozen
+	}
+	if try > 1 {
+		return err
+	}
+	if err == nil {
+		err = p.shared.note(m.Runner, m.CreatedAt)
+	}
+	if err != nil {
+		return notAsked{fmt.Errorf("machine %s: %w; nothing was asked of the provider", m.Name, err)}
+	}
+	return nil
+}
+
+// A creation that the provider had too many calls for is asked for again, with the same name, when the account's budget permits: that is no
+// failure of the machine. A long pause is one, so that whoever waits learns of it.
+const (
+	limitedTries    = 5
+	limitedPatience = 2 * time.Minute
+)
 
 // expiry is a machine's end as drivers are told it; "" is never.
 func expiry(at time.Time) string {
@@ -120,9 +165,12 @@ func (p *Pool) inserted(m *machine, user string, i abi.Instance, err error) {
 	}
 	switch p.free(m); {
 	case m.State == fleet.Removing:
+	case errors.As(err, new(notAsked)):
+		p.notAsked(m, err)
 	case err != nil:
 		p.creationFailed(m, err)
 	default:
+		delete(p.ladder.until, m.choice)
 		p.save(m, nil)
 		p.enterPhase(m, phaseBoot)
 		p.advance(m)
@@ -170,7 +218,7 @@ func (p *Pool) provisioned(m *machine, err error) {
 		m.cancel()
 		m.ReadyAt, m.IdleSince = now, now
 		p.alive(m)
-		p.backoff = backoff{}
+		p.breaker = breaker{}
 		p.log.Info("Machine created", "name", m.Name, "duration", now.Sub(m.CreatedAt), "now", now, "retries", 0)
 		p.idle(m, "created")
 		p.save(m, nil)
@@ -190,22 +238,24 @@ func (p *Pool) creationFailed(m *machine, err error) {
 func (p *Pool) notCreated(m *machine, err error) {
 	p.noteFailure(m, err)
 	m.cancel()
-	p.call(func() func() {
-		p.opts.Journal.Remove(m.Name) // a part may have been written; what stays is an intent, which the next start clears
-		return func() { p.gone(m) }
-	})
+	p.forgetCreation(m)
 }
 
 func (p *Pool) noteFailure(m *machine, err error) {
 	now := time.Now()
 	kind := driver.KindOf(err)
-	p.backoff.failed(now, m.CreatedAt, err, p.opts.Jitter())
+	another := p.stockedOut(now, m, kind)
+	if !another {
+		p.breaker.failed(now, m.CreatedAt, err, p.opts.Jitter())
+	}
 	p.failures.add(now, kind)
 	p.log.Error("Machine creation failed", "name", m.Name, "time", now.Sub(m.CreatedAt), "error", err, "kind", kind,
-		"phase", m.phase, "next_try", p.backoff.until)
+		"phase", m.phase, "alternative", m.choice, "next_try", p.breaker.until())
 	p.tell(m, fleet.MachineEvent{From: m.State, Phase: m.phase, Err: err.Error(), Duration: now.Sub(m.CreatedAt),
 		Op: fleet.OpCreate, Kind: kind})
-	p.chargeFailure(err)
+	if !another {
+		p.chargeFailure(err)
+	}
 }
 
 // enterGate waits for a place. It and leaveGate run elsewhere.

@@ -27,6 +27,7 @@ const longestListPause = time.Minute
 type group struct {
 	key     string
 	driver  string
+	began   time.Time // when the last list that was taken in began
 	options abi.Options
 
 	busy     bool
@@ -58,7 +59,7 @@ func (p *Pool) poll(now time.Time) {
 			pause = max(pause, delay(g.failures-1, p.opts.Poll, longestListPause, p.opts.Jitter()))
 		}
 		if !g.busy && (g.last.IsZero() || now.Sub(g.last) >= pause) {
-			p.list(g, now)
+			p.list(g, now, pause/2)
 		}
 	}
 }
@@ -75,8 +76,12 @@ func (p *Pool) regroup() (waiting map[string]bool) {
 		p.groups[key].needed = now
 	}
 	if s := p.settings; s.Driver != "" {
-		o := p.machineOptions("%s")
-		need(groupKey(s.Driver, o, ""), s.Driver, s.Options)
+		for _, a := range s.alternatives() {
+			plain := abi.Options{}
+			maps.Copy(plain, s.Options)
+			maps.Copy(plain, a.Options)
+			need(p.groupOf(s.Driver, p.machineOptions("%s", a), ""), s.Driver, plain)
+		}
 	}
 	for _, m := range p.fleet {
 		if m.State == fleet.Removing {
@@ -107,18 +112,29 @@ func (p *Pool) suspects(g *group, now time.Time) bool {
 	return false
 }
 
-// list asks the provider for all instances of a group.
-func (p *Pool) list(g *group, now time.Time) {
+// list asks the provider for all instances of a group. Another pool's list that is not older than fresh does as well.
+func (p *Pool) list(g *group, now time.Time, fresh time.Duration) {
 	g.busy = true
 	request := abi.ListRequest{ABI: abi.Version, Owner: p.owner(), Options: driverOptions(g.options)}
+	in, after := p.accountOf(g.driver, g.options), g.began
 	p.call(func() func() {
-		result, err := p.callList(g.driver, request)
+		result, began, err := in.list(p.ctx, g.key, after, fresh, func() (abi.ListResult, error) { return p.callList(g.driver, request) })
 		journalled := map[string]bool{} // asked after the list: what is journalled before it is created cannot be missing
 		for _, i := range result.Instances {
 			journalled[i.Name] = p.opts.Journal.Has(i.Name)
 		}
-		return func() { p.listed(g, now, result, journalled, err) }
+		return func() {
+			g.began = began
+			p.listed(g, earlier(began, now), result, journalled, err)
+		}
 	})
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // callList runs elsewhere.

@@ -56,10 +56,14 @@ type Settings struct {
 	MachineLife time.Duration
 	// Overridable are the names of the options that a decision's NextMachine may replace (zone, type, spot). Others are ignored.
 	Overridable []string
+
+	Ceilings       fleet.Ceilings // the operator's, of this runner
+	Alternatives   []Alternative  // to be tried in order when the provider has none of what Options say
+	CapacityMemory time.Duration  // how long one that it had none of is passed over; default 3m
 }
 
 func (s Settings) limits() fleet.Limits {
-	return fleet.Limits{Limit: s.Runner.Limit, MaxGrowthRate: s.Runner.MaxGrowthRate, MaxBuilds: s.Runner.MaxBuilds}
+	return fleet.Limits{Limit: s.Runner.Limit, MaxGrowthRate: s.Runner.MaxGrowthRate, MaxBuilds: s.Runner.MaxBuilds, Own: s.Ceilings}
 }
 
 // Validate says what is wrong with the settings of a runner that makes machines.
@@ -81,6 +85,9 @@ type Options struct {
 	Drivers     func(name string) (driver.Driver, error) // by name; called from any goroutine
 	Provisioner Provisioner
 	Journal     Journal
+
+	// Shared is what this pool and the others of the agent have in common; nil: it has nothing in common with any.
+	Shared *Shared
 
 	// Decider is nil for a runner that is no more: its machines are taken up so that Stop can drain them, and none is made.
 	Decider Decider
@@ -165,6 +172,9 @@ func (o *Options) complete() error {
 	}
 	if o.ProbeParallel <= 0 {
 		o.ProbeParallel = 8
+	}
+	if o.Shared == nil {
+		o.Shared = NewShared(SharedOptions{})
 	}
 	return nil
 }

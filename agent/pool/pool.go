@@ -54,7 +54,8 @@ type Pool struct {
 	reserved int      // leases that may have a machine made
 	newIdle  bool     // a machine became idle since the last step
 
-	backoff    backoff
+	breaker    breaker
+	ladder     ladder
 	failures   failures
 	demand     demand
 	groups     map[string]*group
@@ -66,8 +67,13 @@ type Pool struct {
 	idleFor time.Duration // machines' idle time, summed up
 	ticked  time.Time     // when that was done last
 
+	shared  *Shared
+	layouts map[string][]abi.Option // of the drivers, by name
+	logged  map[string]bool         // guard rails that change something now and were logged
+
 	stopping bool
 	draining bool
+	patient  bool   // a drain waits for holds and freezes to end
 	final    Status // when done is closed
 }
 
@@ -92,6 +98,7 @@ type machine struct {
 	interrupted bool      // its provider takes it back
 	overdueAt   time.Time // when the log was last told that its removal does not end
 
+	choice   string    // the alternative that it is made of; "" when the policies chose
 	group    string    // of the list that shows it
 	answered time.Time // when the provider took the creation on; zero before
 	listed   bool      // a list has shown it
@@ -115,7 +122,7 @@ func New(o Options) (*Pool, error) {
 		queue: make(chan func(), 64), done: make(chan struct{}),
 		creates: make(chan struct{}, o.Parallel), removes: make(chan struct{}, o.Parallel),
 		byName: map[string]*machine{}, groups: map[string]*group{}, orphans: map[string]*orphan{},
-		past: map[string]time.Time{}, unreadable: map[string]error{},
+		past: map[string]time.Time{}, unreadable: map[string]error{}, shared: o.Shared, layouts: map[string][]abi.Option{}, logged: map[string]bool{},
 	}
 	p.out.init(o.Events, o.OnIdle)
 	return p, nil
@@ -174,13 +181,15 @@ func (p *Pool) pending() {
 }
 
 func (p *Pool) ended() bool {
-	return p.stopping && p.calls == 0 && (!p.draining || len(p.fleet) == 0)
+	return p.stopping && p.calls == 0 && (!p.draining || len(p.fleet) == 0 || !p.patient && p.keptOnly())
 }
 
 // tick does what time alone asks for.
 func (p *Pool) tick() {
 	now := time.Now()
 	p.sumIdle(now)
+	p.endHolds(now)
+	p.drainOn()
 	p.retryRemovals(now)
 	p.watch(now)
 	if p.stopping {
@@ -189,6 +198,7 @@ func (p *Pool) tick() {
 	p.probeIdle(now)
 	p.poll(now)
 	p.ask(now)
+	p.logRails(now)
 }
 
 // call makes work run elsewhere and then, on the loop, what it returns. The loop does not end before.
@@ -251,11 +261,24 @@ func (p *Pool) Stop(ctx context.Context, drain bool) error {
 	case <-ctx.Done():
 	}
 	if left := p.final.Machines; drain && len(left) > 0 {
+		if p.final.Kept == len(left) {
+			p.log.Warn("Machines stay, since they are held or the agent is frozen", "machines", len(left))
+			return nil
+		}
 		return fmt.Errorf("runner %s: %d machines are not removed yet, %s among them; start again to go on",
 			p.final.Runner, len(left), left[0].Name)
 	}
 	return nil
 }
+
+// Retire is Stop with drain, but waits for machines that the operator has kept, as long as ctx allows.
+func (p *Pool) Retire(ctx context.Context) error {
+	p.do(func() { p.patient = true })
+	return p.Stop(ctx, true)
+}
+
+// Hurry ends the patience of a Retire under way: what the operator has kept stays, journalled for the next start.
+func (p *Pool) Hurry() { p.do(func() { p.patient = false }) }
 
 func (p *Pool) stop(drain bool) {
 	if !p.stopping {
@@ -269,9 +292,7 @@ func (p *Pool) stop(drain bool) {
 		p.cancel()
 		return
 	}
-	for _, m := range slices.Clone(p.fleet) {
-		p.remove(m, reasonDrain)
-	}
+	p.drainOn()
 }
 
 // Reconfigure replaces the settings: limits at once, the rest for machines made from now on. An error leaves the old ones in place.
@@ -283,7 +304,8 @@ func (p *Pool) Reconfigure(s Settings) error {
 	}
 	p.do(func() {
 		p.settings = s
-		p.backoff = backoff{} // what failed may be what was changed
+		p.breaker, p.ladder = breaker{}, ladder{} // what failed may be what was changed
+		clear(p.layouts)
 		p.stale = true
 		p.askedAt = time.Time{}
 		p.askAgain = p.asking
@@ -337,7 +359,7 @@ func (p *Pool) adopt(found []fleet.Machine) {
 }
 
 func (p *Pool) add(m *machine) {
-	m.group = groupKey(m.Driver, m.Options, m.Name)
+	m.group = p.groupOf(m.Driver, m.Options, m.Name)
 	p.fleet = append(p.fleet, m)
 	p.byName[m.Name] = m
 }
@@ -354,6 +376,26 @@ func (p *Pool) fleetView() fleet.Fleet {
 		p.view = append(p.view, m.Machine)
 	}
 	return p.view
+}
+
+// layout returns the options of a driver, as it describes them.
+func (p *Pool) layout(driver string) []abi.Option {
+	options, ok := p.layouts[driver]
+	if !ok && p.shared.describe != nil {
+		if options = p.shared.describe(driver); options != nil {
+			p.layouts[driver] = options
+		}
+	}
+	return options
+}
+
+func (p *Pool) groupOf(driver string, o abi.Options, name string) string {
+	return groupKey(driver, listOptions(p.layout(driver), o), name)
+}
+
+// accountOf returns the account that a machine with these options is made in.
+func (p *Pool) accountOf(driver string, o abi.Options) *account {
+	return p.shared.account(driver, p.layout(driver), o)
 }
 
 func (p *Pool) owner() abi.Owner { return abi.Owner{ID: p.opts.Owner, Runner: p.opts.Key} }

@@ -45,6 +45,10 @@ func (p *Pool) RemoveMachine(ctx context.Context, name string) error {
 		switch {
 		case m == nil:
 			return nil, ErrUnknown
+		case m.Held():
+			return nil, ErrHeld
+		case p.shared.frozen():
+			return nil, ErrFrozen
 		case m.lease != nil:
 			return nil, ErrInUse
 		case m.State == fleet.Removing:
@@ -88,6 +92,10 @@ func (p *Pool) remove(m *machine, reason string) {
 	if m.State == fleet.Removing {
 		return
 	}
+	if m.Held() {
+		p.keep(m, reason)
+		return
+	}
 	if m.cancel != nil {
 		m.cancel()
 	}
@@ -104,11 +112,15 @@ func (p *Pool) startRemoval(m *machine) {
 	if m.busy {
 		return // free comes back to it
 	}
+	if p.shared.frozen() {
+		p.save(m, nil) // and retryRemovals comes back to it
+		return
+	}
 	m.busy = true
 	p.save(m, func(error) { // not written: the record before leads to a removal just as well
-		record := m.Machine
+		record, in := m.Machine, p.accountOf(m.Driver, m.Options)
 		p.call(func() func() {
-			err := p.callRemove(p.ctx, record, m.listed || record.Instance.ID != "")
+			err := p.callRemove(p.ctx, record, in, m.listed || record.Instance.ID != "")
 			return func() { p.removed(m, err) }
 		})
 	})
@@ -123,7 +135,7 @@ func (p *Pool) free(m *machine) {
 }
 
 // callRemove runs elsewhere. seen is whether the provider ever showed the instance.
-func (p *Pool) callRemove(ctx context.Context, m fleet.Machine, seen bool) error {
+func (p *Pool) callRemove(ctx context.Context, m fleet.Machine, in *account, seen bool) error {
 	if err := enterGate(ctx, p.removes); err != nil {
 		return err
 	}
@@ -132,11 +144,18 @@ func (p *Pool) callRemove(ctx context.Context, m fleet.Machine, seen bool) error
 	if err != nil {
 		return err
 	}
+	if err := in.enter(ctx, opRemove); err != nil {
+		return err
+	}
+	if p.shared.frozen() {
+		return ErrFrozen
+	}
 	ctx, cancel := context.WithTimeout(ctx, p.opts.CallTimeout)
 	defer cancel()
 	err = d.Remove(ctx, abi.RemoveRequest{
 		ABI: abi.Version, Owner: p.owner(), Name: m.Name, ID: m.Instance.ID, Options: driverOptions(m.Options), State: m.Instance.State,
 	})
+	in.answered(err)
 	if !seen && errors.Is(err, driver.ErrInvalid) {
 		// The driver refused the very options that its creation was refused for: nothing was ever made, nor ever could be removed.
 		err = nil
@@ -155,6 +174,7 @@ func (p *Pool) removed(m *machine, err error) {
 			"reason", m.RemoveReason, "retries", m.RemoveTries)
 		p.gone(m)
 	case p.ctx.Err() != nil: // cut off by Stop; the next start goes on
+	case errors.Is(err, ErrFrozen): // retryRemovals goes on when that ends
 	default:
 		m.RemoveTries++
 		m.RemoveErr = err.Error()
@@ -182,7 +202,7 @@ func (p *Pool) gone(m *machine) {
 }
 
 func (p *Pool) retryRemovals(now time.Time) {
-	if p.ctx.Err() != nil {
+	if p.ctx.Err() != nil || p.shared.frozen() {
 		return
 	}
 	for _, m := range slices.Clone(p.fleet) {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/fleet"
-	"github.com/millwright-ci/millwright/agent/plan"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -30,10 +29,16 @@ type Status struct {
 	// IdleFor is how long machines were idle, summed over all of them and up to now; it only grows.
 	IdleFor time.Duration
 
-	Backoff  Backoff
-	Orphans  []Orphan
-	ListErrs []string // of the providers that cannot be listed now
-	Stopping bool
+	Breaker  BreakerState
+	Backoff  Backoff   // the one that lasts longest
+	Backoffs []Backoff // by kind of error, the one that lasts longest first
+	// PassedOver are the alternatives that the provider had none of lately, by name, with when they are tried again.
+	PassedOver map[string]time.Time
+	Frozen     bool
+	Kept       int // machines that stay for the operator's word: held ones, or all while frozen
+	Orphans    []Orphan
+	ListErrs   []string // of the providers that cannot be listed now
+	Stopping   bool
 }
 
 // Backoff is how creation is held back after failures.
@@ -61,13 +66,18 @@ func (p *Pool) status() Status {
 		Counts:   p.view.Counts(),
 		Demand:   p.demandNow(now),
 		Failures: p.failures.byKind(now),
-		Limits:   p.settings.limits(),
+		Limits:   p.limits(now),
 		Waiting:  len(p.wanting), Reserved: p.reserved,
-		Backoff: Backoff{
-			Failures: p.backoff.failures, Until: p.backoff.until, Kind: p.backoff.kind, Err: p.backoff.err,
-		},
-		IdleFor:  p.sumIdle(now),
-		Stopping: p.stopping,
+		Breaker: p.breaker.state(now), Backoffs: p.breaker.backoffs(), PassedOver: p.ladder.passedOver(now),
+		IdleFor: p.sumIdle(now), Frozen: p.shared.frozen(), Stopping: p.stopping,
+	}
+	if len(s.Backoffs) > 0 {
+		s.Backoff = s.Backoffs[0]
+	}
+	for _, m := range p.fleet {
+		if s.Frozen || m.Held() {
+			s.Kept++
+		}
 	}
 	at := map[fleet.Target]fleet.Fleet{}
 	for _, m := range s.Machines {
@@ -85,7 +95,7 @@ func (p *Pool) status() Status {
 	if p.decision != nil {
 		d := *p.decision
 		s.Decision = &d
-		s.Rails = plan.Rails(p.view, plan.WithWaiting(p.effective(now), p.view, p.unserved(now)), s.Limits)
+		s.Rails = p.railsNow(now)
 	}
 	for _, o := range p.orphans {
 		s.Orphans = append(s.Orphans, p.orphanStatus(o))

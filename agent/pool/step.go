@@ -12,6 +12,7 @@ import (
 
 // step follows every event: jobs that wait get what became idle, and the plan says what else is to be done.
 func (p *Pool) step() {
+	defer p.publish()
 	if p.stopping {
 		return
 	}
@@ -21,12 +22,13 @@ func (p *Pool) step() {
 		return
 	}
 	now := time.Now()
-	d := plan.WithWaiting(p.effective(now), p.fleetView(), p.unserved(now))
-	actions := plan.Plan(now, p.view, d, p.settings.limits())
+	d := plan.WithWaiting(p.effective(), p.fleetView(), p.unserved(now))
+	limits := p.limits(now)
+	actions := plan.Plan(now, p.view, d, limits)
 	if p.announce {
 		p.announce = false
 		p.out.send(fleet.Event{At: now, Runner: p.settings.Runner.Name, Decision: p.decision, Actions: actions,
-			Rails: plan.Rails(p.view, d, p.settings.limits())})
+			Rails: p.rails(now, d, limits)})
 	}
 	waiting := ""
 	if n := len(p.wanting); n > 0 {
@@ -49,9 +51,8 @@ const never = time.Duration(math.MaxInt64)
 
 // effective is the last decision as far as it still holds. One that answers settings which are no more neither creates nor removes;
 // one for another number of used machines removes none for idleness, since its target may depend on that number: the next decision is
-// a tick away at most. Machines that providers take back are replaced. After failures nothing is created before the pause is over, and then
-// one machine at a time until one succeeds.
-func (p *Pool) effective(now time.Time) fleet.Decision {
+// a tick away at most. Machines that providers take back are replaced.
+func (p *Pool) effective() fleet.Decision {
 	d := *p.decision
 	switch {
 	case p.stale:
@@ -61,10 +62,6 @@ func (p *Pool) effective(now time.Time) fleet.Decision {
 	}
 	if !p.stale {
 		d.IdleTarget += p.replacements()
-	}
-	if p.backoff.failures > 0 {
-		d.GrowthLimit = 1
-		d.NoGrowth = d.NoGrowth || now.Before(p.backoff.until)
 	}
 	return d
 }
@@ -102,7 +99,7 @@ func (p *Pool) decided(d fleet.Decision, used int) {
 	p.decision, p.usedThen, p.stale = &d, used, false
 	if old == nil || old.IdleTarget != d.IdleTarget || old.IdleTime != d.IdleTime || old.Reason != d.Reason || old.NoGrowth != d.NoGrowth {
 		p.announce = true
-		l := p.settings.limits()
+		l := p.limits(time.Now())
 		p.log.Debug("Docker Machine Details", "idleTarget", d.IdleTarget, "idleTime", d.IdleTime, "reason", d.Reason,
 			"maxMachines", l.Limit, "maxMachineCreate", l.MaxGrowthRate, "counts", p.fleetView().Counts())
 	}

@@ -3,6 +3,7 @@ package trial
 import (
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/module"
@@ -25,12 +26,12 @@ func outcome(name string, s sample.Sample, p abi.Proposal) Outcome {
 	out := Outcome{Snapshot: s.Name, Proposal: p, Rails: []fleet.Rail{}}
 	for _, c := range cuts {
 		out.Rails = append(out.Rails, fleet.Rail{
-			Name: c.Name, Wanted: c.Wanted, Got: c.Got, Reason: fmt.Sprintf("no number of a proposal counts for more than %d", rules.MaxNumber),
+			Name: c.Name, Cause: "abi", Wanted: c.Wanted, Got: c.Got, Reason: fmt.Sprintf("no number of a proposal counts for more than %d", rules.MaxNumber),
 		})
 	}
 	r := s.Snapshot.Runner
 	limits := fleet.Limits{Limit: r.Limit, MaxGrowthRate: r.MaxGrowthRate, MaxBuilds: r.MaxBuilds}
-	out.Rails = append(out.Rails, plan.Rails(fleetOf(s.Snapshot), d, limits)...)
+	out.Rails = append(out.Rails, plan.Rails(time.UnixMilli(s.Snapshot.NowUnixMS), fleetOf(s.Snapshot), d, limits)...)
 	return out
 }
 

@@ -58,7 +58,8 @@ type PeriodsSettings struct {
 	IdleTimeS       int64    `json:"idle_time_s"`       // as in runner
 }
 
-// Counts are machines by state. Available is creating, idle and acquired together; Total counts all.
+// Counts are machines by state. Available is creating, idle and acquired together, but for those that the operator keeps from jobs; Total
+// counts all.
 type Counts struct {
 	Creating  int `json:"creating"`          // being created
 	Idle      int `json:"idle"`              // ready, and held by nobody
@@ -66,7 +67,7 @@ type Counts struct {
 	Used      int `json:"used"`              // running a job
 	Removing  int `json:"removing"`          // being removed
 	Stuck     int `json:"stuck_on_removing"` // being removed, which failed three times or more
-	Available int `json:"available"`         // creating, idle and acquired together
+	Available int `json:"available"`         // creating, idle and acquired together, but for those that the operator keeps from jobs
 	Total     int `json:"total"`             // all
 }
 
