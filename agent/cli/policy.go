@@ -22,9 +22,9 @@ import (
 )
 
 func (a *app) policyCommand() *cobra.Command {
-	c := &cobra.Command{Use: "policy", Short: "Look at scaling policies, explain their decisions, try them out", Args: noArgs}
+	c := &cobra.Command{Use: "policy", Short: "Look at scaling policies, explain their decisions, make new ones and try them out", Args: noArgs}
 	c.AddCommand(a.moduleLs(abi.KindPolicy), a.policyExplain(), a.policyReload(), a.moduleRollback(abi.KindPolicy),
-		a.moduleInspect(abi.KindPolicy), a.policyRun(), a.policyTest(), a.policyBench())
+		a.moduleNew(abi.KindPolicy), a.moduleInspect(abi.KindPolicy), a.policyRun(), a.policyTest(), a.policyBench())
 	return c
 }
 

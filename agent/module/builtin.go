@@ -11,6 +11,8 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
 const builtinSuffix = ".wasm.gz"
@@ -63,7 +65,8 @@ func (h *Host) Preload(ctx context.Context, names ...string) error {
 	return group.Wait()
 }
 
-// Builtins returns the names of the modules that came with the binary, sorted; none when it was built without.
+// Builtins returns the names of the modules that came with the binary, sorted; none when it was built without. No policy bears the name of a
+// driver.
 func (h *Host) Builtins() []string {
 	var names []string
 	for _, dist := range h.builtins {
@@ -74,6 +77,11 @@ func (h *Host) Builtins() []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// BuiltinsOf returns those of a kind.
+func (h *Host) BuiltinsOf(kind string) []string {
+	return slices.DeleteFunc(h.Builtins(), func(name string) bool { return slices.Contains(BuiltinPolicies, name) != (kind == abi.KindPolicy) })
 }
 
 func (h *Host) loadBuiltin(ctx context.Context, name string) (*Module, error) {
@@ -106,5 +114,5 @@ func (h *Host) unpack(name string) ([]byte, error) {
 		return nil, fmt.Errorf("built-in module %s: this binary was built without its modules; "+
 			"run `go tool task guests build` in the source tree and use the binary that it makes", name)
 	}
-	return nil, fmt.Errorf("built-in module %s: there is no such; there are %s", name, strings.Join(known, ", "))
+	return nil, fmt.Errorf("there is no built-in module %s; there are %s", name, strings.Join(known, ", "))
 }

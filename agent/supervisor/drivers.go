@@ -93,7 +93,7 @@ func (d *Drivers) use(name string) (drv *wasm.Driver, done func(), err error) {
 
 // has tells whether there is a driver of that name now.
 func (d *Drivers) has(name string) bool {
-	if slices.Contains(d.host.Builtins(), name) {
+	if slices.Contains(d.host.BuiltinsOf(abi.KindDriver), name) {
 		return true
 	}
 	_, release, ok := d.dropped.Driver(name)
@@ -110,6 +110,10 @@ func (d *Drivers) get(name string) (*wasm.Driver, error) {
 	if found, ok := d.loaded[name]; ok {
 		return found, nil
 	}
+	builtin := d.host.BuiltinsOf(abi.KindDriver)
+	if len(builtin) > 0 && !slices.Contains(builtin, name) {
+		return nil, fmt.Errorf("there is no driver %q; there are %s", name, strings.Join(d.names(builtin), ", "))
+	}
 	m, err := d.host.Builtin(context.Background(), name)
 	if err != nil {
 		return nil, fmt.Errorf("driver %q: %w", name, err)
@@ -123,6 +127,20 @@ func (d *Drivers) get(name string) (*wasm.Driver, error) {
 	}
 	d.loaded[name] = made
 	return made, nil
+}
+
+// names adds the drivers of the folder to the built-in ones, sorted.
+func (d *Drivers) names(builtin []string) []string {
+	if d.dropped != nil {
+		modules, _ := d.dropped.Status()
+		for _, m := range modules {
+			if m.Kind == abi.KindDriver && m.Loaded {
+				builtin = append(builtin, m.Name)
+			}
+		}
+	}
+	slices.Sort(builtin)
+	return slices.Compact(builtin)
 }
 
 // forPool returns a driver that a pool may keep: each call goes to the module that is loaded then.

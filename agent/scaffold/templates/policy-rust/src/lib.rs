@@ -1,0 +1,72 @@
+//! A scaling policy: see README.md for what it decides.
+#![forbid(unsafe_code)]
+
+use millwright::{json, Description, Error, Policy, Problem, Proposal, Snapshot, ValidateRequest};
+
+millwright::policy!(Rule);
+
+/// For how many jobs of the last five minutes one machine is held.
+const JOBS_PER_MACHINE: i64 = 1;
+
+/// How many machines are held for them, unless the configuration says otherwise.
+const MOST: i64 = 10;
+
+/// Holds machines for as many jobs as came lately: there will be more.
+pub struct Rule;
+
+millwright::shape! {
+    /// What NAME.toml says below [config].
+    Config {
+        /// Machines to hold available for jobs that came lately.
+        most: Option<i64>,
+    }
+}
+
+impl Policy for Rule {
+    fn describe(&self) -> Description {
+        Description {
+            name: "NAME".into(),
+            version: "0.1.0".into(),
+            summary: "holds machines for as many jobs as came in five minutes".into(),
+            ..Default::default()
+        }
+    }
+
+    /// Names what is wrong with the configuration.
+    fn validate(&self, request: &ValidateRequest) -> Vec<Problem> {
+        let mut problems = json::unknown_fields(&request.config, Config::FIELDS);
+        match json::decode::<Config>(&request.config) {
+            Err(e) => problems.push(Problem::new("", &e)),
+            Ok(config) if config.most.unwrap_or(MOST) < 0 => problems.push(Problem::new("most", "must be 0 or more")),
+            Ok(_) => {}
+        }
+        problems
+    }
+
+    /// It is pure: the same snapshot gives the same proposal.
+    fn decide(&self, s: &Snapshot) -> Result<Proposal, Error> {
+        let config: Config = json::decode(&s.config)?;
+        let most = config.most.unwrap_or(MOST);
+        let jobs = arrivals(s, 300);
+        let mut target = (jobs + JOBS_PER_MACHINE - 1) / JOBS_PER_MACHINE;
+        let mut why = "";
+        if target > most {
+            target = most.max(0);
+            why = ", the most that are allowed";
+        }
+        if let Some(before) = s.proposal.idle_target.filter(|before| *before > target) {
+            target = before;
+            why = ", as the policies before this one want";
+        }
+        Ok(Proposal {
+            idle_target: Some(target),
+            reason: format!("{} jobs came in 5 minutes: hold {} machines available{}", jobs, target, why),
+            ..Default::default()
+        })
+    }
+}
+
+/// How many jobs came within the last seconds, of the windows that a snapshot has: 60, 300, 900 and 3600.
+fn arrivals(s: &Snapshot, seconds: i64) -> i64 {
+    s.demand.windows.iter().find(|w| w.seconds == seconds).map_or(0, |w| w.arrivals.max(0))
+}
