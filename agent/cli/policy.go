@@ -71,7 +71,7 @@ func (a *app) printJSON(v any) error {
 // printModules prints a table, and below it what there is to say of single modules.
 func (a *app) printModules(list supervisor.ModuleList, now time.Time) error {
 	w := tabwriter.NewWriter(a.out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(w, "NAME\tSTATE\tGENERATION\tVERSION\tPOSITION\tRUNNERS\tCALLS\tERRORS\tMEAN\tFUEL\tSINCE\tSHA256")
+	fmt.Fprintln(w, "NAME\tSTATE\tGENERATION\tVERSION\tABI\tPOSITION\tRUNNERS\tCALLS\tERRORS\tMEAN\tFUEL\tSINCE\tSHA256\tLAST REASON")
 	for _, m := range list.Modules {
 		generation, since := "built in", "-"
 		if !m.Builtin {
@@ -80,8 +80,12 @@ func (a *app) printModules(list supervisor.ModuleList, now time.Time) error {
 		if !m.Since.IsZero() {
 			since = now.Sub(m.Since).Round(time.Second).String()
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%d\t%d\t%.2f ms\t%.0f\t%s\t%s\n", m.Name, moduleState(m), generation, dash(m.Version), m.Position,
-			cmp.Or(strings.Join(m.Runners, ","), "all"), m.Calls, m.Errors, m.MeanMS, m.MeanFuel, since, dash(m.SHA256[:min(len(m.SHA256), 12)]))
+		position, runners := fmt.Sprint(m.Position), cmp.Or(strings.Join(m.Runners, ","), "all")
+		if m.Kind == abi.KindDriver {
+			position, runners = "-", "-"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%.2f ms\t%.0f\t%s\t%s\t%s\n", m.Name, moduleState(m), generation, dash(m.Version), version(m.ABI), position, runners,
+			m.Calls, m.Errors, m.MeanMS, m.MeanFuel, since, dash(m.SHA256[:min(len(m.SHA256), 12)]), dash(lastReason(m)))
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -103,9 +107,32 @@ func (a *app) printModules(list supervisor.ModuleList, now time.Time) error {
 	return nil
 }
 
+// version is that of the ABI, which nobody knows before a module is loaded.
+func version(abi int) string {
+	if abi == 0 {
+		return "-"
+	}
+	return fmt.Sprint(abi)
+}
+
+// lastReason is what a policy said last; of several runners, with their names.
+func lastReason(m dropin.Status) string {
+	var out []string
+	for _, runner := range slices.Sorted(maps.Keys(m.Reasons)) {
+		reason := m.Reasons[runner]
+		if len(m.Reasons) > 1 {
+			reason = runner + ": " + reason
+		}
+		out = append(out, reason)
+	}
+	return strings.Join(out, "; ")
+}
+
 // moduleState says in a word or two how a module fares.
 func moduleState(m dropin.Status) string {
 	switch {
+	case !m.Loaded && m.Builtin:
+		return "not used"
 	case !m.Loaded:
 		return "refused"
 	case len(m.Quarantined) > 0:
@@ -167,7 +194,12 @@ func (c *agentClient) modules(ctx context.Context, method, path string) (supervi
 func (a *app) policyExplain() *cobra.Command {
 	c := &cobra.Command{
 		Use: "explain [RUNNER]", Short: "Show the last decisions: what each policy proposed, what became of it, and why",
-		Args: cobra.MaximumNArgs(1),
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return &usageError{c.CommandPath(), fmt.Errorf("%s takes one runner's name at most", c.CommandPath())}
+			}
+			return nil
+		},
 	}
 	stateDir := stateDirFlag(c)
 	asJSON := c.Flags().Bool("json", false, "print JSON")
@@ -175,11 +207,12 @@ func (a *app) policyExplain() *cobra.Command {
 	c.RunE = func(c *cobra.Command, args []string) error {
 		runner := strings.Join(args, "")
 		var all []supervisor.Explanation
-		if err := dialAgent(*stateDir).do(c.Context(), http.MethodGet, "/v1/policies/explain?runner="+url.QueryEscape(runner), &all); err != nil {
+		agent := dialAgent(*stateDir)
+		if err := agent.do(c.Context(), http.MethodGet, "/v1/policies/explain?runner="+url.QueryEscape(runner), &all); err != nil {
 			return err
 		}
 		if len(all) == 0 {
-			return errors.New("there is no runner of that name whose machines policies decide on; `millwright machine ls` shows runners")
+			return agent.noRunner(c.Context(), runner)
 		}
 		for i := range all {
 			d := all[i].Decisions
@@ -194,6 +227,22 @@ func (a *app) policyExplain() *cobra.Command {
 		return nil
 	}
 	return c
+}
+
+// noRunner says which runners there are to explain.
+func (c *agentClient) noRunner(ctx context.Context, name string) error {
+	var all []supervisor.Explanation
+	if err := c.do(ctx, http.MethodGet, "/v1/policies/explain", &all); err != nil {
+		return err
+	}
+	if len(all) == 0 {
+		return errors.New("policies decide for no runner; they do for those whose executor makes machines, as docker+machine")
+	}
+	names := make([]string, 0, len(all))
+	for _, e := range all {
+		names = append(names, e.Runner)
+	}
+	return fmt.Errorf("policies decide for no runner %q; they do for %s", name, strings.Join(names, ", "))
 }
 
 func (a *app) printExplanation(e supervisor.Explanation) {

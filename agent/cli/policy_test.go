@@ -127,6 +127,17 @@ func TestDriverOptions(t *testing.T) {
 	}
 }
 
+// TestDriverOptionsOfNone checks that a wrong name is answered with drivers, and never with policies.
+func TestDriverOptionsOfNone(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"nosuch", "idlescale"} {
+		_, err := command(t, "driver", "options", name, "--config", filepath.Join(dir, "config.toml"), "--state-dir", dir)
+		if err == nil || strings.Contains(err.Error(), "known") && !strings.HasSuffix(err.Error(), "there is none of that name; known: docker") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestPolicyWithoutAgent(t *testing.T) {
 	for _, args := range []string{"policy ls", "policy explain", "policy reload", "policy rollback a", "driver ls"} {
 		out, err := command(t, append(strings.Fields(args), "--state-dir", t.TempDir())...)
@@ -142,7 +153,9 @@ func TestPrintModulesAndExplanation(t *testing.T) {
 	a := &app{out: &out, err: &out}
 	err := a.printModules(supervisor.ModuleList{
 		Modules: []dropin.Status{
-			{Kind: "policy", Name: "periods", Builtin: true, Loaded: true, Position: 10, Calls: 7, SHA256: strings.Repeat("ab", 32)},
+			{Kind: "policy", Name: "periods", Builtin: true, Loaded: true, ABI: 1, Position: 10, Calls: 7, SHA256: strings.Repeat("ab", 32),
+				Reasons: map[string]string{"build": "no period is active"}},
+			{Kind: "driver", Name: "docker", Builtin: true},
 			{Kind: "policy", Name: "burst", Loaded: true, Generation: 3, Version: "1.2", Position: 100, Runners: []string{"build"}, Since: now.Add(-time.Minute),
 				Quarantined: map[string]string{"build": "boom"}, Failing: map[string]string{"build": "boom"}, Refused: "is not WebAssembly"},
 		},
@@ -159,7 +172,8 @@ func TestPrintModulesAndExplanation(t *testing.T) {
 		Rails:   []fleet.Rail{{Name: "create", Wanted: 3, Got: 1, Reason: "limit is 3 and there are 2 machines"}},
 	}}})
 	for _, want := range []string{
-		"periods   works         built in     -         10         all       7", "burst     quarantined   3            1.2       100        build",
+		"periods   works         built in     -         1     10         all       7", "burst     quarantined   3            1.2       -     100        build",
+		"abababababab   no period is active", "docker    not used      built in     -         -     -          -         0",
 		"burst: the file is not used: is not WebAssembly", "burst: skipped for the runner build: boom", "policies.d: group or others can write it",
 		"runner build: 2 machines: 0 creating, 2 idle", "60 times: 3 idle machines wanted: three", "burst          idle_target 3: three (0.1 ms, fuel 1234)",
 		"cap            skipped: cap: boom", "next           (shadow) max_builds 3 (0.0 ms, fuel 0)", "guard rail     create: 3 became 1: limit is 3 and there are 2 machines",

@@ -112,7 +112,7 @@ func (d *Drivers) get(name string) (*wasm.Driver, error) {
 	}
 	builtin := d.host.BuiltinsOf(abi.KindDriver)
 	if len(builtin) > 0 && !slices.Contains(builtin, name) {
-		return nil, fmt.Errorf("there is no driver %q; there are %s", name, strings.Join(d.names(builtin), ", "))
+		return nil, fmt.Errorf("driver %q: there is none of that name; known: %s", name, strings.Join(d.names(builtin), ", "))
 	}
 	m, err := d.host.Builtin(context.Background(), name)
 	if err != nil {
@@ -141,6 +141,43 @@ func (d *Drivers) names(builtin []string) []string {
 	}
 	slices.Sort(builtin)
 	return slices.Compact(builtin)
+}
+
+// builtin lists the built-in drivers but those that a module of the folder replaces, sorted.
+func (d *Drivers) builtin(dropped []dropin.Status) []dropin.Status {
+	var out []dropin.Status
+	for _, name := range d.host.BuiltinsOf(abi.KindDriver) {
+		if slices.ContainsFunc(dropped, func(s dropin.Status) bool { return s.Kind == abi.KindDriver && s.Name == name && s.Loaded }) {
+			continue
+		}
+		s := dropin.Status{Kind: abi.KindDriver, Name: name, Builtin: true}
+		if desc, hash, ok := d.describeLoaded(name); ok {
+			s.Loaded, s.Version, s.ABI, s.Summary, s.SHA256 = true, desc.Version, desc.ABI, desc.Summary, hash
+		}
+		seconds, fuel := 0.0, 0.0
+		for _, c := range d.host.Stats() {
+			if c.Kind == abi.KindDriver && c.Module == name {
+				s.Calls, s.Errors = s.Calls+c.Calls, s.Errors+c.Errors
+				seconds, fuel = seconds+c.Seconds, fuel+c.Fuel
+			}
+		}
+		if s.Calls > 0 {
+			s.MeanMS, s.MeanFuel = seconds/float64(s.Calls)*1000, fuel/float64(s.Calls)
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// describeLoaded returns what a built-in driver that is loaded already says of itself, and its hash.
+func (d *Drivers) describeLoaded(name string) (desc abi.Describe, hash string, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	loaded, ok := d.loaded[name]
+	if !ok {
+		return desc, "", false
+	}
+	return loaded.Describe(), loaded.Hash(), true
 }
 
 // forPool returns a driver that a pool may keep: each call goes to the module that is loaded then.

@@ -67,6 +67,9 @@ func optionsOf(desc abi.Describe) (map[string]abi.Option, error) {
 // Describe returns what the driver says of itself, its options among it.
 func (d *Driver) Describe() abi.Describe { return d.describe }
 
+// Hash is the SHA-256 of the module's bytes, in hex.
+func (d *Driver) Hash() string { return d.module.Hash() }
+
 // Validate asks the driver what is wrong with options, as ParseOptions returns them. It asks no provider.
 func (d *Driver) Validate(ctx context.Context, options abi.Options) ([]abi.Problem, error) {
 	res, err := call[abi.ValidateResult](ctx, d, abi.ExportValidate, options,

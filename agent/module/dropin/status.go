@@ -21,6 +21,7 @@ type Status struct {
 	Builtin    bool      `json:"builtin,omitempty"`
 	Loaded     bool      `json:"loaded"`
 	Version    string    `json:"version,omitempty"`
+	ABI        int       `json:"abi,omitempty"`
 	Summary    string    `json:"summary,omitempty"`
 	SHA256     string    `json:"sha256,omitempty"`
 	Generation int       `json:"generation,omitempty"`
@@ -39,6 +40,7 @@ type Status struct {
 	Errors      uint64            `json:"errors"`
 	MeanMS      float64           `json:"mean_ms"`
 	MeanFuel    float64           `json:"mean_fuel"`
+	Reasons     map[string]string `json:"reasons,omitempty"`     // of a policy's last proposal, by runner
 	Quarantined map[string]string `json:"quarantined,omitempty"` // the last failure, by runner
 	Failing     map[string]string `json:"failing,omitempty"`     // the last failure of those that fail now, by runner
 	ObservedAt  time.Time         `json:"observed_at,omitzero"`
@@ -83,6 +85,7 @@ func (m *Manager) Status() (modules []Status, problems []string) {
 	m.addCounts(byID)
 	for _, r := range runners {
 		addFaults(byID, r)
+		addReasons(byID, r)
 	}
 	for _, s := range byID {
 		modules = append(modules, *s)
@@ -95,7 +98,7 @@ func (m *Manager) Status() (modules []Status, problems []string) {
 
 func describe(m *module.Module) Status {
 	d := m.Describe()
-	return Status{Kind: d.Kind, Name: m.Name(), Loaded: true, Version: d.Version, Summary: d.Summary, SHA256: m.Hash()}
+	return Status{Kind: d.Kind, Name: m.Name(), Loaded: true, Version: d.Version, ABI: d.ABI, Summary: d.Summary, SHA256: m.Hash()}
 }
 
 // addCounts adds the calls of all generations.
@@ -134,6 +137,28 @@ func addFaults(byID map[id]*Status, r *Runner) {
 			}
 			s.Quarantined[r.name] = why
 		}
+	}
+}
+
+// addReasons adds what the policies of a runner's chain said last, those in shadow too.
+func addReasons(byID map[id]*Status, r *Runner) {
+	records := r.chain.Records()
+	if len(records) == 0 {
+		return
+	}
+	last := records[len(records)-1]
+	for _, step := range slices.Concat(last.Decision.Steps, last.Shadows) {
+		s := byID[id{abi.KindPolicy, step.Module}]
+		if s == nil {
+			s = byID[id{"builtin", step.Module}]
+		}
+		if s == nil || step.Proposal.Reason == "" {
+			continue
+		}
+		if s.Reasons == nil {
+			s.Reasons = map[string]string{}
+		}
+		s.Reasons[r.name] = step.Proposal.Reason
 	}
 }
 
