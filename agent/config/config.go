@@ -2,7 +2,11 @@
 // parse, default, validate, diff. Whoever holds a Config may read it from any goroutine and never writes it.
 package config
 
-import "time"
+import (
+	"fmt"
+	"net/url"
+	"time"
+)
 
 // Config is config.toml. Field names are GitLab's keys in Go's spelling; the comment gives units and defaults where they are not
 // plain. Source: GitLab Runner documentation, "Advanced configuration".
@@ -105,8 +109,34 @@ type Runner struct {
 	Referees           *Referees   `toml:"referees"`
 }
 
-// Key identifies the runner across reloads and restarts: its machines are journalled under it. It does not reveal the token.
-func (r *Runner) Key() string { return r.Name + "/" + ShortToken(r.Token) }
+// Key identifies the runner across reloads and restarts: its machines are journalled under it. It does not reveal the token, and where
+// the entry has GitLab's id it outlives a change of the token.
+func (r *Runner) Key() string {
+	u, err := url.Parse(r.URL)
+	if r.ID == 0 || err != nil {
+		return r.Name + "/" + ShortToken(r.Token)
+	}
+	return fmt.Sprintf("%s/%d@%s", r.Name, r.ID, u.Host)
+}
+
+// Keys are the keys of entries, in their order. Entries that have the id of another by mistake, as copied ones do, go by their tokens.
+func Keys(runners []Runner) []string {
+	tokens := map[string]map[string]bool{}
+	for _, r := range runners {
+		if tokens[r.Key()] == nil {
+			tokens[r.Key()] = map[string]bool{}
+		}
+		tokens[r.Key()][ShortToken(r.Token)] = true
+	}
+	keys := make([]string, len(runners))
+	for i, r := range runners {
+		if keys[i] = r.Key(); len(tokens[keys[i]]) > 1 {
+			r.ID = 0
+			keys[i] = r.Key()
+		}
+	}
+	return keys
+}
 
 // Machine is [runners.machine].
 type Machine struct {

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"os"
 	"reflect"
 	"strings"
 	"time"
@@ -89,6 +90,16 @@ func (d *Document) Find(r Runner) []int {
 		}
 	}
 	return found
+}
+
+// Written returns the entry that becomes r, with its url and token, when the variables in it are expanded.
+func (d *Document) Written(r Runner) (Runner, bool) {
+	for _, w := range d.runners {
+		if os.ExpandEnv(w.URL) == r.URL && os.ExpandEnv(w.Token.Reveal()) == r.Token.Reveal() {
+			return w, true
+		}
+	}
+	return Runner{}, false
 }
 
 // Rotate gives every entry with r's url and token, as they are written, another token: they are the same runner to GitLab. There must

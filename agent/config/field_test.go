@@ -85,3 +85,22 @@ func TestFieldParse(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// A runner's key outlives its token where the entry has an id; copied ids don't make two runners one.
+func TestKeys(t *testing.T) {
+	runners := []Runner{
+		{Name: "a", URL: "https://one.example", ID: 7, Token: "glrt-first"},
+		{Name: "a", URL: "https://two.example/", ID: 7, Token: "glrt-other"},
+		{Name: "a", Token: "glrt-noid"},
+		{Name: "copied", URL: "https://one.example", ID: 8, Token: "glrt-x"},
+		{Name: "copied", URL: "https://one.example", ID: 8, Token: "glrt-y"},
+	}
+	want := []string{"a/7@one.example", "a/7@two.example", "a/noid", "copied/x", "copied/y"}
+	if diff := cmp.Diff(want, Keys(runners)); diff != "" {
+		t.Error(diff)
+	}
+	runners[0].Token = "glrt-second"
+	if got := runners[0].Key(); got != want[0] {
+		t.Errorf("after a rotation: %s", got)
+	}
+}

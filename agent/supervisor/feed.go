@@ -19,8 +19,9 @@ const adaptiveFlag = "FF_USE_ADAPTIVE_REQUEST_CONCURRENCY"
 // feedSettings are what the feed works by: the workers, in the order of the file.
 func (s *Supervisor) feedSettings(c *config.Config) feed.Settings {
 	settings := feed.Settings{Concurrent: c.Concurrent, CheckInterval: time.Duration(c.CheckInterval) * time.Second}
-	for _, r := range c.Runners {
-		w := s.worker(r.Key())
+	keys := config.Keys(c.Runners)
+	for i, r := range c.Runners {
+		w := s.worker(keys[i])
 		if w == nil {
 			continue
 		}

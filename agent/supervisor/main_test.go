@@ -43,6 +43,7 @@ type world struct {
 	stop        context.CancelCauseFunc
 	ended       chan error
 	address     string // of the metrics
+	tolerated   string // a rule of the coordinator's that the test has to break
 	gateway     string // this host on the network of fleet's machines
 
 	mu     sync.Mutex // guards what follows
@@ -59,7 +60,9 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, coordinator: server, stateDir: shortDir(t), log: newLogbook(t)}
 	t.Cleanup(func() {
 		for _, v := range server.Violations() {
-			t.Errorf("the coordinator complains: %s", v)
+			if v.Rule != w.tolerated {
+				t.Errorf("the coordinator complains: %s", v)
+			}
 		}
 		if err := server.Close(); err != nil {
 			t.Error(err)

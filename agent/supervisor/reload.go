@@ -28,7 +28,7 @@ func (s *Supervisor) reloadLoop(ctx context.Context) {
 
 // Reload reads the configuration again and puts it into force. When it is bad, the one before stays in force as a whole.
 func (s *Supervisor) Reload() error {
-	c, err := s.o.Load()
+	c, err := s.load()
 	if err == nil {
 		err = s.apply(c)
 	}
@@ -73,12 +73,13 @@ func (s *Supervisor) plan(c *config.Config) (change, error) {
 	p := change{config: c, changed: map[string]settings{}, added: map[string]*worker{}}
 	var errs []error
 	seen := map[string]bool{}
-	for _, r := range c.Runners {
+	keys := config.Keys(c.Runners)
+	for i, r := range c.Runners {
 		if r.Token.Reveal() == "" {
 			s.log.Warn("Runner has no token and is skipped", "runner", r.Name)
 			continue
 		}
-		key := r.Key()
+		key := keys[i]
 		if seen[key] {
 			errs = append(errs, fmt.Errorf("runner %s: there are two with this name and token", r.Name))
 			continue
@@ -100,7 +101,7 @@ func (s *Supervisor) planRunner(p change, key string, r config.Runner) error {
 		p.changed[key] = next
 		return err
 	}
-	w, err := s.newWorker(p.config, r)
+	w, err := s.newWorker(p.config, key, r)
 	if err == nil {
 		p.added[key] = w
 	}
@@ -134,6 +135,10 @@ func (s *Supervisor) swap(p change) error {
 	s.metrics.ConfigLoaded(p.config.Concurrent, nil)
 	for _, w := range s.allWorkers() {
 		s.metrics.RunnerConfigured(w.labels(), w.current().Limit)
+	}
+	select {
+	case s.applied <- struct{}{}:
+	default: // whoever waits for it is told already
 	}
 	s.log.Info("Configuration loaded", "runners", len(p.changed)+len(p.added))
 	return errors.Join(errs...)

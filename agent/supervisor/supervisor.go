@@ -82,14 +82,17 @@ type Supervisor struct {
 	drain     chan struct{} // closed by Drain
 	drainOnce sync.Once
 
+	applied chan struct{} // capacity 1: a configuration came into force, for the rotation of tokens
+
 	reload sync.Mutex // held while a configuration is put into force; guards ending
 	ending bool       // no configuration is put into force any more
 
 	mu      sync.Mutex // guards what follows
 	config  *config.Config
 	workers map[string]*worker
-	rails   map[string][]railed // of the last decisions, by the runner's name
-	leaving []*leaving          // runners that are no more, while their machines are removed
+	rails   map[string][]railed        // of the last decisions, by the runner's name
+	rotated map[config.Secret]*rotated // what became of tokens, by the old one
+	leaving []*leaving                 // runners that are no more, while their machines are removed
 
 	retired  sync.WaitGroup  // of what goes on in the background for runners that come and go
 	retiring context.Context // of that
@@ -105,7 +108,7 @@ func New(o Options) (*Supervisor, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Supervisor{o: o, log: o.Log, journal: j, workers: map[string]*worker{}, jobs: newJobTable(), rails: map[string][]railed{}, drain: make(chan struct{})}
+	s := &Supervisor{o: o, log: o.Log, journal: j, workers: map[string]*worker{}, jobs: newJobTable(), rails: map[string][]railed{}, rotated: map[config.Secret]*rotated{}, drain: make(chan struct{}), applied: make(chan struct{}, 1)}
 	s.jobsCtx, s.stopJobs = context.WithCancelCause(context.Background())
 	s.retiring, s.giveUp = context.WithCancel(context.Background())
 	if err := s.open(); err != nil {
@@ -150,7 +153,7 @@ func (s *Supervisor) open() (err error) {
 	}
 	s.readCare()
 	s.loaded = stampOf(s.o.ConfigPath) // before it is read: a change meanwhile is seen as one
-	if s.config, err = s.o.Load(); err == nil {
+	if s.config, err = s.load(); err == nil {
 		s.preload()
 		err = s.openModules(context.Background())
 	}
@@ -216,6 +219,7 @@ func (s *Supervisor) Run(ctx context.Context) (err error) {
 	}
 	s.feed.Start(background)
 	group.Go(func() error { s.reloadLoop(background); return nil })
+	group.Go(func() error { s.rotateLoop(background); return nil })
 	s.metrics.Process("running")
 
 	draining := false

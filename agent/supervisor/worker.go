@@ -81,12 +81,12 @@ func (s *Supervisor) settings(c *config.Config, r config.Runner, before settings
 }
 
 // newWorker makes a runner's worker without starting anything.
-func (s *Supervisor) newWorker(c *config.Config, r config.Runner) (*worker, error) {
+func (s *Supervisor) newWorker(c *config.Config, key string, r config.Runner) (*worker, error) {
 	first, err := s.settings(c, r, settings{})
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{s: s, key: r.Key(), holds: newHolds(), now: first, jobs: map[int]bool{}}
+	w := &worker{s: s, key: key, holds: newHolds(), now: first, jobs: map[int]bool{}}
 	if r.Executor == executorMachine {
 		if w.pool, err = s.newPool(w, first.pool); err != nil {
 			w.discard()
