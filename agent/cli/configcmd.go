@@ -47,7 +47,7 @@ func (a *app) check(ctx context.Context, path, stateDir string) error {
 	if err := drivers.UseFolder(ctx, a.operator(path, a.quietLogger()), a.quietLogger()); err != nil {
 		return err
 	}
-	o := config.Options{Period: checkPeriod, Driver: func(name string, options []string) []config.Problem {
+	o := config.Options{Period: readPeriod, Driver: func(name string, options []string) []config.Problem {
 		return problems(drivers.Check(ctx, name, options))
 	}}
 	cfg, diagnostics, err := o.Load(path)
@@ -55,7 +55,7 @@ func (a *app) check(ctx context.Context, path, stateDir string) error {
 		return err
 	}
 	failed := 0
-	for _, d := range append(diagnostics, periodWarnings(cfg)...) {
+	for _, d := range diagnostics {
 		fmt.Fprintln(a.out, d)
 		if d.Severity == config.SeverityError {
 			failed++
@@ -76,34 +76,9 @@ func existing(dir string) string {
 	return dir
 }
 
-func checkPeriod(expression string) error {
-	_, err := period.Parse(expression)
-	return err
-}
-
-// periodWarnings are about periods that are right and most likely not meant.
-func periodWarnings(c *config.Config) []config.Diagnostic {
-	var out []config.Diagnostic
-	for i, r := range c.Runners {
-		if r.Machine == nil {
-			continue
-		}
-		for k, s := range r.Machine.Autoscaling {
-			for _, text := range s.Periods {
-				expr, err := period.Parse(text)
-				if err != nil {
-					continue // named already
-				}
-				for _, w := range expr.Warnings() {
-					out = append(out, config.Diagnostic{
-						Severity: config.SeverityWarning, File: c.Path, Section: fmt.Sprintf("runners[%d].machine.autoscaling[%d]", i, k),
-						Key: "Periods", Message: fmt.Sprintf("%q: %s", text, w), Runner: i,
-					})
-				}
-			}
-		}
-	}
-	return out
+func readPeriod(expression string) (warnings []string, err error) {
+	e, err := period.Parse(expression)
+	return e.Warnings(), err
 }
 
 func problems(in []supervisor.Problem) []config.Problem {
@@ -116,7 +91,7 @@ func problems(in []supervisor.Problem) []config.Problem {
 
 // loadConfig reads config.toml for an agent. What is wrong with a single entry is told, and the entry left out; the others run.
 func (a *app) loadConfig(path string, tell func(config.Diagnostic)) (*config.Config, error) {
-	c, diagnostics, err := config.Options{Period: checkPeriod}.Load(path)
+	c, diagnostics, err := config.Options{Period: readPeriod}.Load(path)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +118,7 @@ func usable(c *config.Config, diagnostics []config.Diagnostic, tell func(config.
 
 // execConfig reads the configuration of exec, where any mistake ends it: there is somebody to mend it.
 func execConfig(path string) (*config.Config, error) {
-	o := config.Options{Period: checkPeriod}
+	o := config.Options{Period: readPeriod}
 	if path == "" {
 		c, diagnostics := o.Parse("exec.toml", defaultExecConfig)
 		return c, everyError(diagnostics)

@@ -205,16 +205,20 @@ func (c check) periods(section, key string, expressions []string) {
 	for i, e := range expressions {
 		item := fmt.Sprintf("%s[%d]", key, i)
 		if c.Period != nil {
-			if err := c.Period(e); err != nil {
-				c.bad(section, item, "%q: %v", e, err)
-				continue
+			warnings, err := c.Period(e)
+			if err != nil {
+				c.bad(section, item, "%v", err)
 			}
+			for _, w := range warnings {
+				c.warn(section, item, "%q %s", e, w)
+			}
+			continue
 		}
 		fields := strings.Fields(e)
 		switch {
 		case strings.HasPrefix(strings.TrimSpace(e), "@"):
 			c.warn(section, item, "%q names single seconds, not spans of time; write seven fields", e)
-		case c.Period == nil && len(fields) < 5:
+		case len(fields) < 5:
 			c.bad(section, item, "%q has %d fields; write seven: second minute hour day-of-month month day-of-week year", e, len(fields))
 		case len(fields) != 7:
 			c.warn(section, item, "%q has %d fields; write seven: second minute hour day-of-month month day-of-week year", e, len(fields))

@@ -16,8 +16,9 @@ const maxFile = 16 << 20
 
 // Options are what a check needs from other parts of the agent. The zero value checks what can be checked without them.
 type Options struct {
-	// Period checks one period expression of [runners.machine] and monitoring; nil counts fields only.
-	Period func(expression string) error
+	// Period reads one period expression of [runners.machine] and monitoring, and tells where it may not mean what its author thought;
+	// nil counts fields only.
+	Period func(expression string) (warnings []string, err error)
 	// Driver checks the options of a machine driver, as they stand in MachineOptions, with %s of MachineOptionsWithName replaced;
 	// nil checks none.
 	Driver func(name string, options []string) []Problem

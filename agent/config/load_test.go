@@ -10,15 +10,15 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/millwright-ci/millwright/sdk/go/period"
 )
 
-// checks stands for what the agent passes in: the periods policy and the drivers' descriptions.
+// checks is what the agent passes in: the reader of periods, and what stands for the drivers' descriptions.
 var checks = Options{
-	Period: func(e string) error {
-		if f := strings.Fields(e); len(f) > 2 && f[2] == "25" {
-			return fmt.Errorf("hour: 25 is not in 0-23")
-		}
-		return nil
+	Period: func(text string) ([]string, error) {
+		e, err := period.Parse(text)
+		return e.Warnings(), err
 	},
 	Driver: func(name string, options []string) []Problem {
 		var problems []Problem
