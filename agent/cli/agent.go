@@ -46,6 +46,19 @@ func (c *agentClient) remove(ctx context.Context, name string) error {
 	return c.do(ctx, http.MethodDelete, "/v1/machines/"+url.PathEscape(name), nil)
 }
 
+func (c *agentClient) strays(ctx context.Context) (supervisor.Strays, error) {
+	var found supervisor.Strays
+	return found, c.do(ctx, http.MethodGet, "/v1/strays", &found)
+}
+
+func (c *agentClient) removeOrphan(ctx context.Context, name string) error {
+	return c.do(ctx, http.MethodDelete, "/v1/orphans/"+url.PathEscape(name), nil)
+}
+
+func (c *agentClient) removeOther(ctx context.Context, owner, name string) error {
+	return c.do(ctx, http.MethodDelete, "/v1/others/"+url.PathEscape(owner)+"/"+url.PathEscape(name), nil)
+}
+
 func (c *agentClient) do(ctx context.Context, method, path string, answer any) error {
 	req, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, nil)
 	if err != nil {

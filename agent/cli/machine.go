@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -20,26 +19,40 @@ import (
 func (a *app) machineCommand() *cobra.Command {
 	c := &cobra.Command{Use: "machine", Short: "Look at the machines and remove them"}
 	group(c)
-	c.AddCommand(a.machineLs(), a.machineRm())
+	c.AddCommand(a.machineLs(), a.machineRm(), a.machineReap(), a.machineTakeOver())
 	return c
 }
 
 func (a *app) machineLs() *cobra.Command {
 	c := &cobra.Command{
 		Use: "ls", Short: "List the machines with their state", Args: noArgs,
-		Long: "Lists the machines: as the running agent sees them, or from the store when none runs.",
+		Long: "Lists the machines: as the running agent sees them, or from the store when none runs. With --orphans it lists what may be\n" +
+			"lost: instances under this state directory's tag that nobody knows, removals that failed, and what bears other owners' tags.",
 	}
 	stateDir := stateDirFlag(c)
 	asJSON := c.Flags().Bool("json", false, "print JSON")
+	orphans := c.Flags().Bool("orphans", false, "list what may be lost instead")
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		if *orphans {
+			configPath, err := c.Flags().GetString("config")
+			if err != nil {
+				return err
+			}
+			found, err := a.strays(c.Context(), configPath, *stateDir)
+			switch {
+			case err != nil:
+				return err
+			case *asJSON:
+				return a.printJSON(found)
+			}
+			return a.printStrays(found, time.Now())
+		}
 		machines, err := a.listMachines(c.Context(), *stateDir)
 		if err != nil {
 			return err
 		}
 		if *asJSON {
-			enc := json.NewEncoder(a.out)
-			enc.SetIndent("", "  ")
-			return enc.Encode(machines)
+			return a.printJSON(machines)
 		}
 		return a.printMachines(machines, time.Now())
 	}
@@ -79,7 +92,7 @@ func (a *app) printMachines(machines []supervisor.Machine, now time.Time) error 
 			job = fmt.Sprint(m.JobID)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", m.Name, m.State, m.Driver, dash(m.Address),
-			now.Sub(m.CreatedAt).Round(time.Second), m.UsedCount, job, m.Runner, dash(m.Reason))
+			now.Sub(m.CreatedAt).Round(time.Second), m.UsedCount, job, m.Runner, ledgerError(m))
 	}
 	return w.Flush()
 }

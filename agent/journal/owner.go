@@ -77,6 +77,35 @@ func (j *Journal) lostOwner() (string, error) {
 	return found, nil
 }
 
+// TakeOver replaces the owner id by that of a state directory that was lost, so that what was made under it is found again. It refuses
+// while the store holds machines of the present owner, since these would be lost for it. Entries of the other owner may be there.
+func (j *Journal) TakeOver(owner string) error {
+	if !ownerID.MatchString(owner) {
+		return fmt.Errorf("owner id %q: 16 characters of 0-9 and a-z are needed; `millwright machine ls --orphans` shows those that there are", owner)
+	}
+	if owner == j.owner {
+		return nil
+	}
+	machines, problems, err := j.Load()
+	if err != nil {
+		return err
+	}
+	for _, p := range problems {
+		if errors.Is(p.Err, ErrCorrupt) {
+			return fmt.Errorf("state directory %s: %s; it may be the present owner's: mend or remove it first", j.dir, p)
+		}
+	}
+	if n := len(machines); n > 0 {
+		return fmt.Errorf("state directory %s: it holds %d machines of the owner %s, %s among them, which nobody would find then; "+
+			"remove them first (millwright machine rm --all), or take over in a new state directory", j.dir, n, j.owner, machines[0].Name)
+	}
+	if err := writeFile(filepath.Join(j.dir, ownerFile), []byte(owner+"\n")); err != nil {
+		return fmt.Errorf("owner id: %w", err)
+	}
+	j.owner = owner
+	return nil
+}
+
 // newOwner makes a random id. Rejecting bytes beyond a multiple of 36 keeps every character equally likely.
 func newOwner() string {
 	const fair = 256 - 256%len(ownerAlphabet)

@@ -220,3 +220,32 @@ func (o *Offline) RemoveOther(ctx context.Context, owner, name string) error {
 	}
 	return removeOther(ctx, o.drivers.forPool, places, o.Owner(), owner, name)
 }
+
+// RemoveByName removes an orphan, or a machine of the journal, and forgets it.
+func (o *Offline) RemoveByName(ctx context.Context, name string) error {
+	machines, err := o.Machines()
+	if err != nil {
+		return err
+	}
+	_, orphans, err := o.survey(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range append(machines, orphans...) {
+		if m.Name == name {
+			return o.remove(ctx, m)
+		}
+	}
+	return fmt.Errorf("machine %s: %w", name, pool.ErrUnknown)
+}
+
+// TakeOver gives a state directory, that no agent holds and that has no machines, the owner id of another one. It returns the id before.
+func TakeOver(stateDir, owner string) (before string, err error) {
+	j, err := journal.Open(stateDir)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, j.Close()) }()
+	before = j.Owner()
+	return before, j.TakeOver(owner)
+}
