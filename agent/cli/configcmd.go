@@ -18,7 +18,7 @@ import (
 func (a *app) configCommand() *cobra.Command {
 	c := &cobra.Command{Use: "config", Short: "Look at the configuration"}
 	group(c)
-	c.AddCommand(a.configCheck())
+	c.AddCommand(a.configCheck(), a.configShow(), a.configDiff())
 	return c
 }
 

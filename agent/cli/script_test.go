@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,7 +16,8 @@ import (
 
 // TestScripts runs the real binary as testdata/script tells. There `millwright` and `gitlab-runner` are the binary by these names.
 // Each script has a coordinator of its own: $GITLAB is its URL, $TOKEN the token of a runner that was created there; it registers with
-// GR1348941reg, and glpat-admin may reset tokens. `runners` prints what it holds, `forget` deletes the runner of an id. No script may
+// GR1348941reg, and glpat-admin may reset tokens. `runners` prints what it holds, `forget` deletes the runner of an id, and
+// `waitagent` waits for the agent of the state directory to answer. No script may
 // break a rule of the API.
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -50,7 +52,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("MILLWRIGHT_STATE_DIR", stateDir(t)) // short, for its socket, and with the modules compiled
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"runners": printRunners, "forget": forgetRunner},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"runners": printRunners, "forget": forgetRunner, "waitagent": waitForAgent},
 	})
 }
 
@@ -80,4 +82,19 @@ func forgetRunner(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("no runner %s", args[0])
+}
+
+// waitForAgent waits until the agent in the background has its configuration in force.
+func waitForAgent(ts *testscript.TestScript, _ bool, _ []string) {
+	deadline := time.Now().Add(patience)
+	for {
+		_, err := dialAgent(ts.Getenv("MILLWRIGHT_STATE_DIR")).machines(context.Background())
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("the agent does not answer: %v", err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }

@@ -81,6 +81,9 @@ func (s *Supervisor) control() http.Handler {
 	mux.HandleFunc("DELETE /v1/others/{owner}/{name}", func(w http.ResponseWriter, r *http.Request) {
 		done(w, s.RemoveOther(r.Context(), r.PathValue("owner"), r.PathValue("name")))
 	})
+	mux.HandleFunc("GET /v1/config", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, s.currentConfig().Settings(r.URL.Query().Get("salt")))
+	})
 	mux.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, _ *http.Request) {
 		if err := s.Reload(); err != nil {
 			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
