@@ -3,15 +3,17 @@
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 export function encodeBase64(bytes: Uint8Array): string {
-  let out = "";
+  const out = new StaticArray<u16>(((bytes.length + 2) / 3) * 4);
+  let at = 0;
   for (let i = 0; i < bytes.length; i += 3) {
     const left = bytes.length - i;
     const word = (<u32>bytes[i] << 16) | (left > 1 ? <u32>bytes[i + 1] << 8 : 0) | (left > 2 ? <u32>bytes[i + 2] : 0);
-    out += ALPHABET.charAt(word >> 18) + ALPHABET.charAt((word >> 12) & 63);
-    out += left > 1 ? ALPHABET.charAt((word >> 6) & 63) : "=";
-    out += left > 2 ? ALPHABET.charAt(word & 63) : "=";
+    out[at++] = <u16>ALPHABET.charCodeAt(word >> 18);
+    out[at++] = <u16>ALPHABET.charCodeAt((word >> 12) & 63);
+    out[at++] = left > 1 ? <u16>ALPHABET.charCodeAt((word >> 6) & 63) : 0x3d;
+    out[at++] = left > 2 ? <u16>ALPHABET.charCodeAt(word & 63) : 0x3d;
   }
-  return out;
+  return String.UTF16.decodeUnsafe(changetype<usize>(out), <usize>at << 1);
 }
 
 /** Returns null for what is no base64 with its padding. */

@@ -9,6 +9,46 @@ const TENS: f64[] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e1
 // More digits than decide how any number is rounded; what comes after them counts as a single 1.
 const MOST_DIGITS = 800;
 
+/** Tells whether a JSON number, length code units in memory, is an integer without fraction and exponent that an i64 holds. */
+export function isInteger(start: usize, length: i32): bool {
+  const negative = length > 0 && load<u16>(start) == 0x2d;
+  if (length - (negative ? 1 : 0) > 19) return false;
+  let n: u64 = 0;
+  for (let i = negative ? 1 : 0; i < length; i++) {
+    const c = <u32>load<u16>(start + (<usize>i << 1)) - 0x30;
+    if (c > 9) return false;
+    n = n * 10 + c; // 19 digits fit
+  }
+  return n <= (<u64>i64.MAX_VALUE) + (negative ? 1 : 0);
+}
+
+/** Such an integer. */
+export function integerOf(start: usize, length: i32): i64 {
+  const negative = load<u16>(start) == 0x2d;
+  let n: i64 = 0;
+  for (let i = negative ? 1 : 0; i < length; i++) n = n * 10 + load<u16>(start + (<usize>i << 1)) - 0x30;
+  return negative ? -n : n;
+}
+
+/** A JSON number of few digits and without exponent, which most are, length code units in memory; NaN of any other. */
+export function shortFloat(start: usize, length: i32): f64 {
+  if (length > 16) return NaN;
+  let n: i64 = 0;
+  let digits = 0;
+  let places = -1;
+  for (let i = load<u16>(start) == 0x2d ? 1 : 0; i < length; i++) {
+    const c = <u32>load<u16>(start + (<usize>i << 1));
+    if (c == 0x2e) places = digits;
+    else if (c - 0x30 > 9) return NaN;
+    else {
+      n = n * 10 + c - 0x30;
+      digits++;
+    }
+  }
+  const size = places < 0 ? <f64>n : <f64>n / TENS[digits - places]; // both are exact, and so their quotient is rounded once
+  return load<u16>(start) == 0x2d && n ? -size : size;
+}
+
 /** Reads a number that is written as JSON writes one. Beyond all bounds it is infinite. Zero is never negative. */
 export function parseFloat64(text: string): f64 {
   let digits = "";

@@ -2,7 +2,8 @@
 // type is a fault that names the field.
 
 import { decodeBase64 } from "./base64";
-import { Parser } from "./parse";
+import { integerOf, isInteger, parseFloat64, shortFloat } from "./number";
+import { Parser, Tape } from "./parse";
 import { Kind, Value } from "./value";
 import { Shape } from "./shape";
 
@@ -19,7 +20,7 @@ export function decode(out: Shape, text: string): string {
 /** Reads a value into out, which is new. It returns what is wrong with it, "" for nothing. */
 export function decodeValue(out: Shape, v: Value): string {
   fault = "";
-  if (!v.isNull()) into(out, v, "");
+  if (!v.isNull()) into(out, v.backed(), "");
   const found = fault;
   fault = "";
   return found.startsWith(".") ? found.substring(1) : found;
@@ -27,7 +28,7 @@ export function decodeValue(out: Shape, v: Value): string {
 
 function into(out: Shape, v: Value, place: string): void {
   const before = fault.length;
-  if (v.kind != Kind.Object) wrong(v, "an object");
+  if (v.kind != Kind.Object) wrong(v.source(), v.place(), "an object");
   else out.read(v);
   prefix(before, place);
 }
@@ -37,63 +38,88 @@ function prefix(before: i32, place: string): void {
   if (!before && fault.length) fault = place + (fault.startsWith(".") || fault.startsWith("[") ? fault : ": " + fault);
 }
 
-function wrong(v: Value, wanted: string): void {
-  if (!fault.length) fault = v.about() + ", where " + wanted + " should be";
+function prefixName(before: i32, name: string): void {
+  if (!before && fault.length) prefix(before, "." + name);
 }
 
-function int(v: Value): i64 {
-  if (v.isNull()) return 0;
-  if (!v.isInt()) wrong(v, "an integer");
-  return v.asInt();
+function prefixIndex(before: i32, i: i32): void {
+  if (!before && fault.length) prefix(before, "[" + i.toString() + "]");
 }
 
-function float(v: Value): f64 {
-  if (v.isNull()) return 0;
-  const n = v.asFloat();
-  if (v.kind != Kind.Number) wrong(v, "a number");
-  else if (!isFinite(n)) wrong(v, "a number within bounds");
+function wrong(t: Tape, v: i32, wanted: string): void {
+  if (!fault.length) fault = Value.view(t, v).about() + ", where " + wanted + " should be";
+}
+
+function int(t: Tape, v: i32): i64 {
+  if (t.isWhole(v) && isInteger(t.start(v), t.length(v))) return integerOf(t.start(v), t.length(v));
+  if (!t.isNull(v)) wrong(t, v, "an integer");
+  return 0;
+}
+
+function float(t: Tape, v: i32): f64 {
+  if (t.isNull(v)) return 0;
+  if (t.kind(v) != Kind.Number) {
+    wrong(t, v, "a number");
+    return NaN;
+  }
+  let n = shortFloat(t.start(v), t.length(v));
+  if (isNaN(n)) n = parseFloat64(t.text(v));
+  if (!isFinite(n)) wrong(t, v, "a number within bounds");
   return n;
 }
 
-function text(v: Value): string {
-  if (!v.isNull() && v.kind != Kind.Text) wrong(v, "a string");
-  return v.text;
+function text(t: Tape, v: i32): string {
+  if (t.kind(v) == Kind.Text) return t.text(v);
+  if (!t.isNull(v)) wrong(t, v, "a string");
+  return "";
 }
 
-function list(v: Value): Value[] {
-  if (!v.isNull() && v.kind != Kind.List) wrong(v, "a list");
-  return v.items;
+// The end of a list; where there is none, its place, so that nothing is in it.
+function endOf(t: Tape, v: i32): i32 {
+  if (t.kind(v) == Kind.List) return t.next(v);
+  if (!t.isNull(v)) wrong(t, v, "a list");
+  return v;
 }
 
-function texts(v: Value): string[] {
-  const items = list(v);
+function texts(t: Tape, v: i32): string[] {
   const out: string[] = [];
-  for (let i = 0; i < items.length; i++) {
+  const end = endOf(t, v);
+  for (let i = t.first(v); i < end; i = t.next(i)) {
     const before = fault.length;
-    out.push(text(items[i]));
-    prefix(before, "[" + i.toString() + "]");
+    out.push(text(t, i));
+    prefixIndex(before, out.length - 1);
   }
   return out;
 }
 
+// A value whose members can be found. Only what an author built by hand, or changed, has to be made one.
+function members(o: Value): Value {
+  return o.backed();
+}
+
+// The next member of that name after the value v, 0 for the first; 0 for none.
+function find(o: Value, name: string, v: i32): i32 {
+  return o.kind == Kind.Object ? o.source().find(o.place(), name, v) : 0;
+}
+
 export function readInt(o: Value, name: string, absent: i64 = 0): i64 {
   let out = absent;
-  for (let i = 0; i < o.names.length; i++) {
-    if (o.names[i] != name) continue;
+  o = members(o);
+  for (let v = find(o, name, 0); v; v = find(o, name, v)) {
     const before = fault.length;
-    out = o.items[i].isNull() ? absent : int(o.items[i]);
-    prefix(before, "." + name);
+    out = o.source().isNull(v) ? absent : int(o.source(), v);
+    prefixName(before, name);
   }
   return out;
 }
 
 export function readFloat(o: Value, name: string, absent: f64 = 0): f64 {
   let out = absent;
-  for (let i = 0; i < o.names.length; i++) {
-    if (o.names[i] != name) continue;
+  o = members(o);
+  for (let v = find(o, name, 0); v; v = find(o, name, v)) {
     const before = fault.length;
-    out = o.items[i].isNull() ? absent : float(o.items[i]);
-    prefix(before, "." + name);
+    out = o.source().isNull(v) ? absent : float(o.source(), v);
+    prefixName(before, name);
   }
   return out;
 }
@@ -105,24 +131,24 @@ export function readText(o: Value, name: string): string {
 
 export function readOptionalText(o: Value, name: string): string | null {
   let out: string | null = null;
-  for (let i = 0; i < o.names.length; i++) {
-    if (o.names[i] != name) continue;
+  o = members(o);
+  for (let v = find(o, name, 0); v; v = find(o, name, v)) {
     const before = fault.length;
-    out = o.items[i].isNull() ? null : text(o.items[i]);
-    prefix(before, "." + name);
+    out = o.source().isNull(v) ? null : text(o.source(), v);
+    prefixName(before, name);
   }
   return out;
 }
 
 export function readBool(o: Value, name: string): bool {
   let out = false;
-  for (let i = 0; i < o.names.length; i++) {
-    if (o.names[i] != name) continue;
-    const v = o.items[i];
+  o = members(o);
+  for (let v = find(o, name, 0); v; v = find(o, name, v)) {
+    const t = o.source();
     const before = fault.length;
-    if (!v.isNull() && v.kind != Kind.Bool) wrong(v, "true or false");
-    out = v.bool;
-    prefix(before, "." + name);
+    if (!t.isNull(v) && t.kind(v) != Kind.Bool) wrong(t, v, "true or false");
+    out = t.isTrue(v);
+    prefixName(before, name);
   }
   return out;
 }
@@ -130,50 +156,52 @@ export function readBool(o: Value, name: string): bool {
 /** Bytes, which JSON holds in base64. */
 export function readBytes(o: Value, name: string): Uint8Array {
   let out = new Uint8Array(0);
-  for (let i = 0; i < o.names.length; i++) {
-    if (o.names[i] != name) continue;
+  o = members(o);
+  for (let v = find(o, name, 0); v; v = find(o, name, v)) {
     const before = fault.length;
-    const bytes = decodeBase64(text(o.items[i]));
+    const bytes = decodeBase64(text(o.source(), v));
     if (bytes !== null) out = bytes;
-    else wrong(o.items[i], "base64");
-    prefix(before, "." + name);
+    else wrong(o.source(), v, "base64");
+    prefixName(before, name);
   }
   return out;
 }
 
 export function readTexts(o: Value, name: string): string[] {
   let out: string[] = [];
-  for (let i = 0; i < o.names.length; i++) {
-    if (o.names[i] != name) continue;
+  o = members(o);
+  for (let v = find(o, name, 0); v; v = find(o, name, v)) {
     const before = fault.length;
-    out = texts(o.items[i]);
-    prefix(before, "." + name);
+    out = texts(o.source(), v);
+    prefixName(before, name);
   }
   return out;
 }
 
 export function readInts(o: Value, name: string): i64[] {
   let out: i64[] = [];
-  for (let i = 0; i < o.names.length; i++) {
-    if (o.names[i] != name) continue;
+  o = members(o);
+  for (let v = find(o, name, 0); v; v = find(o, name, v)) {
     const before = fault.length;
-    const items = list(o.items[i]);
+    const t = o.source();
+    const end = endOf(t, v);
     out = [];
-    for (let j = 0; j < items.length; j++) out.push(int(items[j]));
-    prefix(before, "." + name);
+    for (let i = t.first(v); i < end; i = t.next(i)) out.push(int(t, i));
+    prefixName(before, name);
   }
   return out;
 }
 
 export function readFloats(o: Value, name: string): f64[] {
   let out: f64[] = [];
-  for (let i = 0; i < o.names.length; i++) {
-    if (o.names[i] != name) continue;
+  o = members(o);
+  for (let v = find(o, name, 0); v; v = find(o, name, v)) {
     const before = fault.length;
-    const items = list(o.items[i]);
+    const t = o.source();
+    const end = endOf(t, v);
     out = [];
-    for (let j = 0; j < items.length; j++) out.push(float(items[j]));
-    prefix(before, "." + name);
+    for (let i = t.first(v); i < end; i = t.next(i)) out.push(float(t, i));
+    prefixName(before, name);
   }
   return out;
 }
@@ -190,12 +218,12 @@ export function readShape<T extends Shape>(o: Value, name: string): T {
 
 export function readOptionalShape<T extends Shape>(o: Value, name: string): T | null {
   let out: T | null = null;
-  for (let i = 0; i < o.names.length; i++) {
-    if (o.names[i] != name) continue;
+  o = members(o);
+  for (let v = find(o, name, 0); v; v = find(o, name, v)) {
     out = null;
-    if (o.items[i].isNull()) continue;
+    if (o.source().isNull(v)) continue;
     const one = instantiate<T>();
-    into(one, o.items[i], "." + name);
+    into(one, Value.view(o.source(), v), "." + name);
     out = one;
   }
   return out;
@@ -203,63 +231,79 @@ export function readOptionalShape<T extends Shape>(o: Value, name: string): T | 
 
 export function readShapes<T extends Shape>(o: Value, name: string): T[] {
   let out: T[] = [];
-  for (let i = 0; i < o.names.length; i++) {
-    if (o.names[i] != name) continue;
+  o = members(o);
+  for (let v = find(o, name, 0); v; v = find(o, name, v)) {
     const before = fault.length;
-    const items = list(o.items[i]);
+    const t = o.source();
+    const end = endOf(t, v);
     out = [];
-    for (let j = 0; j < items.length; j++) {
+    for (let i = t.first(v); i < end; i = t.next(i)) {
+      const inner = fault.length;
       const one = instantiate<T>();
-      if (!items[j].isNull()) into(one, items[j], "[" + j.toString() + "]");
+      if (!t.isNull(i)) into(one, Value.view(t, i), "");
+      prefixIndex(inner, out.length);
       out.push(one);
     }
-    prefix(before, "." + name);
+    prefixName(before, name);
   }
   return out;
 }
 
-// The last member of that name that is an object; all must be objects or null.
-function members(o: Value, name: string): Value {
+// The last member of that name; all must be objects or null.
+function inner(o: Value, name: string): Value {
   let out = new Value();
-  for (let i = 0; i < o.names.length; i++) {
-    if (o.names[i] != name) continue;
+  o = members(o);
+  for (let v = find(o, name, 0); v; v = find(o, name, v)) {
+    const t = o.source();
     const before = fault.length;
-    out = o.items[i];
-    if (!out.isNull() && out.kind != Kind.Object) wrong(out, "an object");
-    prefix(before, "." + name);
+    if (!t.isNull(v) && t.kind(v) != Kind.Object) wrong(t, v, "an object");
+    out = Value.view(t, v);
+    prefixName(before, name);
   }
   return out;
 }
 
 export function readTextMap(o: Value, name: string): Map<string, string> {
   const out = new Map<string, string>();
-  const all = members(o, name);
-  for (let i = 0; i < all.names.length; i++) {
+  const all = inner(o, name);
+  if (all.kind != Kind.Object) return out;
+  const t = all.source();
+  const end = t.next(all.place());
+  for (let i = t.first(all.place()); i < end; i = t.next(t.next(i))) {
     const before = fault.length;
-    out.set(all.names[i], text(all.items[i]));
-    prefix(before, "." + name + "." + all.names[i]);
+    const key = t.text(i);
+    out.set(key, text(t, t.next(i)));
+    prefixName(before, name + "." + key);
   }
   return out;
 }
 
 export function readFloatMap(o: Value, name: string): Map<string, f64> {
   const out = new Map<string, f64>();
-  const all = members(o, name);
-  for (let i = 0; i < all.names.length; i++) {
+  const all = inner(o, name);
+  if (all.kind != Kind.Object) return out;
+  const t = all.source();
+  const end = t.next(all.place());
+  for (let i = t.first(all.place()); i < end; i = t.next(t.next(i))) {
     const before = fault.length;
-    out.set(all.names[i], float(all.items[i]));
-    prefix(before, "." + name + "." + all.names[i]);
+    const key = t.text(i);
+    out.set(key, float(t, t.next(i)));
+    prefixName(before, name + "." + key);
   }
   return out;
 }
 
 export function readTextsMap(o: Value, name: string): Map<string, string[]> {
   const out = new Map<string, string[]>();
-  const all = members(o, name);
-  for (let i = 0; i < all.names.length; i++) {
+  const all = inner(o, name);
+  if (all.kind != Kind.Object) return out;
+  const t = all.source();
+  const end = t.next(all.place());
+  for (let i = t.first(all.place()); i < end; i = t.next(t.next(i))) {
     const before = fault.length;
-    out.set(all.names[i], texts(all.items[i]));
-    prefix(before, "." + name + "." + all.names[i]);
+    const key = t.text(i);
+    out.set(key, texts(t, t.next(i)));
+    prefixName(before, name + "." + key);
   }
   return out;
 }

@@ -1,6 +1,8 @@
 // JSON as a tree, for what has no fixed shape and on the way to what has one.
 
-import { formatFloat, parseFloat64 } from "./number";
+import { formatFloat, integerOf, isInteger, parseFloat64 } from "./number";
+import { Parser, Tape } from "./parse";
+import { Writer } from "./write";
 
 /** What a Value is. */
 export enum Kind {
@@ -15,16 +17,100 @@ export enum Kind {
 const NO_VALUES: Value[] = [];
 const NO_NAMES: string[] = [];
 
-/** Any JSON value. A new one is null. */
+/** Any JSON value. A new one is null. One that was read is a view into the text, of which nothing is copied before it is asked for. */
 export class Value {
   kind: Kind = Kind.Null;
   bool: bool = false;
+  /** Where this is a view: what of. */
+  private tape: Tape | null = null;
+  private at: i32 = 0;
+  private ownText: string | null = null;
+  private ownItems: Value[] | null = null;
+  private ownNames: string[] | null = null;
+
+  /** The value at a place of a tape. */
+  static view(tape: Tape, at: i32): Value {
+    const v = new Value();
+    v.kind = tape.kind(at);
+    v.bool = tape.isTrue(at);
+    v.tape = tape;
+    v.at = at;
+    return v;
+  }
+
+  /** This as a view, after writing and reading it where it is none or may have been changed. */
+  backed(): Value {
+    if (this.tape !== null && this.ownText === null && this.ownItems === null) return this;
+    const w = new Writer();
+    w.raw(this);
+    return new Parser(w.toString()).parse();
+  }
+
+  /** Of a view. */
+  @inline
+  source(): Tape {
+    return this.tape!;
+  }
+
+  /** Of a view: its place. */
+  @inline
+  place(): i32 {
+    return this.at;
+  }
+
   /** Of a text; of a number, as it was written. */
-  text: string = "";
+  get text(): string {
+    const own = this.ownText;
+    if (own !== null) return own;
+    const tape = this.tape;
+    const text = tape !== null && (this.kind == Kind.Text || this.kind == Kind.Number) ? tape.text(this.at) : "";
+    this.ownText = text;
+    return text;
+  }
+
+  set text(text: string) {
+    this.ownText = text;
+  }
+
   /** Of a list; of an object, beside names. */
-  items: Value[] = NO_VALUES;
+  get items(): Value[] {
+    if (this.ownItems === null) this.unfold();
+    return this.ownItems!;
+  }
+
+  set items(items: Value[]) {
+    this.ownItems = items;
+  }
+
   /** Of an object, in the order in which they were written. Of several with one name the last counts. */
-  names: string[] = NO_NAMES;
+  get names(): string[] {
+    if (this.ownNames === null) this.unfold();
+    return this.ownNames!;
+  }
+
+  set names(names: string[]) {
+    this.ownNames = names;
+  }
+
+  // Makes a view's items and names.
+  private unfold(): void {
+    const tape = this.tape;
+    if (this.ownItems === null) this.ownItems = NO_VALUES;
+    if (this.ownNames === null) this.ownNames = NO_NAMES;
+    if (tape === null || (this.kind != Kind.List && this.kind != Kind.Object)) return;
+    const items: Value[] = [];
+    const names: string[] = [];
+    const end = tape.next(this.at);
+    for (let i = tape.first(this.at); i < end; i = tape.next(i)) {
+      if (this.kind == Kind.Object) {
+        names.push(tape.text(i));
+        i = tape.next(i);
+      }
+      items.push(Value.view(tape, i));
+    }
+    this.ownItems = items;
+    this.ownNames = names;
+  }
 
   static ofBool(b: bool): Value {
     const v = new Value();
@@ -84,30 +170,27 @@ export class Value {
 
   /** The member of an object with that name; a null value when there is none, or this is no object. */
   get(name: string): Value {
-    for (let i = this.names.length - 1; i >= 0; i--) {
-      if (this.names[i] == name) return this.items[i];
+    const tape = this.tape;
+    if (tape === null || this.ownItems !== null) {
+      for (let i = this.names.length - 1; i >= 0; i--) {
+        if (this.names[i] == name) return this.items[i];
+      }
+    } else if (this.kind == Kind.Object) {
+      let found = 0;
+      for (let v = tape.find(this.at, name, 0); v; v = tape.find(this.at, name, v)) found = v;
+      if (found) return Value.view(tape, found);
     }
     return new Value();
   }
 
   /** Tells whether this is a number without fraction and exponent that an i64 holds. */
   isInt(): bool {
-    if (this.kind != Kind.Number) return false;
-    const negative = this.text.charCodeAt(0) == 0x2d;
-    const digits = this.text.length - (negative ? 1 : 0);
-    if (digits > 19) return false;
-    let n: u64 = 0;
-    for (let i = negative ? 1 : 0; i < this.text.length; i++) {
-      const c = this.text.charCodeAt(i) - 0x30;
-      if (c < 0 || c > 9) return false;
-      n = n * 10 + c; // 19 digits fit
-    }
-    return n <= (<u64>i64.MAX_VALUE) + (negative ? 1 : 0);
+    return this.kind == Kind.Number && isInteger(changetype<usize>(this.text), this.text.length);
   }
 
   /** The number, 0 when isInt says no. */
   asInt(): i64 {
-    return this.isInt() ? I64.parseInt(this.text) : 0;
+    return this.isInt() ? integerOf(changetype<usize>(this.text), this.text.length) : 0;
   }
 
   /** The number, which is infinite when it lies beyond all bounds; NaN of what is no number. */

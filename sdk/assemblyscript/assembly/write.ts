@@ -29,13 +29,28 @@ export class Writer {
   private name(name: string): void {
     if (!this.first) this.parts.push(",");
     this.first = false;
-    this.parts.push(quote(name));
+    this.quote(name);
     this.parts.push(":");
   }
 
   private number(n: f64): void {
     if (!isFinite(n) && !this.fault.length) this.fault = n.toString() + " is no number that JSON can write";
     this.parts.push(isFinite(n) ? formatFloat(n) : "null");
+  }
+
+  // Writes a string piece by piece: what is plain is not copied before the end.
+  private quote(s: string): void {
+    this.parts.push('"');
+    let start = 0;
+    for (let i = 0; i < s.length; i++) {
+      const c = <i32>load<u16>(changetype<usize>(s) + (<usize>i << 1));
+      if (c >= 0x20 && c != 0x22 && c != 0x5c) continue;
+      if (i > start) this.parts.push(s.substring(start, i));
+      this.parts.push(escape(c));
+      start = i + 1;
+    }
+    this.parts.push(start ? s.substring(start) : s);
+    this.parts.push('"');
   }
 
   int(name: string, n: i64): void {
@@ -76,7 +91,7 @@ export class Writer {
 
   text(name: string, s: string): void {
     this.name(name);
-    this.parts.push(quote(s));
+    this.quote(s);
   }
 
   textUnlessEmpty(name: string, s: string): void {
@@ -103,7 +118,7 @@ export class Writer {
       case Kind.Null: this.parts.push("null"); break;
       case Kind.Bool: this.parts.push(v.bool ? "true" : "false"); break;
       case Kind.Number: this.parts.push(v.text); break;
-      case Kind.Text: this.parts.push(quote(v.text)); break;
+      case Kind.Text: this.quote(v.text); break;
       case Kind.List: {
         this.parts.push("[");
         for (let i = 0; i < v.items.length; i++) {
@@ -144,7 +159,7 @@ export class Writer {
     this.parts.push("[");
     for (let i = 0; i < all.length; i++) {
       if (i) this.parts.push(",");
-      this.parts.push(quote(all[i]));
+      this.quote(all[i]);
     }
     this.parts.push("]");
   }
@@ -232,18 +247,6 @@ function sorted(names: string[]): string[] {
     }
     return a.length - b.length;
   });
-}
-
-function quote(s: string): string {
-  let out = '"';
-  let start = 0;
-  for (let i = 0; i < s.length; i++) {
-    const c = s.charCodeAt(i);
-    if (c >= 0x20 && c != 0x22 && c != 0x5c) continue;
-    out += s.substring(start, i) + escape(c);
-    start = i + 1;
-  }
-  return out + s.substring(start) + '"';
 }
 
 function escape(c: i32): string {
