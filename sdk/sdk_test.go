@@ -51,7 +51,7 @@ type order struct {
 	Input string `json:"input"`
 }
 
-func (o order) raw(t *testing.T) abi.Raw {
+func (o order) json(t testing.TB) abi.Raw {
 	t.Helper()
 	data, err := json.Marshal(o)
 	if err != nil {
@@ -89,7 +89,7 @@ func vectors(t *testing.T, wasm []byte) {
 			t.Fatal(err)
 		}
 		for _, v := range all {
-			input, err := json.Marshal(abi.Snapshot{ABI: abi.Version, Config: order{v.Kind, v.Input}.raw(t)})
+			input, err := json.Marshal(abi.Snapshot{ABI: abi.Version, Config: order{v.Kind, v.Input}.json(t)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -172,7 +172,7 @@ func failures(t *testing.T, wasm []byte) {
 
 func observe(t *testing.T, m *module.Module, o order) ([]byte, error) {
 	t.Helper()
-	input, err := json.Marshal(abi.ObserveRequest{ABI: abi.Version, Config: o.raw(t)})
+	input, err := json.Marshal(abi.ObserveRequest{ABI: abi.Version, Config: o.json(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -155,10 +155,12 @@ impl From<String> for DriverError {
     }
 }
 
+/// A request that got no answer: the kind is `invalid` where no other try helps, `auth` where the operator's credential can't be used.
 impl From<crate::host::HttpError> for DriverError {
     fn from(e: crate::host::HttpError) -> Self {
         let kind = match e.kind.as_str() {
             "denied" | "invalid" | "too_large" => ErrorKind::Invalid,
+            "credential" => ErrorKind::Auth,
             _ => ErrorKind::Transient,
         };
         DriverError::new(kind, &format!("{}: {}", e.kind, e.message))
@@ -176,27 +178,35 @@ crate::shape! {
 impl dyn Driver + '_ {
     #[doc(hidden)]
     pub fn call_export(&self, export: &str, input: &[u8]) -> Result<Vec<u8>, Error> {
-        let outcome = match export {
+        let output = match export {
             "describe" => {
                 let description = Description { abi: ABI, kind: "driver".to_string(), ..self.describe() };
-                return Ok(json::encode(&description)?);
+                json::encode(&description)
             }
-            "validate" => value(Ok(ValidateResult { problems: self.validate(&request(export, input)?) })),
-            "create" => value(self.create(&request(export, input)?)),
-            "list" => value(self.list(&request(export, input)?)),
-            "remove" => value(self.remove(&request(export, input)?).map(|()| Value::Object(Vec::new()))),
+            "validate" => envelope(Ok(ValidateResult { problems: self.validate(&request(export, input)?) })),
+            "create" => envelope(self.create(&request(export, input)?)),
+            "list" => envelope(self.list(&request(export, input)?)),
+            "remove" => envelope(self.remove(&request(export, input)?).map(|()| Value::Object(Vec::new()))),
             _ => return Err(format!("a driver has no export {:?}", export).into()),
         };
-        Ok(json::encode(&outcome?)?)
+        output.map_err(|e| format!("{}: output: {}", export, e).into())
     }
 }
 
-/// Puts the outcome of a call into its envelope.
-fn value<T: json::Encode>(result: Result<T, DriverError>) -> Result<Outcome, Error> {
-    Ok(match result {
-        Ok(v) => Outcome { ok: json::parse(&json::encode(&v)?)?, error: None },
-        Err(e) => Outcome { ok: Value::Null, error: Some(e) },
-    })
+/// Writes the outcome of a call in its envelope, an [`Outcome`].
+fn envelope<T: json::Encode>(result: Result<T, DriverError>) -> Result<Vec<u8>, String> {
+    json::encode(&Envelope(result))
+}
+
+struct Envelope<T>(Result<T, DriverError>);
+
+impl<T: json::Encode> json::Encode for Envelope<T> {
+    fn encode(&self, w: &mut json::Writer) {
+        w.object(|m| match &self.0 {
+            Ok(v) => m.add("ok", v),
+            Err(e) => m.add("error", e),
+        });
+    }
 }
 
 #[cfg(test)]

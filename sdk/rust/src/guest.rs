@@ -71,14 +71,15 @@ fn input() -> Vec<u8> {
 
 /// Copies `length` bytes out of the kernel.
 fn read(length: u64, eight: impl Fn(u64) -> u64, one: impl Fn(u64) -> u32) -> Vec<u8> {
-    let mut out = Vec::with_capacity(length as usize);
+    let mut out = vec![0; length as usize];
+    let mut words = out.chunks_exact_mut(8);
     let mut at = 0;
-    while at + 8 <= length {
-        out.extend_from_slice(&eight(at).to_le_bytes());
+    for word in &mut words {
+        word.copy_from_slice(&eight(at).to_le_bytes());
         at += 8;
     }
-    while at < length {
-        out.push(one(at) as u8);
+    for b in words.into_remainder() {
+        *b = one(at) as u8;
         at += 1;
     }
     out
@@ -132,7 +133,7 @@ pub(crate) fn http_send(request: &HttpRequest) -> HttpResponse {
         answer.free();
         data
     });
-    let answer = sent.and_then(|data| json::parse(&data)).and_then(|v| json::decode(&v));
+    let answer = sent.and_then(|data| json::read(&data));
     answer.unwrap_or_else(|message| HttpResponse {
         error: Some(HttpError { kind: "invalid".to_string(), message }),
         ..Default::default()

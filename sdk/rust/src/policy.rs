@@ -84,8 +84,7 @@ impl Module for &dyn Policy {
 
 /// Reads the input of an export.
 pub(crate) fn request<T: Decode>(export: &str, input: &[u8]) -> Result<T, Error> {
-    let read = json::parse(input).and_then(|v| json::decode(&v));
-    read.map_err(|e| format!("{}: input: {}", export, e).into())
+    json::read(input).map_err(|e| format!("{}: input: {}", export, e).into())
 }
 
 #[cfg(test)]

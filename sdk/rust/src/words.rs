@@ -42,8 +42,8 @@ macro_rules! words {
         }
 
         impl crate::json::Decode for $name {
-            fn decode(v: &crate::json::Value) -> Result<Self, std::string::String> {
-                <std::string::String as crate::json::Decode>::decode(v).map(|word| $name::from(word.as_str()))
+            fn read(r: &mut crate::json::Reader) -> Result<Self, crate::json::Fault> {
+                r.text("a string", |word| $name::from(&*word))
             }
         }
 

@@ -7,10 +7,10 @@ mod parse;
 mod shape;
 mod write;
 
-pub use parse::parse;
-pub use shape::{decode, unknown_fields, Decode};
+pub use parse::{parse, Fault, Reader};
 #[doc(hidden)]
-pub use shape::{field, object, wire_name};
+pub use shape::wire_name;
+pub use shape::{decode, read, unknown_fields, Decode};
 pub use write::{encode, Encode, Members, Writer};
 
 /// Any JSON value. The default is `null`.

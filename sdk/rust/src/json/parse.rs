@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use super::Value;
 
 /// How deep arrays and objects may nest: a guest's stack is small.
@@ -7,24 +9,57 @@ const MAX_DEPTH: usize = 64;
 ///
 /// A `\u` escape that is half of a surrogate pair becomes U+FFFD, as bytes that are no UTF-8 do.
 pub fn parse(input: &[u8]) -> Result<Value, String> {
+    whole(input, |r| r.value()).map_err(Fault::text)
+}
+
+/// Runs `read` on the whole of an input.
+pub(super) fn whole<T>(input: &[u8], read: impl FnOnce(&mut Reader) -> Result<T, Fault>) -> Result<T, Fault> {
     let text = String::from_utf8_lossy(input);
-    let mut p = Parser { text: &text, at: 0 };
-    p.space();
-    let v = p.value(0)?;
-    p.space();
-    match p.peek() {
+    let mut r = Reader { text: &text, at: 0, depth: 0 };
+    r.space();
+    let v = read(&mut r)?;
+    r.space();
+    match r.peek() {
         None => Ok(v),
-        Some(_) => Err(p.unexpected("the end")),
+        Some(_) => Err(r.unexpected("the end")),
     }
 }
 
-struct Parser<'a> {
-    text: &'a str,
-    at: usize, // a byte of text, always at the border of a character
+/// Why something could not be read.
+#[derive(Debug)]
+pub enum Fault {
+    /// It is no JSON.
+    Syntax(String),
+    /// It is JSON of another shape. The text starts with the path to it: `.limit: a string, where an integer should be`.
+    Shape(String),
 }
 
-impl Parser<'_> {
-    fn peek(&self) -> Option<u8> {
+impl Fault {
+    pub(super) fn text(self) -> String {
+        match self {
+            Fault::Syntax(text) => text,
+            Fault::Shape(text) => text.trim_start_matches(['.', ':', ' '].as_slice()).to_string(),
+        }
+    }
+
+    /// Puts a step in front of the path.
+    pub(super) fn below(self, step: std::fmt::Arguments) -> Fault {
+        match self {
+            Fault::Shape(text) => Fault::Shape(format!("{}{}", step, text)),
+            syntax => syntax,
+        }
+    }
+}
+
+/// Reads JSON from its beginning to its end, once: what [`Decode`](super::Decode) reads from.
+pub struct Reader<'a> {
+    text: &'a str,
+    at: usize, // a byte of text, always at the border of a character
+    depth: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
@@ -34,50 +69,91 @@ impl Parser<'_> {
         }
     }
 
-    fn unexpected(&self, wanted: &str) -> String {
-        match self.text[self.at..].chars().next() {
+    #[cold]
+    #[inline(never)]
+    fn unexpected(&self, wanted: &str) -> Fault {
+        Fault::Syntax(match self.text[self.at..].chars().next() {
             Some(c) => format!("no JSON: {:?} at byte {}, where {} should be", c, self.at, wanted),
             None => format!("no JSON: it ends at byte {}, where {} should be", self.at, wanted),
-        }
+        })
     }
 
-    fn value(&mut self, depth: usize) -> Result<Value, String> {
+    /// The value that comes next.
+    pub(super) fn value(&mut self) -> Result<Value, Fault> {
         match self.peek() {
-            Some(b'{') => self.object(depth),
-            Some(b'[') => self.array(depth),
-            Some(b'"') => self.string().map(Value::String),
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(b't') => self.word("true", Value::Bool(true)),
-            Some(b'f') => self.word("false", Value::Bool(false)),
-            Some(b'n') => self.word("null", Value::Null),
-            _ => Err(self.unexpected("a value")),
+            Some(b'{') => {
+                let mut members = Vec::new();
+                self.members(&mut |r, name| {
+                    let v = r.value()?;
+                    members.push((name.to_string(), v));
+                    Ok(())
+                })?;
+                Ok(Value::Object(members))
+            }
+            Some(b'[') => {
+                let mut items = Vec::new();
+                self.items(&mut |r, _| {
+                    let v = r.value()?;
+                    items.push(v);
+                    Ok(())
+                })?;
+                Ok(Value::Array(items))
+            }
+            Some(b'"') => Ok(Value::String(self.string()?.into_owned())),
+            Some(b'-' | b'0'..=b'9') => self.number().map(Number::value),
+            Some(b't') => self.word("true").map(|()| Value::Bool(true)),
+            Some(b'f') => self.word("false").map(|()| Value::Bool(false)),
+            _ => self.word("null").map(|()| Value::Null),
         }
     }
 
-    fn word(&mut self, word: &str, v: Value) -> Result<Value, String> {
-        if !self.text[self.at..].starts_with(word) {
+    /// Goes past the value that comes next.
+    pub(super) fn skip(&mut self) -> Result<(), Fault> {
+        match self.peek() {
+            Some(b'{') => self.members(&mut |r, _| r.skip()),
+            Some(b'[') => self.items(&mut |r, _| r.skip()),
+            Some(b'"') => self.string().map(drop),
+            Some(b'-' | b'0'..=b'9') => self.number().map(drop),
+            Some(b't') => self.word("true"),
+            Some(b'f') => self.word("false"),
+            _ => self.word("null"),
+        }
+    }
+
+    /// Goes past a `null`, if there is one.
+    pub(super) fn null(&mut self) -> Result<bool, Fault> {
+        if self.peek() != Some(b'n') {
+            return Ok(false);
+        }
+        self.word("null").map(|()| true)
+    }
+
+    pub(super) fn word(&mut self, word: &str) -> Result<(), Fault> {
+        if !self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
             return Err(self.unexpected("a value"));
         }
         self.at += word.len();
-        Ok(v)
+        Ok(())
     }
 
     /// Goes into an array or object. It tells whether there is anything in it.
-    fn open(&mut self, depth: usize, end: u8) -> Result<bool, String> {
-        if depth >= MAX_DEPTH {
-            return Err(format!("no JSON of ours: it nests deeper than {} at byte {}", MAX_DEPTH, self.at));
+    fn open(&mut self, end: u8) -> Result<bool, Fault> {
+        if self.depth >= MAX_DEPTH {
+            return Err(Fault::Syntax(format!("no JSON of ours: it nests deeper than {} at byte {}", MAX_DEPTH, self.at)));
         }
         self.at += 1;
         self.space();
         let filled = self.peek() != Some(end);
-        if !filled {
+        if filled {
+            self.depth += 1;
+        } else {
             self.at += 1;
         }
         Ok(filled)
     }
 
     /// Goes on behind an element. It tells whether another one follows.
-    fn next(&mut self, end: u8) -> Result<bool, String> {
+    fn next(&mut self, end: u8) -> Result<bool, Fault> {
         self.space();
         let more = match self.peek() {
             Some(b',') => true,
@@ -85,23 +161,29 @@ impl Parser<'_> {
             _ => return Err(self.unexpected("a comma or the end of the list or object")),
         };
         self.at += 1;
-        self.space();
+        if more {
+            self.space();
+        } else {
+            self.depth -= 1;
+        }
         Ok(more)
     }
 
-    fn array(&mut self, depth: usize) -> Result<Value, String> {
-        let mut items = Vec::new();
-        let mut more = self.open(depth, b']')?;
+    /// Calls `each` at every element of an array, with its index; it must read the element.
+    pub(super) fn items(&mut self, each: &mut dyn FnMut(&mut Self, usize) -> Result<(), Fault>) -> Result<(), Fault> {
+        let mut more = self.open(b']')?;
+        let mut i = 0;
         while more {
-            items.push(self.value(depth + 1)?);
+            each(self, i)?;
+            i += 1;
             more = self.next(b']')?;
         }
-        Ok(Value::Array(items))
+        Ok(())
     }
 
-    fn object(&mut self, depth: usize) -> Result<Value, String> {
-        let mut members = Vec::new();
-        let mut more = self.open(depth, b'}')?;
+    /// Calls `each` at every member of an object, with its name; it must read the value.
+    pub(super) fn members(&mut self, each: &mut dyn FnMut(&mut Self, &str) -> Result<(), Fault>) -> Result<(), Fault> {
+        let mut more = self.open(b'}')?;
         while more {
             if self.peek() != Some(b'"') {
                 return Err(self.unexpected("a name"));
@@ -113,13 +195,13 @@ impl Parser<'_> {
             }
             self.at += 1;
             self.space();
-            members.push((name, self.value(depth + 1)?));
+            each(self, &name)?;
             more = self.next(b'}')?;
         }
-        Ok(Value::Object(members))
+        Ok(())
     }
 
-    fn digits(&mut self) -> Result<(), String> {
+    fn digits(&mut self) -> Result<(), Fault> {
         let start = self.at;
         while let Some(b'0'..=b'9') = self.peek() {
             self.at += 1;
@@ -130,7 +212,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn number(&mut self) -> Result<Value, String> {
+    pub(super) fn number(&mut self) -> Result<Number<'a>, Fault> {
         let start = self.at;
         if self.peek() == Some(b'-') {
             self.at += 1;
@@ -140,50 +222,57 @@ impl Parser<'_> {
         } else {
             self.digits()?;
         }
-        let mut whole = true;
+        let mut point = None;
         if self.peek() == Some(b'.') {
-            whole = false;
             self.at += 1;
+            point = Some(self.at);
             self.digits()?;
         }
+        let places = point.map(|p| self.at - p);
+        let mut exponent = false;
         if let Some(b'e' | b'E') = self.peek() {
-            whole = false;
+            exponent = true;
             self.at += 1;
             if let Some(b'+' | b'-') = self.peek() {
                 self.at += 1;
             }
             self.digits()?;
         }
-        let text = &self.text[start..self.at];
-        if let (true, Ok(n)) = (whole, text.parse()) {
-            return Ok(Value::Int(n));
-        }
-        match text.parse::<f64>() {
-            Ok(n) if n.is_finite() => Ok(Value::Float(n)),
-            _ => Ok(Value::Huge(text.to_string())),
-        }
+        Ok(Number { text: &self.text[start..self.at], places, exponent })
     }
 
-    fn string(&mut self) -> Result<String, String> {
+    /// The string that comes next; it is copied only where something in it is escaped.
+    pub(super) fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
         self.at += 1;
-        let mut out = String::new();
+        let start = self.at;
+        self.plain();
+        if self.peek() == Some(b'"') {
+            self.at += 1;
+            return Ok(Cow::Borrowed(&self.text[start..self.at - 1]));
+        }
+        let mut out = self.text[start..self.at].to_string();
         loop {
-            let rest = &self.text[self.at..];
-            let plain = rest.bytes().position(|b| b == b'"' || b == b'\\' || b < b' ').unwrap_or(rest.len());
-            out.push_str(&rest[..plain]);
-            self.at += plain;
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(out);
+                    return Ok(Cow::Owned(out));
                 }
                 Some(b'\\') => out.push(self.escape()?),
                 _ => return Err(self.unexpected("the end of a string")),
             }
+            let start = self.at;
+            self.plain();
+            out.push_str(&self.text[start..self.at]);
         }
     }
 
-    fn escape(&mut self) -> Result<char, String> {
+    /// Goes to what is not plain text in a string.
+    fn plain(&mut self) {
+        let rest = &self.text.as_bytes()[self.at..];
+        self.at += rest.iter().position(|b| *b == b'"' || *b == b'\\' || *b < b' ').unwrap_or(rest.len());
+    }
+
+    fn escape(&mut self) -> Result<char, Fault> {
         self.at += 1;
         let c = match self.peek() {
             Some(c @ (b'"' | b'\\' | b'/')) => c as char,
@@ -200,7 +289,7 @@ impl Parser<'_> {
     }
 
     /// Reads the `uXXXX` of an escape, and of a second one when both make one character.
-    fn unicode(&mut self) -> Result<char, String> {
+    fn unicode(&mut self) -> Result<char, Fault> {
         self.at += 1;
         let first = self.hex4()?;
         if (0xd800..0xdc00).contains(&first) && self.text[self.at..].starts_with("\\u") {
@@ -216,7 +305,7 @@ impl Parser<'_> {
         Ok(char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER))
     }
 
-    fn hex4(&mut self) -> Result<u32, String> {
+    fn hex4(&mut self) -> Result<u32, Fault> {
         let mut n = 0;
         for _ in 0..4 {
             match self.peek().and_then(|b| (b as char).to_digit(16)) {
@@ -226,6 +315,61 @@ impl Parser<'_> {
             self.at += 1;
         }
         Ok(n)
+    }
+}
+
+/// A number as it is written.
+pub(super) struct Number<'a> {
+    text: &'a str,
+    places: Option<usize>, // digits after the point
+    exponent: bool,
+}
+
+/// Powers of ten that an f64 holds exactly.
+const TENS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+];
+
+impl Number<'_> {
+    /// The number, if it has no fraction and no exponent and fits.
+    pub(super) fn int(&self) -> Option<i64> {
+        if self.places.is_some() || self.exponent {
+            return None;
+        }
+        match self.short() {
+            Some(n) => Some(n),
+            None => self.text.parse().ok(),
+        }
+    }
+
+    /// The number, which is infinite when it lies beyond all bounds.
+    pub(super) fn float(&self) -> f64 {
+        let places = self.places.unwrap_or(0);
+        match self.short() {
+            // Both are exact, and so their quotient is rounded once.
+            Some(n) if n.abs() < 1 << 53 && places < TENS.len() => n as f64 / TENS[places],
+            _ => self.text.parse().unwrap_or(f64::INFINITY),
+        }
+    }
+
+    /// The digits as one integer, if they are few.
+    fn short(&self) -> Option<i64> {
+        if self.text.len() > 18 || self.exponent {
+            return None;
+        }
+        let digits = self.text.bytes().filter(u8::is_ascii_digit);
+        let n = digits.fold(0, |n, b| n * 10 + i64::from(b - b'0'));
+        Some(if self.text.starts_with('-') { -n } else { n })
+    }
+
+    pub(super) fn value(self) -> Value {
+        if let Some(n) = self.int() {
+            return Value::Int(n);
+        }
+        match self.float() {
+            n if n.is_finite() => Value::Float(n),
+            _ => Value::Huge(self.text.to_string()),
+        }
     }
 }
 

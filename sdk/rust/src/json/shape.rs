@@ -1,16 +1,24 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use super::parse::{whole, Fault, Number, Reader};
+use super::write::encode_as;
 use super::Value;
 
 /// What can be read from JSON. `null` stands for the zero value.
 pub trait Decode: Sized {
-    /// Reads `v`. The error starts with the path to what is wrong below `v`: `.limit: a string, where an integer should be`.
-    fn decode(v: &Value) -> Result<Self, String>;
+    /// Reads the value that comes next. The path of a fault starts below this value.
+    fn read(r: &mut Reader) -> Result<Self, Fault>;
+}
+
+/// Reads JSON into a shape, in one pass: a state, or the answer of a server.
+pub fn read<T: Decode>(input: &[u8]) -> Result<T, String> {
+    whole(input, T::read).map_err(Fault::text)
 }
 
 /// Reads a value into a shape.
 pub fn decode<T: Decode>(v: &Value) -> Result<T, String> {
-    T::decode(v).map_err(|e| e.trim_start_matches(['.', ':', ' '].as_slice()).to_string())
+    read(&encode_as(v, true)?)
 }
 
 /// Lists the members of an object that are none of `known`, as problems for `validate`: a name that nobody reads is most often a
@@ -27,113 +35,150 @@ pub fn unknown_fields(v: &Value, known: &[&str]) -> Vec<crate::Problem> {
     problems
 }
 
-fn wrong<T>(v: &Value, wanted: &str) -> Result<T, String> {
-    Err(match v {
+impl Reader<'_> {
+    /// What is to be told when the value that comes next is none of those wanted.
+    #[cold]
+    #[inline(never)]
+    fn wrong(&mut self, wanted: &str) -> Fault {
+        match self.value() {
+            Ok(v) => wrong(&v, wanted),
+            Err(fault) => fault,
+        }
+    }
+
+    /// Reads one field of an object; used by [`shape!`](crate::shape).
+    #[doc(hidden)]
+    #[inline(never)] // else each field of each shape would have a copy, and a module twice its size
+    pub fn field<T: Decode + Default>(&mut self, name: &str) -> Result<T, Fault> {
+        if self.null()? {
+            return Ok(T::default());
+        }
+        T::read(self).map_err(|e| e.below(format_args!(".{}", name)))
+    }
+
+    /// Reads an object, or a `null` as one without members: `each` reads a member's value and says true, or says false to leave it out. Used by
+    /// [`shape!`](crate::shape).
+    #[doc(hidden)]
+    pub fn object(&mut self, each: &mut dyn FnMut(&mut Self, &str) -> Result<bool, Fault>) -> Result<(), Fault> {
+        if self.null()? {
+            return Ok(());
+        }
+        if self.peek() != Some(b'{') {
+            return Err(self.wrong("an object"));
+        }
+        self.members(&mut |r, name| match each(r, name) {
+            Ok(false) => r.skip(),
+            Ok(true) => Ok(()),
+            Err(e) => Err(e),
+        })
+    }
+
+    /// The number that comes next.
+    fn numeric(&mut self, wanted: &str) -> Result<Number<'_>, Fault> {
+        match self.peek() {
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            _ => Err(self.wrong(wanted)),
+        }
+    }
+
+    /// The string that comes next, handed to `take`.
+    pub(crate) fn text<T>(&mut self, wanted: &str, take: impl FnOnce(Cow<str>) -> T) -> Result<T, Fault> {
+        match self.peek() {
+            Some(b'"') => self.string().map(take),
+            _ => Err(self.wrong(wanted)),
+        }
+    }
+}
+
+#[cold]
+fn wrong(v: &Value, wanted: &str) -> Fault {
+    Fault::Shape(match v {
         Value::Huge(n) => format!(": {}, which is beyond all bounds, where {} should be", n, wanted),
         Value::Float(n) => format!(": {}, where {} should be", n, wanted),
         _ => format!(": {}, where {} should be", v.kind(), wanted),
     })
 }
 
-/// Reads one field of an object: the last of that name, but all must be right. It is used by [`shape!`](crate::shape).
-#[doc(hidden)]
-#[inline(never)] // else each field of each shape would have a copy, and a module twice its size
-pub fn field<T: Decode + Default>(v: &Value, name: &str) -> Result<T, String> {
-    let mut out = T::default();
-    if let Value::Object(members) = v {
-        for (_, v) in members.iter().filter(|(n, _)| n == name) {
-            out = match v {
-                Value::Null => T::default(),
-                v => T::decode(v).map_err(|e| below(name, e))?,
-            }
-        }
-    }
-    Ok(out)
-}
-
-fn below(name: &str, e: String) -> String {
-    format!(".{}{}", name, e)
-}
-
-/// Refuses what can't be read as an object; used by [`shape!`](crate::shape).
-#[doc(hidden)]
-pub fn object(v: &Value) -> Result<(), String> {
-    match v {
-        Value::Null | Value::Object(_) => Ok(()),
-        _ => wrong(v, "an object"),
-    }
-}
-
 impl Decode for bool {
-    fn decode(v: &Value) -> Result<Self, String> {
-        v.as_bool().map_or_else(|| wrong(v, "true or false"), Ok)
+    fn read(r: &mut Reader) -> Result<Self, Fault> {
+        match r.peek() {
+            Some(b't') => r.word("true").map(|()| true),
+            Some(b'f') => r.word("false").map(|()| false),
+            _ => Err(r.wrong("true or false")),
+        }
     }
 }
 
 impl Decode for i64 {
-    fn decode(v: &Value) -> Result<Self, String> {
-        v.as_i64().map_or_else(|| wrong(v, "an integer"), Ok)
+    fn read(r: &mut Reader) -> Result<Self, Fault> {
+        let n = r.numeric("an integer")?;
+        n.int().ok_or_else(|| wrong(&n.value(), "an integer"))
     }
 }
 
 impl Decode for f64 {
-    fn decode(v: &Value) -> Result<Self, String> {
-        v.as_f64().map_or_else(|| wrong(v, "a number"), Ok)
+    fn read(r: &mut Reader) -> Result<Self, Fault> {
+        let n = r.numeric("a number")?;
+        match n.float() {
+            f if f.is_finite() => Ok(f),
+            _ => Err(wrong(&n.value(), "a number")),
+        }
     }
 }
 
 impl Decode for String {
-    fn decode(v: &Value) -> Result<Self, String> {
-        v.as_str().map_or_else(|| wrong(v, "a string"), |s| Ok(s.to_string()))
+    fn read(r: &mut Reader) -> Result<Self, Fault> {
+        r.text("a string", |s| s.into_owned())
     }
 }
 
 impl Decode for Value {
-    fn decode(v: &Value) -> Result<Self, String> {
-        Ok(v.clone())
+    fn read(r: &mut Reader) -> Result<Self, Fault> {
+        r.value()
     }
 }
 
 /// Bytes, which JSON holds in base64.
 impl Decode for crate::Bytes {
-    fn decode(v: &Value) -> Result<Self, String> {
-        match v.as_str().map(crate::base64::decode) {
-            Some(Some(bytes)) => Ok(crate::Bytes(bytes)),
-            Some(None) => Err(": is no base64".to_string()),
-            None => wrong(v, "base64"),
+    fn read(r: &mut Reader) -> Result<Self, Fault> {
+        match r.text("base64", |s| crate::base64::decode(&s))? {
+            Some(bytes) => Ok(crate::Bytes(bytes)),
+            None => Err(Fault::Shape(": is no base64".to_string())),
         }
     }
 }
 
 impl<T: Decode> Decode for Option<T> {
-    fn decode(v: &Value) -> Result<Self, String> {
-        match v {
-            Value::Null => Ok(None),
-            v => T::decode(v).map(Some),
+    fn read(r: &mut Reader) -> Result<Self, Fault> {
+        if r.null()? {
+            return Ok(None);
         }
+        T::read(r).map(Some)
     }
 }
 
 impl<T: Decode + Default> Decode for Vec<T> {
-    fn decode(v: &Value) -> Result<Self, String> {
-        let items = match v {
-            Value::Array(items) => items,
-            _ => return wrong(v, "a list"),
-        };
-        let one = |(i, item): (usize, &Value)| match item {
-            Value::Null => Ok(T::default()),
-            item => T::decode(item).map_err(|e| format!("[{}]{}", i, e)),
-        };
-        items.iter().enumerate().map(one).collect()
+    fn read(r: &mut Reader) -> Result<Self, Fault> {
+        if r.peek() != Some(b'[') {
+            return Err(r.wrong("a list"));
+        }
+        let mut out = Vec::new();
+        r.items(&mut |r, i| {
+            out.push(if r.null()? { T::default() } else { T::read(r).map_err(|e| e.below(format_args!("[{}]", i)))? });
+            Ok(())
+        })?;
+        Ok(out)
     }
 }
 
 impl<T: Decode + Default> Decode for BTreeMap<String, T> {
-    fn decode(v: &Value) -> Result<Self, String> {
-        match v {
-            Value::Object(members) => members.iter().map(|(name, _)| Ok((name.clone(), field(v, name)?))).collect(),
-            _ => wrong(v, "an object"),
-        }
+    fn read(r: &mut Reader) -> Result<Self, Fault> {
+        let mut out = BTreeMap::new();
+        r.object(&mut |r, name| {
+            out.insert(name.to_string(), r.field(name)?);
+            Ok(true)
+        })?;
+        Ok(out)
     }
 }
 
@@ -148,8 +193,7 @@ impl<T: Decode + Default> Decode for BTreeMap<String, T> {
 ///         names: Vec<String>,
 ///     }
 /// }
-/// let v = millwright::json::parse(br#"{"wait_s":5}"#)?;
-/// let config: Config = millwright::json::decode(&v)?;
+/// let config: Config = millwright::json::read(br#"{"wait_s":5}"#)?;
 /// assert_eq!((config.wait_s, config.names.len()), (Some(5), 0));
 /// assert_eq!(Config::FIELDS, ["wait_s", "names"]);
 /// # Ok::<(), String>(())
@@ -172,9 +216,16 @@ macro_rules! shape {
         }
 
         impl $crate::json::Decode for $name {
-            fn decode(v: &$crate::json::Value) -> Result<Self, String> {
-                $crate::json::object(v)?;
-                Ok($name { $($field: $crate::json::field(v, $crate::json::wire_name(stringify!($field)))?,)* })
+            fn read(r: &mut $crate::json::Reader) -> Result<Self, $crate::json::Fault> {
+                let mut out = $name::default();
+                r.object(&mut |r, name| {
+                    $(if name == $crate::json::wire_name(stringify!($field)) {
+                        out.$field = r.field(name)?;
+                        return Ok(true);
+                    })*
+                    Ok(false)
+                })?;
+                Ok(out)
             }
         }
 

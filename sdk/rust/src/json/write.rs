@@ -19,7 +19,12 @@ pub trait Encode {
 
 /// Writes a value as JSON, the same bytes for the same value. A number that is infinite or none at all is an error.
 pub fn encode<T: Encode + ?Sized>(v: &T) -> Result<Vec<u8>, String> {
-    let mut w = Writer { out: String::new(), fault: None };
+    encode_as(v, false)
+}
+
+/// Writes a value to be read again at once: with `telling`, a number that was written with a fraction or exponent has one again.
+pub(super) fn encode_as<T: Encode + ?Sized>(v: &T, telling: bool) -> Result<Vec<u8>, String> {
+    let mut w = Writer { out: String::new(), fault: None, telling };
     v.encode(&mut w);
     match w.fault {
         None => Ok(w.out.into_bytes()),
@@ -31,6 +36,7 @@ pub fn encode<T: Encode + ?Sized>(v: &T) -> Result<Vec<u8>, String> {
 pub struct Writer {
     out: String,
     fault: Option<String>,
+    telling: bool,
 }
 
 impl Writer {
@@ -43,7 +49,21 @@ impl Writer {
     }
 
     pub fn int(&mut self, n: i64) {
-        self.out.push_str(&n.to_string());
+        let mut digits = [0; 20];
+        let mut at = digits.len();
+        let mut rest = n.unsigned_abs();
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        if n < 0 {
+            self.out.push('-');
+        }
+        self.out.extend(digits[at..].iter().map(|d| *d as char));
     }
 
     /// Writes the shortest digits that give `n` again, with an exponent below 1e-6 and from 1e21 on, as ECMAScript does.
@@ -53,8 +73,8 @@ impl Writer {
             return self.null();
         }
         let size = n.abs();
-        if size == 0.0 {
-            self.out.push('0'); // and not -0
+        if size < 1e15 && n == n.trunc() {
+            self.int(n as i64); // and 0 instead of -0
         } else if size < 1e-6 {
             self.out.push_str(&format!("{:e}", n));
         } else if size < 1e21 {
@@ -66,19 +86,22 @@ impl Writer {
 
     pub fn string(&mut self, s: &str) {
         self.out.push('"');
-        for c in s.chars() {
-            match c {
-                '"' => self.out.push_str("\\\""),
-                '\\' => self.out.push_str("\\\\"),
-                '\u{8}' => self.out.push_str("\\b"),
-                '\u{c}' => self.out.push_str("\\f"),
-                '\n' => self.out.push_str("\\n"),
-                '\r' => self.out.push_str("\\r"),
-                '\t' => self.out.push_str("\\t"),
-                c if c < ' ' => self.out.push_str(&format!("\\u{:04x}", c as u32)),
-                c => self.out.push(c),
+        let mut rest = s;
+        while let Some(plain) = rest.bytes().position(|b| b == b'"' || b == b'\\' || b < b' ') {
+            self.out.push_str(&rest[..plain]);
+            match rest.as_bytes()[plain] {
+                b'"' => self.out.push_str("\\\""),
+                b'\\' => self.out.push_str("\\\\"),
+                8 => self.out.push_str("\\b"),
+                12 => self.out.push_str("\\f"),
+                b'\n' => self.out.push_str("\\n"),
+                b'\r' => self.out.push_str("\\r"),
+                b'\t' => self.out.push_str("\\t"),
+                b => self.out.push_str(&format!("\\u{:04x}", b)),
             }
+            rest = &rest[plain + 1..];
         }
+        self.out.push_str(rest);
         self.out.push('"');
     }
 
@@ -194,7 +217,12 @@ impl Encode for Value {
             Value::Null => w.null(),
             Value::Bool(b) => w.bool(*b),
             Value::Int(n) => w.int(*n),
-            Value::Float(n) => w.float(*n),
+            Value::Float(n) => {
+                w.float(*n);
+                if w.telling && n.abs() < 1e21 && *n == n.trunc() {
+                    w.out.push_str(".0");
+                }
+            }
             Value::Huge(text) => w.out.push_str(text),
             Value::String(s) => w.string(s),
             Value::Array(items) => w.array(items),
