@@ -1,6 +1,7 @@
 // What a driver is given and what it returns.
 
 import { readBool, readInt, readOptionalShape, readShape, readShapes, readText, readTextMap, readTextsMap, readValue } from "./read";
+import { HttpError } from "./request";
 import { Shape } from "./shape";
 import { Value } from "./value";
 import { Writer } from "./write";
@@ -205,7 +206,10 @@ export class Instance extends Shape {
 
 /** A failure as data. */
 export class DriverError extends Shape {
-  /** As hostfuncs/ABI.md lists them; the host does what follows from it. */
+  /**
+   * not_found, conflict, quota, capacity, auth, rate_limited, invalid or transient; the host does what follows from it, and takes any other for
+   * transient.
+   */
   kind: string = "";
   /** What failed and what to do, for people. */
   message: string = "";
@@ -213,6 +217,19 @@ export class DriverError extends Shape {
   code: string = "";
   /** Seconds to wait at least, when the provider said so. */
   retry_after_s: i64 = 0;
+
+  static of(kind: string, message: string): DriverError {
+    const out = new DriverError();
+    out.kind = kind;
+    out.message = message;
+    return out;
+  }
+
+  /** Of a request that got no answer: invalid where no other try helps, auth where the operator's credential can't be used, else transient. */
+  static ofHttp(e: HttpError): DriverError {
+    const hopeless = e.kind == "denied" || e.kind == "invalid" || e.kind == "too_large";
+    return DriverError.of(hopeless ? "invalid" : e.kind == "credential" ? "auth" : "transient", e.kind + ": " + e.message);
+  }
 
   read(o: Value): void {
     this.kind = readText(o, "kind");

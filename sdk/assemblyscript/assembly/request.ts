@@ -66,9 +66,19 @@ export class HttpRequest extends Shape {
 
 /** How the host attaches the operator's credentials, which never enter the guest. */
 export class Sign extends Shape {
+  /** bearer, basic, header, aws4, google-oauth2, azure-ad, keystone or client-tls. */
   scheme: string = "";
+  /** Its name in millwright.toml. */
   credential: string = "";
+  /** What the scheme wants beside. */
   params: Map<string, string> = new Map();
+
+  static of(scheme: string, credential: string): Sign {
+    const out = new Sign();
+    out.scheme = scheme;
+    out.credential = credential;
+    return out;
+  }
 
   read(o: Value): void {
     this.scheme = readText(o, "scheme");
@@ -105,6 +115,16 @@ export class HttpResponse extends Shape {
     w.optionalShape("error", this.error);
   }
 
+  /** The first value of a header, in whatever case its name is written; "" when there is none. */
+  header(name: string): string {
+    const names = this.headers.keys();
+    for (let i = 0; i < names.length; i++) {
+      const values = this.headers.get(names[i]);
+      if (values.length && names[i].toLowerCase() == name.toLowerCase()) return values[0];
+    }
+    return "";
+  }
+
   /** The body as text. */
   text(): string {
     return String.UTF8.decode(this.body.buffer.slice(this.body.byteOffset, this.body.byteOffset + this.body.byteLength));
@@ -113,7 +133,7 @@ export class HttpResponse extends Shape {
 
 /** A request that got no answer. */
 export class HttpError extends Shape {
-  /** denied, dns, connect, tls, timeout, too_large, invalid or closed. */
+  /** denied, credential, dns, connect, tls, timeout, too_large, invalid or closed. */
   kind: string = "";
   message: string = "";
 

@@ -41,9 +41,18 @@ impl HttpRequest {
 crate::shape! {
     /// How the host attaches the operator's credentials, which never enter the guest.
     Sign {
+        /// `bearer`, `basic`, `header`, `aws4`, `google-oauth2`, `azure-ad`, `keystone` or `client-tls`.
         scheme: String,
+        /// Its name in `millwright.toml`.
         credential: String,
+        /// What the scheme wants beside.
         params[omitzero]: BTreeMap<String, String>,
+    }
+}
+
+impl Sign {
+    pub fn new(scheme: &str, credential: &str) -> Self {
+        Sign { scheme: scheme.to_string(), credential: credential.to_string(), ..Default::default() }
     }
 }
 
@@ -69,7 +78,7 @@ impl HttpResponse {
 crate::shape! {
     /// A request that got no answer.
     HttpError {
-        /// `denied`, `dns`, `connect`, `tls`, `timeout`, `too_large`, `invalid` or `closed`.
+        /// `denied`, `credential`, `dns`, `connect`, `tls`, `timeout`, `too_large`, `invalid` or `closed`.
         kind: String,
         message: String,
     }
