@@ -91,7 +91,7 @@ func (a *app) printInspection(i inspection) error {
 	row("exports", strings.Join(i.Exports, ", "))
 	row("hostnames", cmp.Or(strings.Join(i.Hostnames, ", "), "none: it can only compute"))
 	if i.Kind == abi.KindPolicy {
-		row("position", fmt.Sprint(cmp.Or(i.Position, 100)))
+		row("position", fmt.Sprint(cmp.Or(i.Position, module.DefaultPosition)))
 		row("machines", map[bool]string{true: "wants the list", false: "-"}[i.WantMachines])
 		if h := i.WantHistory; h != nil {
 			row("history", fmt.Sprintf("wants %d steps of %d s", h.Points, h.StepS))

@@ -12,17 +12,19 @@ import (
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
-// testOf is how the test of a module in a language is run.
-var testOf = map[string]string{"go": "go test .", "rust": "cargo test", "assemblyscript": "npm test"}
+// languages say how people write a language, and how the test of a module in it is run.
+var languages = map[string]struct{ name, test string }{
+	"go": {"Go", "go test ."}, "rust": {"Rust", "cargo test"}, "assemblyscript": {"AssemblyScript", "npm test"},
+}
 
 func (a *app) moduleNew(kind string) *cobra.Command {
-	languages := strings.Join(scaffold.Languages(kind), ", ")
+	known := strings.Join(scaffold.Languages(kind), ", ")
 	c := &cobra.Command{
 		Use: "new NAME", Short: "Make a folder with a " + kind + " to start from", Args: oneArg("the module's name"),
 		Long: "Makes a folder with a " + kind + " of that name to start from: source, test, settings, README and the SDK. It builds and passes its test\n" +
-			"at once, wherever it lies, and needs nothing but the language's compiler. Languages: " + languages + ".",
+			"at once, wherever it lies, and needs nothing but the language's compiler. Languages: " + known + ".",
 	}
-	language := c.Flags().String("lang", "go", "language: "+languages)
+	language := c.Flags().String("lang", "go", "language: "+known)
 	dir := c.Flags().String("dir", "", "the folder to make; NAME in the present one without it")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		host, err := module.NewHost(module.Options{Logger: a.quietLogger()})
@@ -34,8 +36,8 @@ func (a *app) moduleNew(kind string) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(a.out, "%s: a %s in %s, with its SDK; %s says what is what. Next:\n\n", made, kind, *language, filepath.Join(made, "README.md"))
-		fmt.Fprintf(a.out, "  cd %s\n  ./build.sh\n  %s\n", shellQuoted(made), testOf[*language])
+		fmt.Fprintf(a.out, "%s: a %s in %s, with its SDK; %s says what is what. Next:\n\n", made, kind, languages[*language].name, filepath.Join(made, "README.md"))
+		fmt.Fprintf(a.out, "  cd %s\n  ./build.sh\n  %s\n", shellQuoted(made), languages[*language].test)
 		if kind == abi.KindPolicy {
 			fmt.Fprintf(a.out, "  millwright policy test %s.wasm --vectors cases\n", args[0])
 		}

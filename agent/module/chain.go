@@ -14,8 +14,8 @@ import (
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
-// defaultPosition is that of a policy that names none: after the built-in ones.
-const defaultPosition = 100
+// DefaultPosition is that of a policy that names none: after the built-in ones.
+const DefaultPosition = 100
 
 // Link is one policy of a chain.
 type Link struct {
@@ -99,7 +99,7 @@ func newLinkset(links []Link) (*linkset, error) {
 	links = slices.Clone(links)
 	for i := range links {
 		if links[i].Missing != "" {
-			links[i].Position = cmp.Or(links[i].Position, defaultPosition)
+			links[i].Position = cmp.Or(links[i].Position, DefaultPosition)
 			continue
 		}
 		d := links[i].Module.Describe()
@@ -109,7 +109,7 @@ func newLinkset(links []Link) (*linkset, error) {
 			return nil, fmt.Errorf("module %s: is a %s and can't be in a chain of policies; name it as MachineDriver", links[i].Name, d.Kind)
 		}
 		if links[i].Position == 0 {
-			links[i].Position = cmp.Or(d.Position, defaultPosition)
+			links[i].Position = cmp.Or(d.Position, DefaultPosition)
 		}
 	}
 	slices.SortStableFunc(links, func(a, b Link) int { return cmp.Compare(a.Position, b.Position) })

@@ -76,7 +76,7 @@ func Validate(ctx context.Context, m *Module, config abi.Raw) ([]abi.Problem, er
 func (c *Chain) Try(ctx context.Context, link Link) error {
 	link.Name = cmp.Or(link.Name, link.Module.Name())
 	link.zones, _ = ConfigZones(link.Config)
-	link.Position = cmp.Or(link.Position, link.Module.Describe().Position, defaultPosition)
+	link.Position = cmp.Or(link.Position, link.Module.Describe().Position, DefaultPosition)
 	c.mu.Lock()
 	last := c.seen
 	m := *c.memory(link.Name)

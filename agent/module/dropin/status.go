@@ -65,7 +65,9 @@ func (m *Manager) Status() (modules []Status, problems []string) {
 		s := describe(g.module)
 		s.Name, s.Generation, s.Kept, s.Since, s.File = key.name, g.number, g.kept, g.since, g.path
 		s.Runners, s.Shadow, s.Required, s.Hostnames = g.settings.Runners, g.settings.Shadow, g.settings.Required, g.grant.Hostnames
-		s.Position = cmp.Or(g.settings.Position, g.module.Describe().Position)
+		if s.Position = cmp.Or(g.settings.Position, g.module.Describe().Position); key.kind == abi.KindPolicy {
+			s.Position = cmp.Or(s.Position, module.DefaultPosition)
+		}
 		s.ObservedAt, s.ObserveErr = m.observed[key.name].at, m.observed[key.name].err
 		byID[key] = &s
 	}

@@ -4,7 +4,10 @@ import { Description, Policy, Problem, Proposal, Shape, Snapshot, ValidateReques
 
 export * from "millwright/assembly/policy"; // the exports of the module
 
-// For how many jobs of the last five minutes one machine is held.
+// How many seconds of the past count: one of those that a snapshot has, 60, 300, 900 and 3600.
+const WINDOW: i64 = 300;
+
+// For how many jobs of that time one machine is held.
 const JOBS_PER_MACHINE: i64 = 1;
 
 // How many machines are held for them, unless the configuration says otherwise.
@@ -26,7 +29,7 @@ class Rule extends Policy {
     const d = new Description();
     d.name = "NAME";
     d.version = "0.1.0";
-    d.summary = "holds machines for as many jobs as came in five minutes";
+    d.summary = "holds machines for as many jobs as came lately";
     return d;
   }
 
@@ -49,7 +52,7 @@ class Rule extends Policy {
       fail(wrong);
       return out;
     }
-    const jobs = arrivals(s, 300);
+    const jobs = arrivals(s);
     let target = (jobs + JOBS_PER_MACHINE - 1) / JOBS_PER_MACHINE;
     let why = "";
     if (target > config.most) {
@@ -61,17 +64,17 @@ class Rule extends Policy {
       why = ", as the policies before this one want";
     }
     out.idle_target = target;
-    out.reason = jobs.toString() + " jobs came in 5 minutes: hold " + target.toString() + " machines available" + why;
+    out.reason = jobs.toString() + " jobs came in " + (WINDOW / 60).toString() + " minutes: hold " + target.toString() + " machines available" + why;
     return out;
   }
 }
 
 registerPolicy(new Rule());
 
-// How many jobs came within the last seconds, of the windows that a snapshot has: 60, 300, 900 and 3600.
-function arrivals(s: Snapshot, seconds: i64): i64 {
+// How many jobs came in the window.
+function arrivals(s: Snapshot): i64 {
   for (let i = 0; i < s.demand.windows.length; i++) {
-    if (s.demand.windows[i].seconds == seconds) return max<i64>(s.demand.windows[i].arrivals, 0);
+    if (s.demand.windows[i].seconds == WINDOW) return max<i64>(s.demand.windows[i].arrivals, 0);
   }
   return 0;
 }

@@ -5,7 +5,10 @@ use millwright::{json, Description, Error, Policy, Problem, Proposal, Snapshot, 
 
 millwright::policy!(Rule);
 
-/// For how many jobs of the last five minutes one machine is held.
+/// How many seconds of the past count: one of those that a snapshot has, 60, 300, 900 and 3600.
+const WINDOW: i64 = 300;
+
+/// For how many jobs of that time one machine is held.
 const JOBS_PER_MACHINE: i64 = 1;
 
 /// How many machines are held for them, unless the configuration says otherwise.
@@ -27,7 +30,7 @@ impl Policy for Rule {
         Description {
             name: "NAME".into(),
             version: "0.1.0".into(),
-            summary: "holds machines for as many jobs as came in five minutes".into(),
+            summary: "holds machines for as many jobs as came lately".into(),
             ..Default::default()
         }
     }
@@ -47,7 +50,7 @@ impl Policy for Rule {
     fn decide(&self, s: &Snapshot) -> Result<Proposal, Error> {
         let config: Config = json::decode(&s.config)?;
         let most = config.most.unwrap_or(MOST);
-        let jobs = arrivals(s, 300);
+        let jobs = arrivals(s);
         let mut target = (jobs + JOBS_PER_MACHINE - 1) / JOBS_PER_MACHINE;
         let mut why = "";
         if target > most {
@@ -60,13 +63,13 @@ impl Policy for Rule {
         }
         Ok(Proposal {
             idle_target: Some(target),
-            reason: format!("{} jobs came in 5 minutes: hold {} machines available{}", jobs, target, why),
+            reason: format!("{} jobs came in {} minutes: hold {} machines available{}", jobs, WINDOW / 60, target, why),
             ..Default::default()
         })
     }
 }
 
-/// How many jobs came within the last seconds, of the windows that a snapshot has: 60, 300, 900 and 3600.
-fn arrivals(s: &Snapshot, seconds: i64) -> i64 {
-    s.demand.windows.iter().find(|w| w.seconds == seconds).map_or(0, |w| w.arrivals.max(0))
+/// How many jobs came in the window.
+fn arrivals(s: &Snapshot) -> i64 {
+    s.demand.windows.iter().find(|w| w.seconds == WINDOW).map_or(0, |w| w.arrivals.max(0))
 }
