@@ -2,6 +2,9 @@ package pool_test
 
 import (
 	"context"
+	"log/slog"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -134,4 +137,43 @@ func TestHangingCall(t *testing.T) {
 			l.Release(true)
 		}
 	})
+}
+
+// TestStepsAreNoWarnings follows a machine through its life: what is ordinary is no warning, since these are counted as errors.
+func TestStepsAreNoWarnings(t *testing.T) {
+	var text safeBuffer
+	prepare := func(w *world) { w.opts.Log = slog.New(slog.NewTextHandler(&text, nil)) }
+	inPreparedWorld(t, abi.RunnerSettings{IdleCount: 1, MaxBuilds: 1, IdleTimeS: 60}, prepare, func(t *testing.T, w *world) {
+		wait(time.Minute)
+		l := w.acquire()
+		m := w.use(l, 1)
+		wait(time.Minute)
+		l.Release(false)
+		wait(time.Minute)
+		said := text.String()
+		if !strings.Contains(said, `msg="Machine removed" runner=test name=`+m.Name) || !strings.Contains(said, "Requesting machine removal") {
+			t.Errorf("the removal of %s is not told:\n%s", m.Name, said)
+		}
+		if strings.Contains(said, "level=WARN") || strings.Contains(said, "level=ERROR") {
+			t.Errorf("an ordinary life has warnings:\n%s", said)
+		}
+	})
+}
+
+// safeBuffer is a buffer for several goroutines.
+type safeBuffer struct {
+	mu sync.Mutex // guards b
+	b  strings.Builder
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }
