@@ -27,7 +27,7 @@ var rules = []rule{
 	{pkg: "agent/archive", libraries: []string{"github.com/klauspost/compress/...", "github.com/bmatcuk/doublestar/v4"},
 		why: "archives know of files and nothing else; the helper binary holds them"},
 	{pkg: "agent/cli/...", inner: []string{"agent/...", "sdk/go/...", "policies", "providers"},
-		libraries: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "golang.org/x/sync/...", "github.com/docker/docker/..."},
+		libraries: []string{"github.com/kardianos/service", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "golang.org/x/sync/...", "github.com/docker/docker/..."},
 		why:       "the command line wires the parts together; logic belongs into the part"},
 	{pkg: "agent/config", libraries: []string{"github.com/knadh/koanf/...", "github.com/pelletier/go-toml/v2/..."},
 		why: "configuration is a value that everybody reads; it knows nobody"},

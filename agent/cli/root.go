@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -25,13 +26,14 @@ var errSilent = errors.New("")
 
 // app is what every command shares.
 type app struct {
+	name     string // that it was called by: millwright, gitlab-runner
 	out, err io.Writer
 	log      slog.LevelVar
 }
 
 // Main runs the command line and returns the exit code.
 func Main(args []string) int {
-	a := &app{out: os.Stdout, err: os.Stderr}
+	a := &app{name: calledBy(args[0]), out: os.Stdout, err: os.Stderr}
 	root := a.root()
 	root.SetArgs(longFlags(root, args[1:]))
 	err := root.ExecuteContext(context.Background())
@@ -40,13 +42,30 @@ func Main(args []string) int {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &usage):
-		fmt.Fprintf(a.err, "millwright: %v\nsee `%s --help`\n", err, usage.command)
+		fmt.Fprintf(a.err, "%s: %v\nsee `%s --help`\n", a.name, err, usage.command)
+		if a.name == runnerName {
+			return exitFailed // it has no other code
+		}
 		return exitUsage
 	case errors.Is(err, errSilent):
 		return exitFailed
 	}
-	fmt.Fprintf(a.err, "millwright: %v\n", err)
+	fmt.Fprintf(a.err, "%s: %v\n", a.name, err)
 	return exitFailed
+}
+
+// The names that the binary may be called by.
+const (
+	ownName    = "millwright"
+	runnerName = "gitlab-runner"
+)
+
+// calledBy is the name that a command line begins with: gitlab-runner, for who has scripts and services for that, or our own.
+func calledBy(path string) string {
+	if strings.TrimSuffix(strings.ToLower(filepath.Base(path)), ".exe") == runnerName {
+		return runnerName
+	}
+	return ownName
 }
 
 // longFlags gives the flags that are written with a single dash, as -config, their second one: GitLab Runner takes both.
@@ -78,11 +97,11 @@ func (e *usageError) Error() string { return e.err.Error() }
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "millwright",
+		Use:   a.name,
 		Short: "A lean agent for GitLab CI: jobs on machines that it makes, decided by sandboxed modules",
 		Long: "Millwright runs GitLab CI jobs with the docker+machine executor, from the config.toml that you have.\n" +
 			"Scaling policies and machine drivers are sandboxed WebAssembly modules.",
-		Version:           versionText(),
+		Version:           versionText(a.name),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		PersistentPreRunE: a.before,
@@ -94,7 +113,8 @@ func (a *app) root() *cobra.Command {
 	group(root)
 	root.PersistentFlags().String("log-level", "", "debug, info, warn or error; wins over the file's log_level")
 	root.AddCommand(a.registerCommand(), a.unregisterCommand(), a.verifyCommand(), a.listCommand(), a.resetTokenCommand())
-	root.AddCommand(a.runCommand(), a.execCommand(), a.configCommand(), a.machineCommand(), a.policyCommand(), a.driverCommand())
+	root.AddCommand(a.serviceCommands()...)
+	root.AddCommand(a.runCommand(), a.runSingleCommand(), a.execCommand(), a.configCommand(), a.machineCommand(), a.policyCommand(), a.driverCommand())
 	return root
 }
 

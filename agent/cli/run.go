@@ -3,10 +3,12 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -26,8 +28,28 @@ func (a *app) runCommand() *cobra.Command {
 	}
 	configPath, stateDir := configFlag(c), stateDirFlag(c)
 	listen := c.Flags().String("listen-address", os.Getenv("LISTEN_ADDRESS"), "[host]:port of /metrics; wins over the file (LISTEN_ADDRESS)")
+	directory := c.Flags().StringP("working-directory", "d", "", "the agent's working directory")
+	c.Flags().StringP("service", "n", a.name, "name of the service that this is")
+	c.Flags().StringP("user", "u", "", "taken for GitLab Runner's sake: jobs run as the agent's user")
+	c.Flags().Bool("syslog", false, "taken for GitLab Runner's sake: the log goes to stderr, and the service manager keeps it")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		return a.run(c.Context(), *configPath, *stateDir, *listen, c.Flags().Changed("log-level"))
+		for _, path := range []*string{configPath, stateDir} { // they are meant from where we are
+			absolute, err := filepath.Abs(*path)
+			if err != nil {
+				return err
+			}
+			if *directory != "" {
+				*path = absolute
+			}
+		}
+		if *directory != "" {
+			if err := os.Chdir(*directory); err != nil {
+				return fmt.Errorf("--working-directory: %w", err)
+			}
+		}
+		return a.supervised(c.Context(), func(ctx context.Context) error {
+			return a.run(ctx, *configPath, *stateDir, *listen, c.Flags().Changed("log-level"))
+		})
 	}
 	return c
 }

@@ -2,22 +2,25 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/millwright-ci/millwright/agent/coordinator"
 	"github.com/millwright-ci/millwright/agent/coordinator/embedded"
 )
 
 // TestScripts runs the real binary as testdata/script tells. There `millwright` and `gitlab-runner` are the binary by these names.
 // Each script has a coordinator of its own: $GITLAB is its URL, $TOKEN the token of a runner that was created there; it registers with
 // GR1348941reg, and glpat-admin may reset tokens. `runners` prints what it holds, `forget` deletes the runner of an id, and
-// `waitagent` waits for the agent of the state directory to answer. No script may
+// `enqueue N` has N jobs that fail at once and need no engine, `ended N` wants N to have ended, and `waitagent` waits for the agent of the state directory to answer. No script may
 // break a rule of the API.
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -52,7 +55,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("MILLWRIGHT_STATE_DIR", stateDir(t)) // short, for its socket, and with the modules compiled
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"runners": printRunners, "forget": forgetRunner, "waitagent": waitForAgent},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"runners": printRunners, "forget": forgetRunner, "waitagent": waitForAgent, "enqueue": enqueueJobs, "ended": checkEnded},
 	})
 }
 
@@ -96,5 +99,30 @@ func waitForAgent(ts *testscript.TestScript, _ bool, _ []string) {
 			ts.Fatalf("the agent does not answer: %v", err)
 		}
 		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// enqueueJobs adds jobs that end without an engine: they want what no runner knows.
+func enqueueJobs(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	for range n {
+		serverOf(ts).Enqueue(coordinator.Job{
+			Info:  coordinator.JobInfo{Name: "hopeless", Stage: "test", ProjectID: 3},
+			Image: &coordinator.Image{Name: "none", ExecutorOpts: json.RawMessage(`{"no such executor": 1}`)},
+			Steps: []coordinator.Step{{Name: "script", Script: []string{"true"}}},
+		})
+	}
+}
+
+func checkEnded(ts *testscript.TestScript, _ bool, args []string) {
+	n := 0
+	for _, j := range serverOf(ts).Jobs() {
+		if j.State == embedded.Failed {
+			n++
+		}
+	}
+	if fmt.Sprint(n) != args[0] {
+		ts.Fatalf("%d jobs have ended", n)
 	}
 }

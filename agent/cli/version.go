@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/millwright-ci/millwright/agent/coordinator"
 )
 
 // Version and Revision are stamped by the build: -ldflags "-X .../agent/cli.Version=... -X .../agent/cli.Revision=...".
@@ -27,6 +29,11 @@ func revision() string {
 	return "unknown"
 }
 
-func versionText() string {
+// versionText is what --version prints. Scripts look for the lines of gitlab-runner's, and for a release of it.
+func versionText(name string) string {
+	if name == runnerName {
+		return fmt.Sprintf("Version:      %s\nGit revision: %s\nGit branch:   millwright %s\nGO version:   %s\nBuilt:        \nOS/Arch:      %s/%s",
+			coordinator.CompatVersion, revision(), Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	}
 	return fmt.Sprintf("millwright %s (%s) %s %s/%s", Version, revision(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

@@ -19,6 +19,10 @@ const stageTimesFlag = "FF_EXPORT_HIGH_CARDINALITY_METRICS"
 // machine is given back.
 func (s *Supervisor) handle(w *worker, j *coordinator.Job, lease feed.Lease) {
 	defer lease.Release()
+	if s.o.Jobs != nil {
+		s.o.Jobs(1)
+		defer s.o.Jobs(-1)
+	}
 	runner, client := w.current(), w.api()
 	defer w.done(client)
 	slot := w.takeSlot()

@@ -42,6 +42,7 @@ type Options struct {
 	ConfigPath string
 	Version    job.Version
 	Log        *slog.Logger
+	Jobs       func(n int)       // +1 when a job begins, -1 when it has ended; it returns soon, and may be called at once for several; nil: nobody is told
 	Events     func(fleet.Event) // what becomes of machines; nil: nobody is told
 	// HelperArchive returns the path of the helper image's archive for an architecture in Go's words; "" when there is none.
 	HelperArchive func(arch string) string
