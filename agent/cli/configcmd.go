@@ -54,6 +54,12 @@ func (a *app) check(ctx context.Context, path, stateDir string) error {
 	if err != nil {
 		return err
 	}
+	op, more, err := config.LoadOperator(path)
+	if err != nil {
+		return err
+	}
+	diagnostics = append(diagnostics, more...)
+	diagnostics = append(diagnostics, config.CheckOperator(op, cfg, o.Driver)...)
 	failed := 0
 	for _, d := range diagnostics {
 		fmt.Fprintln(a.out, d)

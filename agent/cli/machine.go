@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,8 @@ import (
 func (a *app) machineCommand() *cobra.Command {
 	c := &cobra.Command{Use: "machine", Short: "Look at the machines and remove them"}
 	group(c)
-	c.AddCommand(a.machineLs(), a.machineRm(), a.machineReap(), a.machineTakeOver())
+	c.AddCommand(a.machineLs(), a.machineRm(), a.machineReap(), a.machineTakeOver(), a.machineCordon(true), a.machineCordon(false),
+		a.machineHold(), a.machineRelease())
 	return c
 }
 
@@ -54,7 +56,10 @@ func (a *app) machineLs() *cobra.Command {
 		if *asJSON {
 			return a.printJSON(machines)
 		}
-		return a.printMachines(machines, time.Now())
+		if err := a.printMachines(machines, time.Now()); err != nil {
+			return err
+		}
+		return a.printScaling(c.Context(), *stateDir, time.Now())
 	}
 	return c
 }
@@ -91,8 +96,8 @@ func (a *app) printMachines(machines []supervisor.Machine, now time.Time) error 
 		if m.JobID != 0 {
 			job = fmt.Sprint(m.JobID)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", m.Name, m.State, m.Driver, dash(m.Address),
-			now.Sub(m.CreatedAt).Round(time.Second), m.UsedCount, job, m.Runner, ledgerError(m))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", m.Name, condition(m), m.Driver, dash(m.Address),
+			now.Sub(m.CreatedAt).Round(time.Second), m.UsedCount, job, m.Runner, cmp.Or(m.HeldFor, ledgerError(m)))
 	}
 	return w.Flush()
 }

@@ -159,12 +159,16 @@ func plainOptions(m *Machine) []string {
 
 // ReplaceOptions returns options, as MachineOptions has them, with those of override in the place of all of the same names.
 func ReplaceOptions(options, override []string) []string {
+	return append(WithoutOptions(options, override), override...)
+}
+
+// WithoutOptions returns options without those that override names.
+func WithoutOptions(options, override []string) []string {
 	names := OptionNames(override)
-	out := slices.DeleteFunc(slices.Clone(options), func(o string) bool {
+	return slices.DeleteFunc(slices.Clone(options), func(o string) bool {
 		name, _, _ := strings.Cut(o, "=")
 		return slices.Contains(names, name)
 	})
-	return append(out, override...)
 }
 
 // OptionNames returns the names of options as MachineOptions has them.

@@ -33,6 +33,7 @@ type Metrics struct {
 	modules  *modules
 	feed     *feed
 	scaling  *scaling
+	operator *operator
 	machines *machines
 
 	concurrent   prometheus.Gauge
@@ -82,6 +83,7 @@ func New(v Version) *Metrics {
 		modules:  newModules(),
 		feed:     newFeed(),
 		scaling:  newScaling(),
+		operator: newOperator(),
 		machines: newMachines(),
 		concurrent: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "gitlab_runner_concurrent", Help: "The current value of concurrent setting"}),
@@ -143,6 +145,7 @@ func New(v Version) *Metrics {
 		m.phases, m.process, m.loaded, m.loadErrors, m.saved, m.saveErrors, m.jobStages, m.machineWait, m.tooLong, m.inputs, m.inputErrors)
 	m.registry.MustRegister(m.feed.all()...)
 	m.registry.MustRegister(m.scaling.all()...)
+	m.registry.MustRegister(m.operator)
 	m.registry.MustRegister(m.machines.all()...)
 	for _, action := range []string{"created", "creation-failed", "used", "removed"} {
 		m.action(action, fleet.Target{}, 0)
@@ -205,6 +208,9 @@ func (m *Metrics) Fleets(fleets []Fleet) {
 	m.scaling.set(fleets)
 	m.machines.set(fleets)
 }
+
+// Scaling sets what the operator said and what holds runners back, all at once.
+func (m *Metrics) Scaling(s Scaling) { m.operator.set(s) }
 
 func (m *Metrics) action(action string, at fleet.Target, n float64) {
 	m.actions.WithLabelValues(append([]string{executorName, action}, targetValues(at)...)...).Add(n)

@@ -117,6 +117,10 @@ func everything() *Metrics {
 		m.Event(fleet.Event{Runner: "one", Machine: &e})
 	}
 	m.Fleets([]Fleet{{Runner: "one", Orphans: []Orphan{{Driver: "docker", Name: "a"}}, Counts: abi.Counts{Idle: 1}, Code: CodeSteady, Sections: []string{"none"}, Section: "none"}})
+	m.Scaling(Scaling{
+		Ceilings: fleet.Ceilings{MaxMachines: 1}, Accounts: []Account{{Name: "docker", Calls: map[string]int{"list": 1}}},
+		Runners: []RunnerScaling{{Runner: "one", Breaker: "open", Failures: map[string]int{"quota": 1}, Rails: []fleet.Rail{{Name: "create", Cause: "limit"}}}},
+	})
 	m.Modules([]Module{{Kind: "policy", Name: "x", Loaded: true}}, []ModuleCalls{{Module: "x", Kind: "policy", Export: "decide"}})
 	return m
 }

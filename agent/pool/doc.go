@@ -14,5 +14,7 @@
 // The files: pool.go (the loop, start and stop), step.go (decision to actions), create.go, remove.go, list.go (polling and what it
 // tells), lease.go and assign.go (machines for jobs), save.go (order of journal writes), backoff.go, demand.go, snapshot.go,
 // status.go, events.go, name.go, options.go (what a pool needs), and what keeps it sound: health.go (probes), overdue.go (watchdogs),
-// interrupted.go (machines that are taken back), orphans.go (instances that nobody knows).
+// interrupted.go (machines that are taken back), orphans.go (instances that nobody knows), and what holds it back: rails.go, breaker.go,
+// ladder.go (alternatives for stock-outs), hand.go (the operator's), shared.go (what the agent's pools share), account.go and budget.go
+// (calls to providers).
 package pool

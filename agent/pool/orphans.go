@@ -123,6 +123,8 @@ func (p *Pool) Reap(ctx context.Context, name string) error {
 			return nil, ErrUnknown
 		case !safeName.MatchString(name):
 			return nil, ErrName
+		case p.shared.frozen():
+			return nil, ErrFrozen
 		}
 		return p.reap(o, time.Now()), nil
 	})

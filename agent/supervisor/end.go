@@ -56,6 +56,7 @@ func (s *Supervisor) stopPools(ctx context.Context) error {
 		group.Go(func() error { return w.stop(ctx, remove) })
 	}
 	err := group.Wait()
+	s.hurry()
 	waitFor(ctx, s.retired.Wait)
 	s.giveUp() // the next start goes on
 	s.retired.Wait()

@@ -91,6 +91,7 @@ func (s *Supervisor) control() http.Handler {
 		}
 		reply(w, struct{}{})
 	})
+	s.controlHand(mux)
 	s.controlModules(mux)
 	return mux
 }
@@ -102,7 +103,7 @@ func done(w http.ResponseWriter, err error) {
 		reply(w, struct{}{})
 	case errors.Is(err, pool.ErrUnknown):
 		http.Error(w, err.Error(), http.StatusNotFound)
-	case errors.Is(err, pool.ErrInUse), errors.Is(err, pool.ErrName):
+	case errors.Is(err, pool.ErrInUse), errors.Is(err, pool.ErrName), errors.Is(err, pool.ErrFrozen), errors.Is(err, pool.ErrHeld), errors.Is(err, pool.ErrRemoving):
 		http.Error(w, err.Error(), http.StatusConflict)
 	default:
 		http.Error(w, err.Error(), http.StatusInternalServerError)

@@ -23,7 +23,7 @@ func (s *Supervisor) openModules(ctx context.Context) error {
 	o := dropin.Options{Host: s.modules, StateDir: s.o.StateDir, InUse: s.driverInUse, Log: s.log}
 	if s.o.Operator != nil {
 		op, _ := s.o.Operator() // whoever reads the grants tells what is wrong
-		folders(&o, op, s.o.Operator, s.credentials)
+		folders(&o, op, s.readOperator, s.credentials)
 	}
 	var err error
 	if s.dropped, err = dropin.Open(ctx, o); err != nil {

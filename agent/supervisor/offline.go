@@ -87,6 +87,9 @@ const (
 // Remove removes machines, side by side, and forgets each that is gone. done is told of each as it ends, with its error; calls of it do
 // not overlap in time with the return. What could not be removed stays in the journal.
 func (o *Offline) Remove(ctx context.Context, machines []fleet.Machine, done func(fleet.Machine, error)) error {
+	if err := o.frozen(); err != nil {
+		return err
+	}
 	var group errgroup.Group
 	group.SetLimit(removeParallel)
 	errs := make([]error, len(machines))
@@ -101,7 +104,18 @@ func (o *Offline) Remove(ctx context.Context, machines []fleet.Machine, done fun
 	return errors.Join(errs...)
 }
 
+// frozen is an error while the operator has all removing stopped.
+func (o *Offline) frozen() error {
+	if f, _ := o.journal.Freeze(); f.Active(time.Now()) {
+		return pool.ErrFrozen
+	}
+	return nil
+}
+
 func (o *Offline) remove(ctx context.Context, m fleet.Machine) error {
+	if m.Held() && time.Now().Before(m.Hold.Until) {
+		return fmt.Errorf("machine %s: %w", m.Name, pool.ErrHeld)
+	}
 	d, done, err := o.drivers.use(m.Driver)
 	if err != nil {
 		return fmt.Errorf("machine %s: %w", m.Name, err)
@@ -210,6 +224,9 @@ func (o *Offline) Orphans(ctx context.Context) ([]fleet.Machine, error) {
 
 // RemoveOther removes an instance of another owner, whom the operator names.
 func (o *Offline) RemoveOther(ctx context.Context, owner, name string) error {
+	if err := o.frozen(); err != nil {
+		return err
+	}
 	machines, err := o.Machines()
 	if err != nil {
 		return err

@@ -36,7 +36,7 @@ func (s *Supervisor) poolOptions(key string, settings pool.Settings) pool.Option
 	o := pool.Options{
 		Key: key, Owner: s.journal.Owner(), Settings: settings,
 		Drivers: s.drivers.forPool, Provisioner: s.provisioner, Journal: s.journal,
-		Events: s.event, Log: s.log, OrphanGrace: s.o.OrphanGrace,
+		Events: s.event, Log: s.log, OrphanGrace: s.o.OrphanGrace, Shared: s.shared,
 	}
 	careFor(&o, s.care)
 	return o
@@ -61,6 +61,7 @@ func (s *Supervisor) poolSettings(c *config.Config, r config.Runner) (pool.Setti
 		MachineName: m.MachineName, Driver: m.MachineDriver, Options: options, OptionsWithName: named,
 		MachineLife: maxLife(s.care),
 	}
+	s.ofOperator(&made, r)
 	if err := made.Validate(); err != nil {
 		return pool.Settings{}, fmt.Errorf("runner %s: %w", r.Name, err)
 	}
@@ -101,6 +102,9 @@ type Machine struct {
 	Tries     int         `json:"remove_tries,omitempty"`
 	Error     string      `json:"remove_error,omitempty"` // why the last try failed
 	ExpiresAt time.Time   `json:"expires_at,omitzero"`    // when it switches itself off
+	Cordoned  bool        `json:"cordoned,omitempty"`     // it gets no more jobs
+	HeldUntil time.Time   `json:"held_until,omitzero"`    // it is kept for a look at it
+	HeldFor   string      `json:"held_for,omitempty"`     // why, in the operator's words
 }
 
 // View turns a machine into what people see of it. Options stay behind: they may hold secrets.
@@ -110,6 +114,7 @@ func View(m fleet.Machine) Machine {
 		Name: m.Name, Runner: runner, Driver: m.Driver, State: m.State, Address: m.Instance.Address,
 		CreatedAt: m.CreatedAt, IdleSince: m.IdleSince, UsedCount: m.UsedCount, JobID: m.JobID, Reason: m.RemoveReason,
 		Tries: m.RemoveTries, Error: m.RemoveErr, ExpiresAt: m.ExpiresAt,
+		Cordoned: m.Cordoned, HeldUntil: m.Hold.Until, HeldFor: m.Hold.Reason,
 	}
 }
 
@@ -168,6 +173,7 @@ func (s *Supervisor) countMachines() {
 		fleets = append(fleets, f)
 	}
 	s.metrics.Fleets(fleets)
+	s.countScaling(now)
 }
 
 // decisionCode says in one word how the fleet stands to what the policies want.

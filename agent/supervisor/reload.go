@@ -9,17 +9,18 @@ import (
 	"github.com/millwright-ci/millwright/agent/config"
 )
 
-// reloadLoop reloads when the configuration file has changed, until ctx ends.
+// reloadLoop reloads when the configuration file or millwright.toml has changed, until ctx ends.
 func (s *Supervisor) reloadLoop(ctx context.Context) {
-	if s.o.ConfigPath == "" {
-		return
-	}
 	changed := make(chan struct{})
-	go watch(ctx, s.o.ConfigPath, s.loaded, changed)
+	if s.o.ConfigPath != "" {
+		go watch(ctx, s.o.ConfigPath, s.loaded, changed)
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-s.operatorChanged:
+			s.applyOperator()
 		case <-changed:
 			_ = s.Reload() // it is logged and counted there
 		}
@@ -51,6 +52,11 @@ func (s *Supervisor) apply(c *config.Config) error {
 	if s.ending {
 		return errEnding
 	}
+	return s.applyLocked(c)
+}
+
+// applyLocked is apply for whoever holds reload.
+func (s *Supervisor) applyLocked(c *config.Config) error {
 	p, err := s.plan(c)
 	if err != nil {
 		for _, w := range p.added {

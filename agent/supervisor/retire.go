@@ -34,7 +34,7 @@ func (s *Supervisor) drop(w *worker) {
 		return
 	}
 	s.log.Info("Runner removed; its machines go when its jobs have ended", "runner", name)
-	s.retire(w.key, name, w.pool, idle, func() error { return w.stop(s.retiring, true) })
+	s.retire(w.key, name, w.pool, idle, func() error { return w.retire(s.retiring) })
 }
 
 // retire runs finish, which removes the pool's machines, in the background once idle is closed.
@@ -53,6 +53,16 @@ func (s *Supervisor) retire(key, name string, p *pool.Pool, idle <-chan struct{}
 		s.mu.Unlock()
 		close(l.gone)
 	})
+}
+
+// hurry ends the patience with machines that the operator has kept: they stay for the next start.
+func (s *Supervisor) hurry() {
+	s.mu.Lock()
+	leaving := slices.Clone(s.leaving)
+	s.mu.Unlock()
+	for _, l := range leaving {
+		l.pool.Hurry()
+	}
 }
 
 // inTheWay returns what is closed when earlier pools of the same runner have ended: two would fight over its machines.
@@ -93,7 +103,7 @@ func (s *Supervisor) retireUnknown() error {
 			continue
 		}
 		s.log.Warn("Removing the machines of a runner that the configuration no longer has", "runner", name)
-		s.retire(key, name, p, nil, func() error { return p.Stop(s.retiring, true) })
+		s.retire(key, name, p, nil, func() error { return p.Retire(s.retiring) })
 	}
 	return errors.Join(errs...)
 }

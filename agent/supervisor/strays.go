@@ -169,6 +169,9 @@ func (s *Supervisor) RemoveOrphan(ctx context.Context, name string) error {
 
 // RemoveOther removes an instance of another owner, whom the operator names.
 func (s *Supervisor) RemoveOther(ctx context.Context, owner, name string) error {
+	if !s.shared.Freeze(time.Now()).Since.IsZero() {
+		return pool.ErrFrozen
+	}
 	return removeOther(ctx, s.drivers.forPool, s.places(), s.Owner(), owner, name)
 }
 

@@ -26,6 +26,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/metrics"
 	"github.com/millwright-ci/millwright/agent/module"
 	"github.com/millwright-ci/millwright/agent/module/dropin"
+	"github.com/millwright-ci/millwright/agent/pool"
 	"github.com/millwright-ci/millwright/agent/provision"
 	"github.com/millwright-ci/millwright/hostfuncs/credentials"
 )
@@ -76,6 +77,10 @@ type Supervisor struct {
 	feed        *feed.Feed
 	drivers     *Drivers
 	jobs        *jobTable
+	shared      *pool.Shared
+	freezing    sync.Mutex // held while a freeze is written down and put into force
+
+	operatorChanged chan struct{} // told that runners are to take what millwright.toml says of them
 
 	jobsCtx  context.Context // of running jobs; its cause is why they are stopped
 	stopJobs context.CancelCauseFunc
@@ -88,12 +93,13 @@ type Supervisor struct {
 	reload sync.Mutex // held while a configuration is put into force; guards ending
 	ending bool       // no configuration is put into force any more
 
-	mu      sync.Mutex // guards what follows
-	config  *config.Config
-	workers map[string]*worker
-	rails   map[string][]railed        // of the last decisions, by the runner's name
-	rotated map[config.Secret]*rotated // what became of tokens, by the old one
-	leaving []*leaving                 // runners that are no more, while their machines are removed
+	mu       sync.Mutex // guards what follows
+	config   *config.Config
+	operator *config.Operator // the last whose ceilings could be read
+	workers  map[string]*worker
+	rails    map[string][]railed        // of the last decisions, by the runner's name
+	rotated  map[config.Secret]*rotated // what became of tokens, by the old one
+	leaving  []*leaving                 // runners that are no more, while their machines are removed
 
 	retired  sync.WaitGroup  // of what goes on in the background for runners that come and go
 	retiring context.Context // of that
@@ -109,7 +115,8 @@ func New(o Options) (*Supervisor, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Supervisor{o: o, log: o.Log, journal: j, workers: map[string]*worker{}, jobs: newJobTable(), rails: map[string][]railed{}, rotated: map[config.Secret]*rotated{}, drain: make(chan struct{}), applied: make(chan struct{}, 1)}
+	s := &Supervisor{o: o, log: o.Log, journal: j, workers: map[string]*worker{}, jobs: newJobTable(), rails: map[string][]railed{}, rotated: map[config.Secret]*rotated{}, drain: make(chan struct{}), applied: make(chan struct{}, 1),
+		operatorChanged: make(chan struct{}, 1)}
 	s.jobsCtx, s.stopJobs = context.WithCancelCause(context.Background())
 	s.retiring, s.giveUp = context.WithCancel(context.Background())
 	if err := s.open(); err != nil {
@@ -154,11 +161,14 @@ func (s *Supervisor) open() (err error) {
 	}
 	s.readCare()
 	s.loaded = stampOf(s.o.ConfigPath) // before it is read: a change meanwhile is seen as one
-	if s.config, err = s.load(); err == nil {
-		s.preload()
-		err = s.openModules(context.Background())
+	if s.config, err = s.load(); err != nil {
+		return err
 	}
-	return err
+	if err := s.openShared(); err != nil {
+		return err
+	}
+	s.preload()
+	return s.openModules(context.Background())
 }
 
 // preload begins to compile what the configuration needs, so that the first decision does not wait for one module after the other.

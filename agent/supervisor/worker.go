@@ -163,6 +163,17 @@ func (w *worker) start(after []<-chan struct{}) error {
 
 // stop ends the worker, when its jobs have ended. With remove its machines go too.
 func (w *worker) stop(ctx context.Context, remove bool) error {
+	return w.finish(func() error { return w.pool.Stop(ctx, remove) })
+}
+
+// retire ends the worker of a runner that is no more, when its jobs have ended. Its machines go, those that the operator has kept when
+// that ends.
+func (w *worker) retire(ctx context.Context) error {
+	return w.finish(func() error { return w.pool.Retire(ctx) })
+}
+
+// finish ends the worker; stop ends its pool.
+func (w *worker) finish(stop func() error) error {
 	defer w.api().Close()
 	w.s.metrics.RunnerGone(w.labels())
 	if w.pool == nil {
@@ -172,7 +183,7 @@ func (w *worker) stop(ctx context.Context, remove bool) error {
 	w.ended = true
 	w.life.Unlock()
 	defer w.policies.Close()
-	return w.pool.Stop(ctx, remove)
+	return stop()
 }
 
 // take puts changed settings into force. What runs keeps what it began with.
