@@ -56,7 +56,7 @@ var rules = []rule{
 	{pkg: "agent/module/moduletest", inner: []string{"hostfuncs/vectors", "sdk/go/abi", "sdk/go/policy", "agent/internal/need", "agent/module", "agent/internal/guests"}, why: "it runs guests as Wasm for the tests of others"},
 	{pkg: "agent/module/...", inner: []string{"agent/module/...", "agent/fleet", "hostfuncs/...", "policies", "providers", "sdk/go/abi", "sdk/go/policy/rules", "sdk/go/policy/sample"},
 		libraries: []string{"github.com/extism/go-sdk", "github.com/tetratelabs/wazero/...", "github.com/klauspost/compress/...", "golang.org/x/sync/..."}, why: "it hosts modules and knows nothing of machines"},
-	{pkg: "agent/scaffold", inner: []string{"sdk", "sdk/go/policy/rules"}, why: "it writes files for authors and runs nothing"},
+	{pkg: "agent/scaffold", inner: []string{"sdk", "sdk/go/abi", "sdk/go/policy/rules", "examples/drivers"}, why: "it writes files for authors and runs nothing"},
 	{pkg: "agent/trial", inner: []string{"agent/module", "agent/plan", "agent/fleet", "sdk/go/abi", "sdk/go/policy/cases", "sdk/go/policy/rules", "sdk/go/policy/sample"},
 		why: "it judges a policy as the agent would; how that is shown is cli's"},
 	{pkg: "agent/grants", inner: []string{"agent/config", "hostfuncs/..."}, why: "it turns what the operator wrote into what the host functions take, and decides nothing"},

@@ -40,6 +40,8 @@ func (a *app) moduleNew(kind string) *cobra.Command {
 		fmt.Fprintf(a.out, "  cd %s\n  ./build.sh\n  %s\n", shellQuoted(made), languages[*language].test)
 		if kind == abi.KindPolicy {
 			fmt.Fprintf(a.out, "  millwright policy test %s.wasm --vectors cases\n", args[0])
+		} else {
+			fmt.Fprintf(a.out, "  millwright driver test %[1]s.wasm --option %[1]s-endpoint=%[2]s\n", args[0], cloudMark)
 		}
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"go/format"
 	"io/fs"
 	"os"
 	"path"
@@ -13,11 +14,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/millwright-ci/millwright/examples/drivers"
 	"github.com/millwright-ci/millwright/sdk"
+	"github.com/millwright-ci/millwright/sdk/go/abi"
 	"github.com/millwright-ci/millwright/sdk/go/policy/rules"
 )
 
-// templates holds a folder for each kind, with what its languages share, and one for each kind and language. Of their files' names NAME becomes the
+// templates holds a folder for policies, with what their languages share, and one for each kind and language. Of their files' names NAME becomes the
 // module's, and .tmpl, which keeps Go's tools away from them, falls off; gitignore gets its dot.
 //
 //go:embed templates
@@ -115,8 +118,8 @@ func (o Order) write(dir string) error {
 	for i := range files {
 		files[i].Path = sdkFolder + "/" + files[i].Path
 	}
-	for _, folder := range []string{o.Kind, o.Kind + "-" + o.Language} {
-		more, err := o.render(folder)
+	for _, from := range o.sources() {
+		more, err := o.render(from)
 		if err != nil {
 			return err
 		}
@@ -138,24 +141,46 @@ func (o Order) write(dir string) error {
 	return nil
 }
 
-// render fills in the templates of a folder.
-func (o Order) render(folder string) ([]sdk.File, error) {
+// source is a folder of templates, with what is replaced in names and texts.
+type source struct {
+	files fs.FS
+	root  string
+	fill  *strings.Replacer
+}
+
+// sources are what an order is made of, besides the SDK. A driver is the example of one, which CI holds to the contract of drivers, by another
+// name.
+func (o Order) sources() []source {
 	fill := strings.NewReplacer("NAME", o.Name, "GOVERSION", sdk.GoVersion)
-	root := path.Join("templates", folder)
+	all := []source{{templates, "templates/" + o.Kind + "-" + o.Language, fill}}
+	if o.Kind == abi.KindDriver {
+		return append(all, source{drivers.Example, "fakecloud", strings.NewReplacer("fakecloud_test.go", "driver_test.go", "fakecloud", o.Name)})
+	}
+	return append(all, source{templates, "templates/" + o.Kind, fill})
+}
+
+// render fills in the files of a source.
+func (o Order) render(from source) ([]sdk.File, error) {
 	var out []sdk.File
-	err := fs.WalkDir(templates, root, func(name string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(from.files, from.root, func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		data, err := templates.ReadFile(name)
+		data, err := fs.ReadFile(from.files, name)
 		if err != nil {
 			return err
 		}
-		to := fill.Replace(strings.TrimSuffix(strings.TrimPrefix(name, root+"/"), ".tmpl"))
+		to := from.fill.Replace(strings.TrimSuffix(strings.TrimPrefix(name, from.root+"/"), ".tmpl"))
 		if to == "gitignore" {
 			to = ".gitignore"
 		}
-		out = append(out, sdk.File{Path: to, Data: []byte(fill.Replace(string(data))), Executable: strings.HasSuffix(to, ".sh")})
+		data = []byte(from.fill.Replace(string(data)))
+		if path.Ext(to) == ".go" { // a name's length moves what stands in columns
+			if data, err = format.Source(data); err != nil {
+				return fmt.Errorf("%s: %w", to, err)
+			}
+		}
+		out = append(out, sdk.File{Path: to, Data: data, Executable: strings.HasSuffix(to, ".sh")})
 		return nil
 	})
 	return out, err
