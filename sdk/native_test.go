@@ -19,7 +19,7 @@ func TestCargo(t *testing.T) {
 	t.Parallel()
 	cargo := moduletest.Command(t, "cargo")
 	target := filepath.Join(t.TempDir(), "target")
-	for _, folder := range []string{"sdk/rust", "examples/policies/cooldown", "examples/policies/spot"} {
+	for _, folder := range []string{"sdk/rust", "examples/policies/cooldown", "examples/policies/prediction", "examples/policies/spot"} {
 		run(t, folder, nil, cargo, "test", "--quiet", "--offline", "--lib", "--tests", "--target-dir", target)
 	}
 }

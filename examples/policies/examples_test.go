@@ -31,14 +31,15 @@ var scripts = map[string]string{
 	"c-minimal":    c,
 	"cooldown":     rust,
 	"holidays":     "",
+	"prediction":   rust,
 	"queue-depth":  "",
 	"spot":         rust,
 }
 
 func TestExamples(t *testing.T) {
-	folders, err := filepath.Glob("*/README.md")
+	folders, err := filepath.Glob("*/cases")
 	if err != nil || len(folders) != len(scripts) {
-		t.Errorf("%d folders with a README, and %d are tested: %v, %v", len(folders), len(scripts), folders, err)
+		t.Errorf("%d folders with cases, and %d are tested: %v, %v", len(folders), len(scripts), folders, err)
 	}
 	for name, script := range scripts {
 		t.Run(name, func(t *testing.T) {

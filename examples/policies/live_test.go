@@ -15,6 +15,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/grants"
+	"github.com/millwright-ci/millwright/agent/module"
 	"github.com/millwright-ci/millwright/agent/module/dropin"
 	"github.com/millwright-ci/millwright/agent/module/moduletest"
 	"github.com/millwright-ci/millwright/hostfuncs/credentials"
@@ -23,6 +24,9 @@ import (
 
 // patience is how long a test waits for what must come.
 const patience = time.Minute
+
+// runnerKey tells the agent's runner from others.
+const runnerKey = "build/abc"
 
 // agent is as much of the agent as runs policies: the folders beside a config.toml, with what the operator grants, and one runner.
 type agent struct {
@@ -95,7 +99,9 @@ func (a *agent) start() {
 				if err != nil {
 					return nil, err
 				}
-				out[name] = dropin.Grant{Hostnames: g.Hostnames, Credentials: signers, Signing: fmt.Sprint(g.Credentials)}
+				out[name] = dropin.Grant{
+					Hostnames: g.Hostnames, Credentials: signers, Signing: fmt.Sprint(g.Credentials), Limits: module.Limits{PolicyPages: uint32(g.MemoryMB) * 16},
+				}
 			}
 			return out, nil
 		},
@@ -104,7 +110,7 @@ func (a *agent) start() {
 		a.t.Fatal(err)
 	}
 	a.t.Cleanup(a.manager.Close)
-	if a.runner, err = a.manager.Runner(a.t.Context(), "build/abc", "build"); err != nil {
+	if a.runner, err = a.manager.Runner(a.t.Context(), runnerKey, "build"); err != nil {
 		a.t.Fatal(err)
 	}
 	a.t.Cleanup(a.runner.Close)
