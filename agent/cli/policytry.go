@@ -85,6 +85,9 @@ func (a *app) printReport(r trial.Report, config string) error {
 	fmt.Fprintln(w, "SNAPSHOT\tPROPOSES\tGUARD RAILS\tREASON")
 	for _, o := range r.Outcomes {
 		row := []string{o.Snapshot, proposalText(o.Proposal), "-", dash(o.Proposal.Reason)}
+		if o.Error != "" {
+			row = []string{o.Snapshot, "nothing, and is skipped", "-", o.Error}
+		}
 		for _, rail := range o.Rails {
 			row[2] = fmt.Sprintf("%s: %d became %d: %s", rail.Name, rail.Wanted, rail.Got, rail.Reason)
 			fmt.Fprintln(w, strings.Join(row, "\t"))

@@ -9,20 +9,21 @@ import (
 	"slices"
 	"time"
 
+	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 	"github.com/millwright-ci/millwright/sdk/go/policy/rules"
 	"github.com/millwright-ci/millwright/sdk/go/policy/sample"
 )
 
-// valid asks the policy on every sample and notes what would become of each proposal. On an ordinary day it must propose something that the host
-// takes; on an odd one it may report a failure and must not break. It returns whether decide works at all.
+// valid asks the policy on every sample and notes what would become of each proposal. On the most ordinary day it must propose something that the
+// host takes; on others it may report a failure, as a required policy does to stop growth, and must not break. It returns whether decide works at all.
 func (t *trial) valid(ctx context.Context, samples []sample.Sample) bool {
 	good := 0
-	for _, s := range samples {
+	for i, s := range samples {
 		what := "valid: " + s.Name
 		p, err := t.decide(ctx, s.Snapshot)
 		switch {
-		case crashed(err) || err != nil && !s.Odd:
+		case crashed(err) || err != nil && i == 0:
 			t.failed(what, err)
 			continue
 		case err == nil && p.IdleTarget != nil && p.Reason == "":
@@ -32,7 +33,11 @@ func (t *trial) valid(ctx context.Context, samples []sample.Sample) bool {
 		default:
 			good++
 		}
-		if err == nil && !s.Odd {
+		switch {
+		case s.Odd:
+		case err != nil:
+			t.report.Outcomes = append(t.report.Outcomes, Outcome{Snapshot: s.Name, Rails: []fleet.Rail{}, Error: err.Error()})
+		default:
 			t.report.Outcomes = append(t.report.Outcomes, outcome(t.m.Describe().Name, s, p))
 		}
 	}

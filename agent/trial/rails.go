@@ -16,8 +16,9 @@ import (
 // Outcome is what would become of the proposal on one snapshot, if this policy alone decided.
 type Outcome struct {
 	Snapshot string       `json:"snapshot"`
-	Proposal abi.Proposal `json:"proposal"` // as the policy gave it
-	Rails    []fleet.Rail `json:"rails"`    // what the host changes of it, and why
+	Proposal abi.Proposal `json:"proposal"`        // as the policy gave it
+	Rails    []fleet.Rail `json:"rails"`           // what the host changes of it, and why
+	Error    string       `json:"error,omitempty"` // what the policy reports instead of proposing something: it is skipped
 }
 
 // outcome asks the very code that the agent uses.

@@ -57,6 +57,22 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
+// TestReports checks that a policy which reports a failure of its own passes, but not on the most ordinary day.
+func TestReports(t *testing.T) {
+	m := moduletest.Load(t, moduletest.Host(t, module.Limits{}), "agent/module/testdata/probe")
+	r, err := Policy(t.Context(), m, Options{Config: abi.Raw(`{"do":"fail when many"}`)})
+	if err != nil || r.Failed() {
+		t.Errorf("%s, %v", failures(r), err)
+	}
+	if last := r.Outcomes[len(r.Outcomes)-1]; last.Snapshot != "a thousand machines" || !strings.Contains(last.Error, "there are too many") {
+		t.Errorf("got %+v", last)
+	}
+	r, err = Policy(t.Context(), m, Options{Config: abi.Raw(`{"do":"fail"}`)})
+	if err != nil || !strings.Contains(failures(r), "valid: a working day: probe: decide: the weather is bad") {
+		t.Errorf("%s, %v", failures(r), err)
+	}
+}
+
 // TestGuestsWithAMind runs a guest that counts its own calls: the host would get another answer from a fresh instance.
 func TestGuestsWithAMind(t *testing.T) {
 	h := moduletest.Host(t, module.Limits{})

@@ -55,6 +55,11 @@ func (probe) Decide(s abi.Snapshot) (abi.Proposal, error) {
 	case "remember": // in its own memory, as no policy should
 		remembered++
 		return abi.Proposal{Reason: "asked " + strconv.Itoa(remembered) + " times"}, nil
+	case "fail when many":
+		if s.Fleet.Total >= 1000 {
+			return abi.Proposal{}, errors.New("there are too many")
+		}
+		return abi.Proposal{Reason: "there are few"}, nil
 	case "see":
 		seen, err := json.Marshal(s)
 		return abi.Proposal{Reason: string(seen)}, err
