@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -111,7 +112,8 @@ func (a *app) root() *cobra.Command {
 	root.SetErr(a.err)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{c.CommandPath(), err} })
 	group(root)
-	root.PersistentFlags().String("log-level", "", "debug, info, warn or error; wins over the file's log_level")
+	root.PersistentFlags().StringP("log-level", "l", "", "debug, info, warn or error; wins over the file's log_level (LOG_LEVEL)")
+	root.PersistentFlags().Bool("debug", false, "same as --log-level debug (RUNNER_DEBUG)")
 	root.AddCommand(a.registerCommand(), a.unregisterCommand(), a.verifyCommand(), a.listCommand(), a.resetTokenCommand())
 	root.AddCommand(a.serviceCommands()...)
 	root.AddCommand(a.runCommand(), a.runSingleCommand(), a.execCommand(), a.configCommand(), a.machineCommand(), a.policyCommand(), a.driverCommand())
@@ -143,8 +145,20 @@ func (a *app) before(c *cobra.Command, _ []string) error {
 	return takeStateDir(c)
 }
 
-// level takes --log-level.
+// level takes --log-level, --debug and their variables, as if all were --log-level.
 func (a *app) level(c *cobra.Command) error {
+	debug, _ := c.Flags().GetBool("debug")
+	if !debug && !c.Flags().Changed("debug") {
+		debug, _ = strconv.ParseBool(os.Getenv("RUNNER_DEBUG")) // a value that is none says nothing, as for gitlab-runner
+	}
+	if !c.Flags().Changed("log-level") {
+		if level := os.Getenv("LOG_LEVEL"); debug || level != "" {
+			if debug {
+				level = "debug"
+			}
+			_ = c.Flags().Set("log-level", level) // a string can't be refused; what it says is read below
+		}
+	}
 	name, _ := c.Flags().GetString("log-level")
 	if name == "" {
 		return nil

@@ -138,7 +138,7 @@ func (a *app) statusCommand() *cobra.Command {
 		case errors.Is(err, service.ErrNotInstalled):
 			text = "Service is not installed"
 		case err != nil:
-			text = err.Error()
+			text = fmt.Sprintf("Service is not running, or not installed (%v)", err) // older service managers don't tell these apart
 		case status == service.StatusRunning:
 			_, err := fmt.Fprintf(a.out, "%s: Service is running\n", *name)
 			return err
