@@ -47,7 +47,21 @@ func TestGuardRailsForLong(t *testing.T) {
 }
 
 func randomLimits(r *rand.Rand) fleet.Limits {
-	return fleet.Limits{Limit: r.IntN(40) - 1, MaxGrowthRate: r.IntN(10) - 1, MaxBuilds: r.IntN(5) - 1}
+	ceilings := func() fleet.Ceilings {
+		if r.IntN(2) == 0 {
+			return fleet.Ceilings{}
+		}
+		return fleet.Ceilings{
+			MaxMachines: r.IntN(30) - 1, MaxCreatesPerHour: r.IntN(30) - 1, MaxMachineAge: time.Duration(r.IntN(3600)-1) * time.Second,
+		}
+	}
+	l := fleet.Limits{
+		Limit: r.IntN(40) - 1, MaxGrowthRate: r.IntN(10) - 1, MaxBuilds: r.IntN(5) - 1, Own: ceilings(), All: ceilings(),
+		Frozen: r.IntN(20) == 0, Paused: r.IntN(20) == 0, Trial: r.IntN(10) == 0,
+	}
+	l.Agent = fleet.Agent{Machines: r.IntN(10), OwnCreates: r.IntN(20)}
+	l.Agent.Live, l.Agent.Creates = r.IntN(l.Agent.Machines+1), l.Agent.OwnCreates+r.IntN(10)
+	return l
 }
 
 func randomDecision(r *rand.Rand, f fleet.Fleet) fleet.Decision {
@@ -70,6 +84,14 @@ func randomDecision(r *rand.Rand, f fleet.Fleet) fleet.Decision {
 func randomLife(r *rand.Rand, clock time.Time, f fleet.Fleet) fleet.Fleet {
 	var out fleet.Fleet
 	for _, m := range f {
+		switch r.IntN(60) {
+		case 0:
+			m.Cordoned = !m.Cordoned
+		case 1:
+			m.Hold.Until = clock.Add(time.Hour)
+		case 2:
+			m.Hold = fleet.Hold{}
+		}
 		dice := r.IntN(100)
 		switch {
 		case dice == 99, m.State == fleet.Removing && dice < 40:

@@ -19,8 +19,8 @@ import (
 )
 
 // TestGuardRailsForLong lets a live pool live for 10,000 ticks of virtual time in a random world: jobs come and go, lease and break
-// machines; the provider refuses, loses answers, hides machines, is slow and lets machines die; settings change, people remove machines,
-// the agent starts again. No guard rail breaks, no machine with a job is touched, and none is lost.
+// machines; the provider refuses, loses answers, hides machines, is slow and lets machines die; settings change, people remove, cordon and
+// hold machines, the agent starts again. No guard rail breaks, no machine with a job is touched, and none is lost.
 func TestGuardRailsForLong(t *testing.T) {
 	soak.Run(t, func(t *testing.T, r *rand.Rand) {
 		cryptotest.SetGlobalRandom(t, r.Uint64())       // machines' names
@@ -100,6 +100,12 @@ func (w *soakWorld) settings() pool.Settings {
 	if w.r.IntN(3) == 0 {
 		s.Runner.IdleScaleFactor = w.r.Float64() * 3
 	}
+	s.Ceilings = fleet.Ceilings{}
+	if w.r.IntN(3) == 0 {
+		s.Ceilings = fleet.Ceilings{
+			MaxMachines: w.r.IntN(25), MaxCreatesPerHour: w.r.IntN(200), MaxMachineAge: time.Duration(w.r.IntN(7200)) * time.Second,
+		}
+	}
 	return s
 }
 
@@ -133,7 +139,9 @@ func (w *soakWorld) chance() {
 		}
 	case 5:
 		w.restart()
-	case 6:
+	case 6, 7:
+		w.keep(w.any())
+	case 8:
 		wait(time.Duration(w.r.IntN(3600)) * time.Second) // a quiet hour
 	}
 	synctest.Wait()
@@ -146,6 +154,20 @@ func (w *soakWorld) any() string {
 		return ""
 	}
 	return machines[w.r.IntN(len(machines))].Name
+}
+
+// keep has the operator keep a machine from jobs, or from removal, or let go of it.
+func (w *soakWorld) keep(name string) {
+	if name == "" {
+		return
+	}
+	err := w.pool.Cordon(w.t.Context(), name, w.r.IntN(2) == 0)
+	if err == nil && w.r.IntN(2) == 0 {
+		err = w.pool.Hold(w.t.Context(), name, fleet.Hold{Until: time.Now().Add(time.Duration(w.r.IntN(3600)) * time.Second)})
+	}
+	if err != nil && machineOf(w.world, name).State != fleet.Removing {
+		w.t.Errorf("%s is not kept: %v", name, err)
+	}
 }
 
 // arrive has a worker ask for a lease, most of the time because a job comes.
@@ -265,6 +287,9 @@ func (w *soakWorld) check() {
 	if s.Limits.Limit > 0 && created > 0 && s.Counts.Total > s.Limits.Limit {
 		w.t.Errorf("%d machines were begun, and there are %d with limit %d", created, s.Counts.Total, s.Limits.Limit)
 	}
+	if most := w.opts.Settings.Ceilings.MaxMachines; most > 0 && created > 0 && s.Counts.Total > most {
+		w.t.Errorf("%d machines were begun, and there are %d with max_machines %d", created, s.Counts.Total, most)
+	}
 	if s.Limits.MaxGrowthRate > 0 && created > 0 && s.Counts.Creating > s.Limits.MaxGrowthRate {
 		w.t.Errorf("%d machines were begun, and %d are being created with MaxGrowthRate %d", created, s.Counts.Creating, s.Limits.MaxGrowthRate)
 	}
@@ -325,7 +350,12 @@ func (w *soakWorld) settle() {
 		wait(time.Second)
 		w.proceed()
 	}
-	wait(time.Hour)
+	for _, m := range w.pool.Status().Machines {
+		if m.State != fleet.Removing {
+			w.pool.Cordon(w.t.Context(), m.Name, false)
+		}
+	}
+	wait(2 * time.Hour) // holds end too
 	inPool := w.pool.Status().Machines
 	var ours []string
 	for _, m := range w.cloud.Machines() {
@@ -337,8 +367,8 @@ func (w *soakWorld) settle() {
 	if len(ours) != len(inPool) || len(ours) != len(journalled) {
 		w.t.Errorf("%d machines at the provider, %d in the pool, %d in the journal", len(ours), len(inPool), len(journalled))
 	}
-	if target := w.pool.Status().Decision.IdleTarget; len(inPool) < target && w.opts.Settings.Runner.Limit == 0 {
-		w.t.Errorf("%d machines an hour after all works again, want %d", len(inPool), target)
+	if target := w.pool.Status().Decision.IdleTarget; len(inPool) < target && w.opts.Settings.Runner.Limit == 0 && w.opts.Settings.Ceilings == (fleet.Ceilings{}) {
+		w.t.Errorf("%d machines two hours after all works again, want %d", len(inPool), target)
 	}
 	if err := w.pool.Stop(w.t.Context(), true); err != nil {
 		w.t.Error(err)

@@ -112,7 +112,7 @@ func TestDroppedInModules(t *testing.T) {
 	}
 	w.until("the guard rails show", func() bool {
 		text := fmt.Sprintf("%+v", w.last().Rails)
-		return strings.Contains(text, "Name:max_builds Wanted:9 Got:4")
+		return strings.Contains(text, "Name:max_builds Cause:MaxBuilds Wanted:9 Got:4")
 	})
 	if d := w.last(); len(d.Steps) != 3 || d.Steps[2].Policy != "burst" || d.Steps[2].Proposal.Reason != "three" || d.Reason != "three" {
 		t.Errorf("explained is %+v", d)

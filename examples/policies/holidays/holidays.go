@@ -50,14 +50,14 @@ func (holidays) Decide(s abi.Snapshot) (abi.Proposal, error) {
 	return abi.Proposal{Settings: &settings, Reason: local.Format("Mon 15:04") + " in " + zone.Name + ", " + why + ": " + words(settings)}, nil
 }
 
-// find returns the zone of that name. A snapshot has UTC, Local and those that the runner's own configuration names.
+// find returns the zone of that name. The agent puts the one that this policy's configuration names into its snapshots.
 func find(zones []abi.Zone, name string) (abi.Zone, error) {
 	for _, z := range zones {
 		if z.Name == name {
 			return z, nil
 		}
 	}
-	return abi.Zone{}, errors.New("timezone: " + strconv.Quote(name) + " is not in the snapshot; name it in an autoscaling section of the runner too, or use Local or UTC")
+	return abi.Zone{}, errors.New("timezone: " + strconv.Quote(name) + " is not in the snapshot; use an IANA name such as Europe/Berlin, UTC or Local")
 }
 
 // wall returns what a clock in the zone shows at t, as a time in UTC.
