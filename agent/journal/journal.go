@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/millwright-ci/millwright/agent/fleet"
 )
@@ -61,18 +62,29 @@ func Open(dir string) (*Journal, error) {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("state directory: %w", err)
+		return nil, fmt.Errorf("state directory: %w", advise(err))
 	}
 	lock, err := takeLock(filepath.Join(dir, "lock"))
 	if err != nil {
-		return nil, fmt.Errorf("state directory %s: %w", dir, err)
+		return nil, fmt.Errorf("state directory %s: %w", dir, advise(err))
 	}
 	j := &Journal{dir: dir, lock: lock}
 	if err := j.prepare(); err != nil {
 		lock.Close()
-		return nil, fmt.Errorf("state directory %s: %w", dir, err)
+		return nil, fmt.Errorf("state directory %s: %w", dir, advise(err))
 	}
 	return j, nil
+}
+
+// advise says what to do about a folder that can't be written.
+func advise(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%w; the agent's user must be able to write there, or name another one with state_dir or --state-dir", err)
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("%w; make room: no machine is lost, and none can be made or removed meanwhile", err)
+	}
+	return err
 }
 
 // prepare makes the folders, finishes what a crash cut off and finds the owner id.
@@ -118,6 +130,10 @@ func (j *Journal) save(m fleet.Machine) error {
 		return err
 	}
 	dir := j.folder(m.Name)
+	data, err := encodeRecord(j.owner, m)
+	if err != nil {
+		return err
+	}
 	switch err := os.Mkdir(dir, 0o700); {
 	case err == nil:
 		if err := syncDir(j.machines()); err != nil {
@@ -126,11 +142,8 @@ func (j *Journal) save(m fleet.Machine) error {
 	case !errors.Is(err, fs.ErrExist):
 		return err
 	}
-	data, err := encodeRecord(j.owner, m)
-	if err != nil {
-		return err
-	}
 	if err := writeFile(filepath.Join(dir, recordFile), data); err != nil {
+		_ = os.Remove(dir) // an empty folder is no machine; one with a record stays
 		return err
 	}
 	return j.saveConfig(dir, m)

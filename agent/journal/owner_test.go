@@ -99,3 +99,64 @@ func FuzzDecodeRecord(f *testing.F) {
 		}
 	})
 }
+
+func TestTakeOver(t *testing.T) {
+	const lost = "0123456789abcdef"
+	t.Run("an empty state directory", func(t *testing.T) {
+		dir := t.TempDir()
+		j := open(t, dir)
+		if err := j.TakeOver(lost); err != nil || j.Owner() != lost {
+			t.Fatalf("owner %s, %v", j.Owner(), err)
+		}
+		if err := j.TakeOver(lost); err != nil {
+			t.Errorf("once more: %v", err)
+		}
+		j.Close()
+		if j = open(t, dir); j.Owner() != lost {
+			t.Errorf("owner %s after a restart", j.Owner())
+		}
+	})
+	t.Run("one with entries of the lost owner", func(t *testing.T) {
+		j := open(t, t.TempDir())
+		if err := j.Save(machine("theirs")); err != nil {
+			t.Fatal(err)
+		}
+		data, err := encodeRecord(lost, machine("theirs"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(j.folder("theirs"), recordFile), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := j.TakeOver(lost); err != nil {
+			t.Fatal(err)
+		}
+		if got := mustLoad(t, j); len(got) != 1 {
+			t.Errorf("loaded %v; the entry is ours now", got)
+		}
+	})
+	for name, content := range map[string]string{"one with machines": "", "one with an entry that can't be read": "{"} {
+		t.Run(name, func(t *testing.T) {
+			j := open(t, t.TempDir())
+			before := j.Owner()
+			if err := j.Save(machine("ours")); err != nil {
+				t.Fatal(err)
+			}
+			if content != "" {
+				if err := os.WriteFile(filepath.Join(j.folder("ours"), recordFile), []byte(content), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := j.TakeOver(lost); err == nil || !strings.Contains(err.Error(), "ours") || j.Owner() != before {
+				t.Errorf("owner %s, before %s, %v", j.Owner(), before, err)
+			}
+		})
+	}
+	t.Run("no id", func(t *testing.T) {
+		for _, id := range []string{"", "abc", "0123456789ABCDEF", "../../../../etc/"} {
+			if err := open(t, t.TempDir()).TakeOver(id); err == nil {
+				t.Errorf("%q is taken for an owner id", id)
+			}
+		}
+	})
+}
