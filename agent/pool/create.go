@@ -219,7 +219,7 @@ func (p *Pool) provisioned(m *machine, err error) {
 		m.ReadyAt, m.IdleSince = now, now
 		p.alive(m)
 		p.breaker = breaker{}
-		p.log.Info("Machine created", "name", m.Name, "duration", now.Sub(m.CreatedAt), "now", now, "retries", 0)
+		p.log.Info("Machine created", "name", m.Name, "instance_id", m.Instance.ID, "duration", now.Sub(m.CreatedAt), "now", now, "retries", 0)
 		p.idle(m, "created")
 		p.save(m, nil)
 	}

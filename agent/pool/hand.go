@@ -175,5 +175,5 @@ func (p *Pool) keptOnly() bool {
 	if p.shared.frozen() {
 		return true
 	}
-	return !slices.ContainsFunc(p.fleet, func(m *machine) bool { return !m.Held() })
+	return !slices.ContainsFunc(p.fleet, func(m *machine) bool { return !m.Held() && !m.leftOver })
 }

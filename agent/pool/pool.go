@@ -71,9 +71,12 @@ type Pool struct {
 	layouts map[string][]abi.Option // of the drivers, by name
 	logged  map[string]bool         // guard rails that change something now and were logged
 
+	ebbing   bool // no growth but for jobs in hand; with ebbAway idle machines go
+	ebbAway  bool
 	stopping bool
 	draining bool
 	patient  bool   // a drain waits for holds and freezes to end
+	drain    Drain  // how, while it drains
 	final    Status // when done is closed
 }
 
@@ -104,6 +107,9 @@ type machine struct {
 	listed   bool      // a list has shown it
 	missing  int       // complete lists in a row without it
 	retryAt  time.Time // of its removal
+
+	drainTries int  // removals that failed since the pool drains
+	leftOver   bool // these were too many
 
 	onGone []func()
 
@@ -181,7 +187,7 @@ func (p *Pool) pending() {
 }
 
 func (p *Pool) ended() bool {
-	return p.stopping && p.calls == 0 && (!p.draining || len(p.fleet) == 0 || !p.patient && p.keptOnly())
+	return p.stopping && p.calls == 0 && (!p.draining || p.drained() || !p.patient && p.keptOnly())
 }
 
 // tick does what time alone asks for.

@@ -100,11 +100,23 @@ func (p *Pool) remove(m *machine, reason string) {
 		m.cancel()
 	}
 	m.RemoveReason = reason
-	p.log.Info("Requesting machine removal", "name", m.Name, "lifetime", time.Since(m.CreatedAt), "usedCount", m.UsedCount,
-		"reason", reason)
+	p.log.Info("Requesting machine removal", p.about(m)...)
 	p.detach(m)
 	p.enter(m, fleet.Removing, reason)
 	p.startRemoval(m)
+}
+
+// about is what the lines of a removal say of a machine, with GitLab Runner's fields: lifetime since the creation was decided, used since
+// the last job ended.
+func (p *Pool) about(m *machine) []any {
+	now, idle := time.Now(), time.Duration(0)
+	if !m.IdleSince.IsZero() {
+		idle = now.Sub(m.IdleSince)
+	}
+	return []any{
+		"name", m.Name, "instance_id", m.Instance.ID, "lifetime", now.Sub(m.CreatedAt), "used", idle, "usedCount", m.UsedCount,
+		"reason", m.RemoveReason,
+	}
 }
 
 // startRemoval asks the provider to remove m, once no other call for m is under way. The journal knows before, and forgets after.
@@ -118,9 +130,9 @@ func (p *Pool) startRemoval(m *machine) {
 	}
 	m.busy = true
 	p.save(m, func(error) { // not written: the record before leads to a removal just as well
-		record, in := m.Machine, p.accountOf(m.Driver, m.Options)
+		record, in, gate := m.Machine, p.accountOf(m.Driver, m.Options), p.removeGate()
 		p.call(func() func() {
-			err := p.callRemove(p.ctx, record, in, m.listed || record.Instance.ID != "")
+			err := p.callRemove(p.ctx, gate, record, in, m.listed || record.Instance.ID != "")
 			return func() { p.removed(m, err) }
 		})
 	})
@@ -135,11 +147,11 @@ func (p *Pool) free(m *machine) {
 }
 
 // callRemove runs elsewhere. seen is whether the provider ever showed the instance.
-func (p *Pool) callRemove(ctx context.Context, m fleet.Machine, in *account, seen bool) error {
-	if err := enterGate(ctx, p.removes); err != nil {
+func (p *Pool) callRemove(ctx context.Context, gate chan struct{}, m fleet.Machine, in *account, seen bool) error {
+	if err := enterGate(ctx, gate); err != nil {
 		return err
 	}
-	defer leaveGate(p.removes)
+	defer leaveGate(gate)
 	d, err := p.opts.Drivers(m.Driver)
 	if err != nil {
 		return err
@@ -170,8 +182,10 @@ func (p *Pool) removed(m *machine, err error) {
 	m.busy = false
 	switch {
 	case err == nil:
-		p.log.Info("Machine removed", "name", m.Name, "lifetime", time.Since(m.CreatedAt), "usedCount", m.UsedCount,
-			"reason", m.RemoveReason, "retries", m.RemoveTries)
+		p.log.Info("Machine removed", append(p.about(m), "now", time.Now(), "retries", m.RemoveTries)...)
+		if p.draining {
+			p.log.Info("Machine drained successfully", "name", m.Name)
+		}
 		p.gone(m)
 	case p.ctx.Err() != nil: // cut off by Stop; the next start goes on
 	case errors.Is(err, ErrFrozen): // retryRemovals goes on when that ends
@@ -180,6 +194,7 @@ func (p *Pool) removed(m *machine, err error) {
 		m.RemoveErr = err.Error()
 		m.retryAt = time.Now().Add(max(
 			delay(m.RemoveTries-1, firstRemovalPause, longestRemovalPause, p.opts.Jitter()), retryAfter(err)))
+		p.drainFailed(m, err)
 		p.log.Warn("Machine removal failed", "name", m.Name, "reason", m.RemoveReason, "attempts", m.RemoveTries,
 			"next_try", m.retryAt, "error", err)
 		p.tell(m, fleet.MachineEvent{From: fleet.Removing, Reason: m.RemoveReason, Err: err.Error(),
@@ -206,7 +221,7 @@ func (p *Pool) retryRemovals(now time.Time) {
 		return
 	}
 	for _, m := range slices.Clone(p.fleet) {
-		if m.State == fleet.Removing && !m.busy && !now.Before(m.retryAt) {
+		if m.State == fleet.Removing && !m.busy && !m.leftOver && !now.Before(m.retryAt) {
 			p.startRemoval(m)
 		}
 	}

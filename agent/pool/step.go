@@ -63,6 +63,9 @@ func (p *Pool) effective() fleet.Decision {
 	if !p.stale {
 		d.IdleTarget += p.replacements()
 	}
+	if p.ebbing {
+		d = p.ebb(d)
+	}
 	return d
 }
 
@@ -99,8 +102,14 @@ func (p *Pool) decided(d fleet.Decision, used int) {
 	p.decision, p.usedThen, p.stale = &d, used, false
 	if old == nil || old.IdleTarget != d.IdleTarget || old.IdleTime != d.IdleTime || old.Reason != d.Reason || old.NoGrowth != d.NoGrowth {
 		p.announce = true
-		l := p.limits(time.Now())
-		p.log.Debug("Docker Machine Details", "idleTarget", d.IdleTarget, "idleTime", d.IdleTime, "reason", d.Reason,
-			"maxMachines", l.Limit, "maxMachineCreate", l.MaxGrowthRate, "counts", p.fleetView().Counts())
+		p.details(d)
 	}
+}
+
+// details logs the state of the fleet at a new decision, with GitLab Runner's words and fields, and ours beside them.
+func (p *Pool) details(d fleet.Decision) {
+	c, l, r := p.fleetView().Counts(), p.limits(time.Now()), p.settings.Runner
+	p.log.Debug("Docker Machine Details", "used", c.Used+c.Acquired, "idle", c.Idle, "total", c.Total, "creating", c.Creating,
+		"removing", c.Removing+c.Stuck, "idleCount", r.IdleCount, "idleCountMin", r.IdleCountMin, "idleScaleFactor", r.IdleScaleFactor,
+		"maxMachines", l.Limit, "maxMachineCreate", l.MaxGrowthRate, "idleTarget", d.IdleTarget, "idleTime", d.IdleTime, "reason", d.Reason)
 }

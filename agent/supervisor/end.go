@@ -3,9 +3,13 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/millwright-ci/millwright/agent/config"
+	"github.com/millwright-ci/millwright/agent/pool"
 )
 
 // errTerminated is why jobs stop when the context that ends has no cause of its own.
@@ -18,6 +22,9 @@ func (s *Supervisor) end(ctx context.Context, draining bool) error {
 	if draining {
 		s.metrics.Process("graceful-shutdown")
 		s.log.Info("Draining: running jobs go on, no new ones are taken")
+		for _, w := range s.allWorkers() {
+			w.ebb(s.removesMachines())
+		}
 		if waitFor(ctx, s.feed.Wait) {
 			return s.stopPools(ctx)
 		}
@@ -32,11 +39,41 @@ func (s *Supervisor) end(ctx context.Context, draining bool) error {
 	timeout := s.shutdownTimeout()
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
+	var late error
 	if !waitFor(limit, s.feed.Wait) {
+		late = fmt.Errorf("jobs did not stop within shutdown_timeout (%s); the coordinator learns of their end by their silence", timeout)
 		s.log.Error("Jobs did not stop in time", "shutdown_timeout", timeout)
 		s.giveUp()
 	}
-	return s.stopPools(context.WithoutCancel(ctx))
+	return errors.Join(late, s.stopPools(context.WithoutCancel(ctx)))
+}
+
+// removesMachines tells whether no machine is to outlive the agent.
+func (s *Supervisor) removesMachines() bool {
+	return s.o.RemoveMachines || s.currentConfig().Machine.ShutdownDrain.Enabled
+}
+
+// drainSettings are those of [machine.shutdown_drain]; nil where machines are left alone. Without that section they are removed as ever.
+func (s *Supervisor) drainSettings() *pool.Drain {
+	set := s.currentConfig().Machine.ShutdownDrain
+	switch {
+	case set.Enabled:
+		return &pool.Drain{
+			Gate: make(chan struct{}, atLeast(set.Concurrency, 3)), MaxRetries: atLeast(set.MaxRetries, 3),
+			RetryBackoff: time.Duration(atLeast(set.RetryBackoff, config.Duration(5*time.Second))),
+		}
+	case s.o.RemoveMachines:
+		return &pool.Drain{}
+	}
+	return nil
+}
+
+// atLeast is v, or its default where v is 0 or less.
+func atLeast[T int | config.Duration](v, standard T) T {
+	if v <= 0 {
+		return standard
+	}
+	return v
 }
 
 // stopPools stops every pool, side by side. Machines are removed when the options or [machine.shutdown_drain] say so.
@@ -44,16 +81,16 @@ func (s *Supervisor) stopPools(ctx context.Context) error {
 	s.reload.Lock()
 	s.ending = true
 	s.reload.Unlock()
-	remove := s.o.RemoveMachines || s.currentConfig().Machine.ShutdownDrain.Enabled
+	drain := s.drainSettings()
 	limit := s.shutdownTimeout()
-	if remove {
+	if drain != nil {
 		limit = max(limit, removalTimeout)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	var group errgroup.Group
 	for _, w := range s.allWorkers() {
-		group.Go(func() error { return w.stop(ctx, remove) })
+		group.Go(func() error { return w.stop(ctx, drain) })
 	}
 	err := group.Wait()
 	s.hurry()

@@ -29,7 +29,7 @@ func (s *Supervisor) drop(w *worker) {
 		s.log.Info("Runner removed; its jobs go on", "runner", name)
 		s.retired.Go(func() {
 			wait(s.retiring, idle)
-			_ = w.stop(s.retiring, false) // it has no machines
+			_ = w.stop(s.retiring, nil) // it has no machines
 		})
 		return
 	}

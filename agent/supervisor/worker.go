@@ -161,9 +161,21 @@ func (w *worker) start(after []<-chan struct{}) error {
 	return nil
 }
 
-// stop ends the worker, when its jobs have ended. With remove its machines go too.
-func (w *worker) stop(ctx context.Context, remove bool) error {
-	return w.finish(func() error { return w.pool.Stop(ctx, remove) })
+// ebb makes the worker's pool grow no more; with remove its idle machines go.
+func (w *worker) ebb(remove bool) {
+	if w.pool != nil {
+		w.pool.Ebb(remove)
+	}
+}
+
+// stop ends the worker, when its jobs have ended. Unless drain is nil its machines go too.
+func (w *worker) stop(ctx context.Context, drain *pool.Drain) error {
+	return w.finish(func() error {
+		if drain == nil {
+			return w.pool.Stop(ctx, false)
+		}
+		return w.pool.StopRemoving(ctx, *drain)
+	})
 }
 
 // retire ends the worker of a runner that is no more, when its jobs have ended. Its machines go, those that the operator has kept when
