@@ -95,24 +95,34 @@ func problems(in []supervisor.Problem) []config.Problem {
 	return out
 }
 
-// loadConfig reads config.toml for an agent. What is wrong with a single entry is told, and the entry left out; the others run.
-func (a *app) loadConfig(path string, tell func(config.Diagnostic)) (*config.Config, error) {
+// loadConfig reads config.toml for an agent. What is wrong with a single entry is told, and the entry left out; the others run. An entry
+// that before, which may be nil, has is not left out: the whole file is refused then.
+func (a *app) loadConfig(path string, before *config.Config, tell func(config.Diagnostic)) (*config.Config, error) {
 	c, diagnostics, err := config.Options{Period: readPeriod}.Load(path)
 	if err != nil {
 		return nil, err
 	}
-	return usable(c, diagnostics, tell)
+	return usable(c, diagnostics, before, tell)
 }
 
 // usable drops the entries that can't run, after telling what is wrong.
-func usable(c *config.Config, diagnostics []config.Diagnostic, tell func(config.Diagnostic)) (*config.Config, error) {
+func usable(c *config.Config, diagnostics []config.Diagnostic, before *config.Config, tell func(config.Diagnostic)) (*config.Config, error) {
 	if err := config.Err(diagnostics); err != nil {
 		return nil, err
+	}
+	broken := config.Broken(diagnostics)
+	for i, why := range broken {
+		if before == nil || i < 0 || i >= len(c.Runners) {
+			continue
+		}
+		serves := func(r config.Runner) bool { return r.Key() == c.Runners[i].Key() }
+		if slices.ContainsFunc(before.Runners, serves) {
+			return nil, fmt.Errorf("%s; runner %s is in service, so nothing of the file is taken", why, c.Runners[i].Name)
+		}
 	}
 	for _, d := range diagnostics {
 		tell(d)
 	}
-	broken := config.Broken(diagnostics)
 	index := -1
 	c.Runners = slices.DeleteFunc(c.Runners, func(config.Runner) bool {
 		index++

@@ -20,7 +20,7 @@ import (
 func command(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
-	a := &app{out: &out, err: &out}
+	a := newApp("millwright", &out, &out)
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(t.Context())
@@ -150,7 +150,7 @@ func TestPolicyWithoutAgent(t *testing.T) {
 func TestPrintModulesAndExplanation(t *testing.T) {
 	now := time.Date(2024, 1, 15, 12, 0, 0, 0, time.UTC)
 	var out bytes.Buffer
-	a := &app{out: &out, err: &out}
+	a := newApp("millwright", &out, &out)
 	err := a.printModules(supervisor.ModuleList{
 		Modules: []dropin.Status{
 			{Kind: "policy", Name: "periods", Builtin: true, Loaded: true, ABI: 1, Position: 10, Calls: 7, SHA256: strings.Repeat("ab", 32),

@@ -197,7 +197,7 @@ func TestSummary(t *testing.T) {
 func TestMachineTable(t *testing.T) {
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	var text bytes.Buffer
-	a := &app{out: &text}
+	a := newApp("millwright", &text, &text)
 	if err := a.printMachines([]supervisor.Machine{
 		{Name: "auto-1", Runner: "docker machines", Driver: "docker", State: fleet.Used, Address: "10.0.0.7", CreatedAt: now.Add(-90 * time.Second), UsedCount: 3, JobID: 42},
 		{Name: "auto-2", Runner: "docker machines", Driver: "docker", State: fleet.Removing, CreatedAt: now.Add(-26 * time.Hour), Reason: "Too many builds"},

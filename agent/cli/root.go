@@ -5,14 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/millwright-ci/millwright/agent/cli/logs"
 )
 
 // Exit codes.
@@ -29,12 +29,19 @@ var errSilent = errors.New("")
 type app struct {
 	name     string // that it was called by: millwright, gitlab-runner
 	out, err io.Writer
-	log      slog.LevelVar
+	log      logging
+}
+
+func newApp(name string, out, err io.Writer) *app {
+	a := &app{name: name, out: out, err: err}
+	a.log.output = logs.New(err, &a.log.level)
+	return a
 }
 
 // Main runs the command line and returns the exit code.
 func Main(args []string) int {
-	a := &app{name: calledBy(args[0]), out: os.Stdout, err: os.Stderr}
+	a := newApp(calledBy(args[0]), os.Stdout, os.Stderr)
+	defer logs.TakeStandard(a.quietLogger())() // run puts its own log in place
 	root := a.root()
 	root.SetArgs(longFlags(root, args[1:]))
 	err := root.ExecuteContext(context.Background())
@@ -112,8 +119,7 @@ func (a *app) root() *cobra.Command {
 	root.SetErr(a.err)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{c.CommandPath(), err} })
 	group(root)
-	root.PersistentFlags().StringP("log-level", "l", "", "debug, info, warn or error; wins over the file's log_level (LOG_LEVEL)")
-	root.PersistentFlags().Bool("debug", false, "same as --log-level debug (RUNNER_DEBUG)")
+	logFlags(root)
 	root.AddCommand(a.registerCommand(), a.unregisterCommand(), a.verifyCommand(), a.listCommand(), a.resetTokenCommand())
 	root.AddCommand(a.serviceCommands()...)
 	root.AddCommand(a.runCommand(), a.runSingleCommand(), a.execCommand(), a.configCommand(), a.machineCommand(), a.policyCommand(), a.driverCommand())
@@ -139,69 +145,10 @@ func group(c *cobra.Command) {
 
 // before is what every command begins with.
 func (a *app) before(c *cobra.Command, _ []string) error {
-	if err := a.level(c); err != nil {
+	if err := a.log.flags(c); err != nil {
 		return err
 	}
 	return takeStateDir(c)
-}
-
-// level takes --log-level, --debug and their variables, as if all were --log-level.
-func (a *app) level(c *cobra.Command) error {
-	debug, _ := c.Flags().GetBool("debug")
-	if !debug && !c.Flags().Changed("debug") {
-		debug, _ = strconv.ParseBool(os.Getenv("RUNNER_DEBUG")) // a value that is none says nothing, as for gitlab-runner
-	}
-	if !c.Flags().Changed("log-level") {
-		if level := os.Getenv("LOG_LEVEL"); debug || level != "" {
-			if debug {
-				level = "debug"
-			}
-			_ = c.Flags().Set("log-level", level) // a string can't be refused; what it says is read below
-		}
-	}
-	name, _ := c.Flags().GetString("log-level")
-	if name == "" {
-		return nil
-	}
-	if err := a.setLevel(name); err != nil {
-		return &usageError{c.CommandPath(), err}
-	}
-	return nil
-}
-
-// setLevel takes GitLab's names of levels.
-func (a *app) setLevel(name string) error {
-	switch name {
-	case "debug", "trace":
-		a.log.Set(slog.LevelDebug)
-	case "info", "":
-		a.log.Set(slog.LevelInfo)
-	case "warn", "warning":
-		a.log.Set(slog.LevelWarn)
-	case "error", "fatal", "panic":
-		a.log.Set(slog.LevelError)
-	default:
-		return fmt.Errorf("log level %q is not known; use debug, info, warn or error", name)
-	}
-	return nil
-}
-
-// logger writes what the agent says to its log: as JSON, or as text.
-func (a *app) logger(format string) *slog.Logger {
-	o := &slog.HandlerOptions{Level: &a.log}
-	if format == "json" {
-		return slog.New(slog.NewJSONHandler(a.err, o))
-	}
-	return slog.New(slog.NewTextHandler(a.err, o))
-}
-
-// quietLogger is for commands that report in their own way: warnings and errors alone.
-func (a *app) quietLogger() *slog.Logger {
-	level := max(a.log.Level(), slog.LevelWarn)
-	if a.log.Level() == slog.LevelDebug {
-		level = slog.LevelDebug
-	}
-	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
 }
 
 // noArgs refuses arguments with exit code 2.

@@ -2,16 +2,15 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"github.com/millwright-ci/millwright/agent/cli/logs"
 	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/job"
 	"github.com/millwright-ci/millwright/agent/supervisor"
@@ -22,8 +21,8 @@ func (a *app) runCommand() *cobra.Command {
 		Use:   "run",
 		Short: "Take jobs and run them until told to stop",
 		Long: "Takes jobs for every runner of config.toml and runs them.\n\n" +
-			"SIGQUIT drains: running jobs end, no new ones are taken. SIGTERM and SIGINT stop running jobs and end.\n" +
-			"SIGHUP, or a changed file, reloads the configuration.",
+			"SIGQUIT drains: running jobs end, however long that takes, and no new ones are taken. SIGTERM and SIGINT stop running\n" +
+			"jobs and end within shutdown_timeout; one more of them ends at once. SIGHUP, or a changed file, reloads the configuration.",
 		Args: noArgs,
 	}
 	configPath, stateDir := configFlag(c), stateDirFlag(c)
@@ -48,43 +47,24 @@ func (a *app) runCommand() *cobra.Command {
 			}
 		}
 		return a.supervised(c.Context(), func(ctx context.Context) error {
-			return a.run(ctx, *configPath, *stateDir, *listen, c.Flags().Changed("log-level"))
+			return a.run(ctx, *configPath, *stateDir, *listen)
 		})
 	}
 	return c
 }
 
-func (a *app) run(ctx context.Context, configPath, stateDir, listen string, levelFixed bool) error {
-	var log *slog.Logger // nil while the file has not named its format
-	load := func() (*config.Config, error) {
-		cfg, err := a.loadConfig(configPath, func(d config.Diagnostic) {
-			if log == nil {
-				return // the supervisor reads the file once more, and then it is told
-			}
-			level := slog.LevelWarn
-			if d.Severity == config.SeverityError {
-				level = slog.LevelError
-			}
-			log.Log(ctx, level, d.String())
-		})
-		if err != nil {
-			return nil, err
-		}
-		if listen != "" {
-			cfg.ListenAddress = listen
-		}
-		if !levelFixed {
-			err = a.setLevel(cfg.LogLevel)
-		}
-		return cfg, err
-	}
-	first, err := load()
+func (a *app) run(ctx context.Context, configPath, stateDir, listen string) error {
+	l := &loader{app: a, path: configPath, listen: listen}
+	first, err := l.load()
 	if err != nil {
 		return err
 	}
-	log = a.logger(first.LogFormat)
+	a.log.file(first)
+	log := a.log.logger()
+	l.log = log // the supervisor reads the file once more, and only then what is wrong in it is told
+	defer logs.TakeStandard(log)()
 	s, err := supervisor.New(supervisor.Options{
-		StateDir: stateDir, Load: load, ConfigPath: configPath, Version: jobVersion(), Log: log,
+		StateDir: stateDir, Load: l.load, Applied: l.applied, ConfigPath: configPath, Version: jobVersion(), Log: log,
 		HelperArchive: helperArchive, Debug: a.machineDebug(), Operator: a.operator(configPath, log),
 	})
 	if err != nil {
@@ -93,7 +73,7 @@ func (a *app) run(ctx context.Context, configPath, stateDir, listen string, leve
 	log.Info("Starting", "version", Version, "revision", revision(), "config", configPath, "state_dir", stateDir)
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	handled := handleSignals(stop, s)
+	handled := handleSignals(stop, s, log)
 	defer handled()
 	return s.Run(ctx)
 }
@@ -113,34 +93,6 @@ func (a *app) operator(configPath string, log *slog.Logger) func() (*config.Oper
 			}
 		}
 		return op, config.Err(diagnostics)
-	}
-}
-
-// handleSignals drains, stops and reloads s as signals tell. What it returns ends that.
-func handleSignals(stop context.CancelCauseFunc, s *supervisor.Supervisor) (end func()) {
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, signalsOfRun...)
-	done := make(chan struct{})
-	go func() {
-		for {
-			select {
-			case <-done:
-				return
-			case sig := <-signals:
-				switch meaning(sig) {
-				case drainSignal:
-					s.Drain()
-				case reloadSignal:
-					_ = s.Reload() // it is logged and counted there
-				default:
-					stop(errors.New(sig.String()))
-				}
-			}
-		}
-	}()
-	return func() {
-		signal.Stop(signals)
-		close(done)
 	}
 }
 

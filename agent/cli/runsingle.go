@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/millwright-ci/millwright/agent/cli/logs"
 	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/supervisor"
 )
@@ -101,7 +102,9 @@ func (a *app) runSingle(ctx context.Context, o single) error {
 		defer os.RemoveAll(dir)
 		o.stateDir = dir
 	}
-	log := a.logger(cfg.LogFormat)
+	a.log.file(cfg)
+	log := a.log.logger()
+	defer logs.TakeStandard(log)()
 	came := make(chan struct{}, 1) // a job began or ended
 	var begun, running atomic.Int64
 	s, err := supervisor.New(supervisor.Options{
@@ -123,7 +126,7 @@ func (a *app) runSingle(ctx context.Context, o single) error {
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	handled := handleSignals(stop, s)
+	handled := handleSignals(stop, s, log)
 	defer handled()
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()

@@ -9,7 +9,7 @@ import (
 
 var signalsOfRun = []os.Signal{syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP}
 
-func meaning(s os.Signal) signalMeaning {
+func meaning(s os.Signal, _ bool) signalMeaning {
 	switch s {
 	case syscall.SIGQUIT:
 		return drainSignal

@@ -40,7 +40,7 @@ func (a *app) offline(ctx context.Context, configPath, stateDir string, use func
 	if err := store.UseFolder(ctx, a.operator(configPath, a.quietLogger()), a.quietLogger()); err != nil {
 		return err
 	}
-	cfg, err := a.loadConfig(configPath, func(config.Diagnostic) {})
+	cfg, err := a.loadConfig(configPath, nil, func(config.Diagnostic) {})
 	if err == nil {
 		err = store.AddRunners(cfg)
 	}

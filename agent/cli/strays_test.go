@@ -87,7 +87,7 @@ func (w *strayWorld) says(code int, words string, args ...string) {
 func TestReapOffline(t *testing.T) {
 	t.Parallel()
 	w := newStrayWorld(t)
-	orphan, other := instance(t, w.owner), instance(t, strings.ToLower(dockertest.Random()+dockertest.Random())[:16])
+	orphan, other := instance(t, w.owner), instance(t, strings.ToLower(dockertest.Random() + dockertest.Random())[:16])
 	found := w.list()
 	if len(found.Orphans) != 1 || found.Orphans[0].Name != orphan || found.Orphans[0].Driver != "docker" || found.Owner != w.owner {
 		t.Errorf("%+v", found)
@@ -157,7 +157,7 @@ func TestTakeOver(t *testing.T) {
 func TestStrayTable(t *testing.T) {
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	var text, errs bytes.Buffer
-	a := &app{out: &text, err: &errs}
+	a := newApp("millwright", &text, &errs)
 	if err := a.printStrays(supervisor.Strays{
 		Owner: "0123456789abcdef",
 		Orphans: []supervisor.Stray{

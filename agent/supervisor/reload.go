@@ -2,9 +2,12 @@ package supervisor
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 
 	"github.com/millwright-ci/millwright/agent/config"
 )
@@ -27,25 +30,31 @@ func (s *Supervisor) reloadLoop(ctx context.Context) {
 	}
 }
 
-// Reload reads the configuration again and puts it into force. When it is bad, the one before stays in force as a whole.
+// Reload reads the configuration again and puts it into force. When it is bad, the one before stays in force as a whole. Reloads run
+// one after the other, so that what was read last holds.
 func (s *Supervisor) Reload() error {
+	s.reload.Lock()
+	defer s.reload.Unlock()
+	if s.ending {
+		return errEnding
+	}
 	c, err := s.load()
+	var p change
 	if err == nil {
-		err = s.apply(c)
+		p, err = s.prepare(c)
 	}
 	if err != nil {
 		s.metrics.ConfigLoaded(0, err)
 		s.log.Error("Failed to load config; the configuration before stays in force", "error", err)
 		return err
 	}
-	return nil
+	return s.swap(p)
 }
 
 // errEnding means that it is too late for another configuration.
 var errEnding = errors.New("the agent is ending")
 
-// apply puts c into force: first it makes all that is new, and only when that succeeded it changes what there is. What did not
-// change keeps running.
+// apply puts the first configuration into force.
 func (s *Supervisor) apply(c *config.Config) error {
 	s.reload.Lock()
 	defer s.reload.Unlock()
@@ -55,16 +64,24 @@ func (s *Supervisor) apply(c *config.Config) error {
 	return s.applyLocked(c)
 }
 
-// applyLocked is apply for whoever holds reload.
+// applyLocked puts c into force for whoever holds reload.
 func (s *Supervisor) applyLocked(c *config.Config) error {
+	p, err := s.prepare(c)
+	if err != nil {
+		return err
+	}
+	return s.swap(p)
+}
+
+// prepare makes all that is new in c. Only when that succeeded, swap changes what there is. What did not change keeps running.
+func (s *Supervisor) prepare(c *config.Config) (change, error) {
 	p, err := s.plan(c)
 	if err != nil {
 		for _, w := range p.added {
 			w.discard()
 		}
-		return err
 	}
-	return s.swap(p)
+	return p, err
 }
 
 // change is what a new configuration makes of the workers, by the runner's key.
@@ -92,7 +109,7 @@ func (s *Supervisor) plan(c *config.Config) (change, error) {
 		}
 		seen[key] = true
 		err := s.planRunner(p, key, r)
-		if errors.Is(err, errExecutor) {
+		if errors.Is(err, errExecutor) && s.worker(key) == nil { // one that is in service would lose its machines
 			s.log.Error("Runner is skipped", "error", err)
 			continue
 		}
@@ -114,9 +131,11 @@ func (s *Supervisor) planRunner(p change, key string, r config.Runner) error {
 	return err
 }
 
-// swap changes the running workers to those that are wanted.
+// swap changes the running workers to those that are wanted. Its error is one of a runner that could not be started; the configuration
+// is in force all the same.
 func (s *Supervisor) swap(p change) error {
 	var errs []error
+	before := s.currentConfig()
 	for key, old := range s.allWorkers() {
 		if next, stays := p.changed[key]; stays {
 			errs = append(errs, old.take(next))
@@ -146,8 +165,56 @@ func (s *Supervisor) swap(p change) error {
 	case s.applied <- struct{}{}:
 	default: // whoever waits for it is told already
 	}
-	s.log.Info("Configuration loaded", "runners", len(p.changed)+len(p.added))
-	return errors.Join(errs...)
+	if s.o.Applied != nil {
+		s.o.Applied(p.config)
+	}
+	err := errors.Join(errs...)
+	if err != nil {
+		s.log.Error("A runner can't be started; the others go on with the new configuration", "error", err)
+	}
+	s.tellChanges(before, p)
+	return err
+}
+
+// tellChanges logs what a configuration changed, by key and without values, and which of the changes wait for a restart.
+func (s *Supervisor) tellChanges(before *config.Config, p change) {
+	about := []any{"runners", len(p.changed) + len(p.added)}
+	if before != p.config {
+		keys, _ := changedKeys(before, p.config)
+		about = append(about, "changed", strings.Join(keys, " "))
+	}
+	s.log.Info("Configuration loaded", about...)
+	if _, waiting := changedKeys(s.first, p.config); len(waiting) > 0 {
+		s.log.Warn("Some changes take effect after a restart only", "keys", strings.Join(waiting, " "))
+	}
+}
+
+// changedKeys are the keys whose values differ, and those of them that are read at the start alone. A runner that came or went is
+// +runners[NAME] or -runners[NAME], without its keys.
+func changedKeys(before, after *config.Config) (keys, restart []string) {
+	salt := rand.Text()
+	for _, c := range config.Diff(before.Settings(salt), after.Settings(salt)) {
+		key := c.Path
+		if name, _, in := strings.Cut(strings.TrimPrefix(key, "runners["), "]"); in && strings.HasPrefix(key, "runners[") {
+			switch was, is := hasRunner(before, name), hasRunner(after, name); {
+			case !was && is:
+				key = "+runners[" + name + "]"
+			case was && !is:
+				key = "-runners[" + name + "]"
+			}
+		}
+		if !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+		if c.Restart {
+			restart = append(restart, key)
+		}
+	}
+	return keys, restart
+}
+
+func hasRunner(c *config.Config, name string) bool {
+	return slices.ContainsFunc(c.Runners, func(r config.Runner) bool { return r.Name == name })
 }
 
 func (s *Supervisor) worker(key string) *worker {

@@ -56,7 +56,8 @@ func TestBadReload(t *testing.T) {
 	w.config.ListenAddress = "127.0.0.1:0"
 	w.config.Runners = []config.Runner{w.runner("good")}
 	modules := builtins(t)
-	w.start(modules)
+	applied := 0
+	w.start(modules, func(o *Options) { o.Applied = func(*config.Config) { applied++ } })
 	added := w.another("added")
 	machine := func(change func(*config.Machine)) config.Runner {
 		r := w.another("machines")
@@ -75,6 +76,8 @@ func TestBadReload(t *testing.T) {
 			func(c *config.Config) { c.Runners[0].URL = "ftp://nowhere" }},
 		{"no [runners.machine]", "runner added: executor docker+machine needs a [runners.machine] section",
 			func(c *config.Config) { c.Runners[1].Executor = executorMachine }},
+		{"an executor that is not supported, of a runner in service", `runner good: executor "parallels" is not supported`,
+			func(c *config.Config) { c.Runners[0].Executor = "parallels" }},
 		{"no %s in the name", `runner machines: MachineName "fixed" must hold %s exactly once`,
 			func(c *config.Config) {
 				c.Runners = append(c.Runners, machine(func(m *config.Machine) { m.MachineName = "fixed" }))
@@ -115,8 +118,11 @@ func TestBadReload(t *testing.T) {
 	if err := w.s.Reload(); err == nil {
 		t.Error("an unreadable file was taken")
 	}
+	if applied != 1 {
+		t.Errorf("%d configurations were said to be in force", applied)
+	}
 	page := w.page("/metrics")
-	for _, want := range []string{"gitlab_runner_concurrent 4\n", "gitlab_runner_configuration_loading_error_total 8\n", "gitlab_runner_configuration_loaded_total 1\n"} {
+	for _, want := range []string{"gitlab_runner_concurrent 4\n", "gitlab_runner_configuration_loading_error_total 9\n", "gitlab_runner_configuration_loaded_total 1\n"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the metrics lack %s", want)
 		}
@@ -176,5 +182,36 @@ func TestReloadKeepsClients(t *testing.T) {
 	w.reload(func(c *config.Config) { c.Runners[0].Shell = "sh" })
 	if w.s.worker(w.config.Runners[0].Key()).api() == before {
 		t.Error("the same client, although what it announces changed")
+	}
+}
+
+// A reload says by key what changed, never with values, and what waits for a restart, as long as it does.
+func TestReloadTellsWhatChanged(t *testing.T) {
+	w := newWorld(t)
+	w.config.Runners = []config.Runner{w.runner("one")}
+	w.start()
+	w.reload(func(c *config.Config) {
+		c.Concurrent, c.ListenAddress = 9, "127.0.0.1:9252"
+		c.SessionServer.SessionTimeout = 7
+		c.Runners[0].Limit = 3
+		c.Runners[0].Cache.S3.SecretKey = "s3cr3t"
+	})
+	if got, want := w.log.wait("Configuration loaded")["changed"],
+		"concurrent listen_address runners[one].cache.s3.SecretKey runners[one].limit session_server.session_timeout"; got != want {
+		t.Errorf("changed: %s\nwant %s", got, want)
+	}
+	const restart = "Some changes take effect after a restart only"
+	if got := w.log.wait(restart)["keys"]; got != "listen_address session_server.session_timeout" {
+		t.Errorf("after a restart: %s", got)
+	}
+	w.reload(func(c *config.Config) { c.CheckInterval = 2 }) // the others still wait
+	if got := w.log.wait("Configuration loaded")["changed"]; got != "check_interval" {
+		t.Errorf("changed: %s", got)
+	}
+	if got := w.log.wait(restart)["keys"]; got != "listen_address session_server.session_timeout" {
+		t.Errorf("after a restart: %s", got)
+	}
+	if strings.Contains(w.log.text(), "s3cr3t") {
+		t.Error("the log has a secret")
 	}
 }

@@ -39,6 +39,8 @@ type Options struct {
 	StateDir string
 	// Load reads the configuration; it is called at the start and at each reload. Its error leaves the configuration before.
 	Load func() (*config.Config, error)
+	// Applied, if set, is called each time a configuration was put into force, one call at a time.
+	Applied func(*config.Config)
 	// ConfigPath is watched for changes and names the folder of .runner_system_id and certs; "" watches nothing.
 	ConfigPath string
 	Version    job.Version
@@ -70,7 +72,8 @@ type Supervisor struct {
 	provisioner *provision.Provisioner
 	metrics     *metrics.Metrics
 	systemID    string
-	loaded      stamp // of ConfigPath, when it was read at the start
+	loaded      stamp          // of ConfigPath, when it was read at the start
+	first       *config.Config // the configuration at the start
 	preloading  sync.WaitGroup
 	credentials *credentials.Store
 	care        config.MachineCare
@@ -164,6 +167,7 @@ func (s *Supervisor) open() (err error) {
 	if s.config, err = s.load(); err != nil {
 		return err
 	}
+	s.first = s.config
 	if err := s.openShared(); err != nil {
 		return err
 	}
