@@ -14,6 +14,7 @@ import (
 // engine is the second phase: it finds out what the machine is, installs an engine where there is none, configures and starts it,
 // and waits until it answers over TLS.
 func (r *run) engine(ctx context.Context) error {
+	r.armEnd(ctx) // first of all: whatever fails from here on, the machine does not stay for ever
 	f, err := r.probe(ctx)
 	if err != nil {
 		return err
