@@ -17,8 +17,8 @@ type MachineCare struct {
 	ProvisionTimeout *Duration `toml:"provision_timeout"` // of that, from the running instance on; default 25m
 	AcquireTimeout   *Duration `toml:"acquire_timeout"`   // reserved for a job that does not come; default 10m
 	RemoveTimeout    *Duration `toml:"remove_timeout"`    // after it a removal is reported as overdue; default 10m
-	// MaxLife is how long after its creation a machine switches itself off, whatever becomes of the agent and of its job; 0 or nil:
-	// never. Use more than max_machine_age and the longest job together.
+	// MaxLife is how long after its creation a machine switches itself off, whatever becomes of the agent and of its job; 0: never. Use
+	// more than max_machine_age and the longest job together. Default: a day more than max_machine_age, never without that.
 	MaxLife *Duration `toml:"max_life"`
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/millwright-ci/millwright/agent/driver"
 	"github.com/millwright-ci/millwright/agent/fleet"
+	"github.com/millwright-ci/millwright/agent/plan"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -30,7 +31,7 @@ func (p *Pool) create(reason string) {
 	m := &machine{choice: choice.Name, Machine: fleet.Machine{
 		Name: name, Runner: p.opts.Key, Driver: p.settings.Driver, Options: p.machineOptions(name, choice), CreatedAt: now,
 	}}
-	if life := p.settings.MachineLife; life > 0 {
+	if life := p.life(now); life > 0 {
 		m.ExpiresAt = now.Add(life)
 	}
 	m.ctx, m.cancel = context.WithTimeout(p.ctx, p.opts.CreateTimeout)
@@ -148,6 +149,20 @@ const (
 	limitedTries    = 5
 	limitedPatience = 2 * time.Minute
 )
+
+// lifeBeyondAge is how much longer than max_machine_age a machine lives when nobody removes it: the longest job that it may have begun.
+const lifeBeyondAge = 24 * time.Hour
+
+// life returns how long after its creation a machine ends by itself; 0 is never.
+func (p *Pool) life(now time.Time) time.Duration {
+	if p.settings.MachineLife != 0 {
+		return max(p.settings.MachineLife, 0)
+	}
+	if age := plan.MaxAge(p.limits(now)); age > 0 {
+		return age + lifeBeyondAge
+	}
+	return 0
+}
 
 // expiry is a machine's end as drivers are told it; "" is never.
 func expiry(at time.Time) string {

@@ -49,7 +49,7 @@ func (p *Pool) probeIdle(now time.Time) {
 		if p.probes.running >= p.opts.ProbeParallel {
 			return
 		}
-		if m.State != fleet.Idle || m.busy || now.Before(m.probeAt) {
+		if m.State != fleet.Idle || m.busy || m.Held() || now.Before(m.probeAt) { // a held one is not removed, whatever it is like
 			continue
 		}
 		m.busy = true

@@ -350,21 +350,38 @@ func TestCauses(t *testing.T) {
 
 // TestMachineLife has machines with an end of their own: the provider hears of it, and the journal keeps it.
 func TestMachineLife(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, abi.RunnerSettings{IdleCount: 1})
-		w.opts.Settings.MachineLife = 48 * time.Hour
-		w.start()
-		wait(time.Minute)
-		want := epoch().Add(48 * time.Hour).Format(time.RFC3339)
-		if got := w.cloud.Machines()[0].ExpiresAt; got != want {
-			t.Errorf("the provider was told %q, want %q", got, want)
-		}
-		machines, _, err := w.journal.Load()
-		if err != nil || len(machines) != 1 || !machines[0].ExpiresAt.Equal(epoch().Add(48*time.Hour)) {
-			t.Errorf("the journal has %v, %v", machines, err)
-		}
-		w.stop(true)
-	})
+	for _, tt := range []struct {
+		name      string
+		life, age time.Duration
+		want      time.Duration // 0: no end
+	}{
+		{"as it is set", 48 * time.Hour, time.Hour, 48 * time.Hour},
+		{"beyond the ceiling of the age", 0, 2 * time.Hour, 26 * time.Hour},
+		{"no ceiling", 0, 0, 0},
+		{"never", -1, time.Hour, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, abi.RunnerSettings{IdleCount: 1})
+				w.opts.Settings.MachineLife, w.opts.Settings.Ceilings.MaxMachineAge = tt.life, tt.age
+				w.start()
+				wait(time.Minute)
+				told, end := "", time.Time{}
+				if tt.want > 0 {
+					end = epoch().Add(tt.want)
+					told = end.Format(time.RFC3339)
+				}
+				if got := w.cloud.Machines()[0].ExpiresAt; got != told {
+					t.Errorf("the provider was told %q, want %q", got, told)
+				}
+				machines, _, err := w.journal.Load()
+				if err != nil || len(machines) != 1 || !machines[0].ExpiresAt.Equal(end) {
+					t.Errorf("the journal has %v, %v", machines, err)
+				}
+				w.stop(true)
+			})
+		})
+	}
 }
 
 // TestReap has the operator remove orphans, without waiting for their grace time.

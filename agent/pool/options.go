@@ -52,7 +52,8 @@ type Settings struct {
 	Driver          string      // MachineDriver
 	Options         abi.Options // MachineOptions with defaults filled in, the host's (engine-*, tls-san) too
 	OptionsWithName abi.Options // MachineOptionsWithName: %s in a value is the machine's name
-	// MachineLife is how long after its creation a machine ends by itself, whatever becomes of the agent; 0 is never.
+	// MachineLife is how long after its creation a machine ends by itself, whatever becomes of the agent; less than 0 is never, 0 is a day
+	// beyond the ceiling of its age, where there is one.
 	MachineLife time.Duration
 	// Overridable are the names of the options that a decision's NextMachine may replace (zone, type, spot). Others are ignored.
 	Overridable []string

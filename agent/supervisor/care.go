@@ -42,10 +42,13 @@ func careFor(o *pool.Options, c config.MachineCare) {
 	}
 }
 
-// maxLife is how long after its creation a machine ends by itself; 0 is never.
+// maxLife is a machine's life as the pool's settings have it.
 func maxLife(c config.MachineCare) time.Duration {
-	if c.MaxLife == nil {
+	switch {
+	case c.MaxLife == nil:
 		return 0
+	case *c.MaxLife == 0:
+		return -1 // the pool's 0 is its default
 	}
 	return time.Duration(*c.MaxLife)
 }
