@@ -90,8 +90,9 @@ func build(t *testing.T, dir string) {
 	t.Helper()
 	const missing = 69 // EX_UNAVAILABLE of sysexits.h
 	cmd := exec.CommandContext(t.Context(), need.Command(t, "bash"), filepath.Join(dir, "build.sh"))
+	cmd.Env = append(os.Environ(), "npm_config_prefer_offline=true") // the SDK's own tests have fetched the compiler before
 	if !need.Required() {
-		cmd.Env = append(os.Environ(), "MILLWRIGHT_INSTALL=no")
+		cmd.Env = append(cmd.Env, "MILLWRIGHT_INSTALL=no")
 	}
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
