@@ -44,6 +44,8 @@ type Machine struct {
 	RemoveTries  int    // failed removals so far
 	RemoveErr    string // why the last of them failed
 
+	Silent int // probes in a row that its engine did not answer; not journalled
+
 	Cordoned bool // the operator wants no more jobs on it
 	Hold     Hold // the operator has it kept; zero: not
 

@@ -31,8 +31,8 @@ const maxCreates = 1000
 //
 // An idle machine goes for the first of these reasons: it is older than MaxMachineAge; it ran MaxBuilds jobs; the policies named it;
 // the live machines (all but those being removed) exceed the Limit or MaxMachines; it is idle for longer than IdleTime and more than
-// IdleTarget machines are available. The last two take the machine that is idle for longest first, so that the one that has just become
-// ready goes last. Removing for idleness never leaves fewer than IdleTarget available. A cordoned machine goes for its age alone, one
+// IdleTarget machines are available. The last two take the machine that is idle for longest first, but before it one that does not answer
+// probes, and after all others one that has just been warmed for nothing yet. Removing for idleness never leaves fewer than IdleTarget available. A cordoned machine goes for its age alone, one
 // that is held for nothing.
 //
 // The order of f does not matter. Source: GitLab Runner 19.4, autoscaling of docker+machine; its removal judges a machine by those
@@ -41,7 +41,7 @@ func Plan(now time.Time, f fleet.Fleet, d fleet.Decision, l fleet.Limits) []flee
 	if l.Frozen {
 		return nil
 	}
-	s := newStep(f, d, l)
+	s := newStep(now, f, d, l)
 	s.removeOld(now)
 	s.removeWornOut()
 	s.removeNamed()

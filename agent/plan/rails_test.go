@@ -51,3 +51,21 @@ func TestRails(t *testing.T) {
 		})
 	}
 }
+
+// TestRemovalOrder lowers a limit: a machine that does not answer goes first, one that was just warmed last.
+func TestRemovalOrder(t *testing.T) {
+	at := func(ago time.Duration) time.Time { return now.Add(-ago) }
+	f := fleet.Fleet{
+		{Name: "warmed", State: fleet.Idle, CreatedAt: at(2 * time.Minute), ReadyAt: at(30 * time.Second), IdleSince: at(30 * time.Second)},
+		{Name: "finished", State: fleet.Idle, CreatedAt: at(time.Hour), ReadyAt: at(59 * time.Minute), IdleSince: at(time.Second), UsedCount: 3},
+		{Name: "silent", State: fleet.Idle, CreatedAt: at(time.Hour), ReadyAt: at(59 * time.Minute), IdleSince: at(2 * time.Second), UsedCount: 1, Silent: 2},
+		{Name: "idle", State: fleet.Idle, CreatedAt: at(time.Hour), ReadyAt: at(59 * time.Minute), IdleSince: at(20 * time.Minute)},
+	}
+	var order []string
+	for _, a := range plan.Plan(now, f, fleet.Decision{IdleTarget: 1, IdleTime: time.Hour}, fleet.Limits{Limit: 1}) {
+		order = append(order, a.Machine)
+	}
+	if diff := cmp.Diff([]string{"silent", "idle", "finished"}, order); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -15,7 +15,7 @@ type step struct {
 	l fleet.Limits
 
 	counts    abi.Counts      // before all actions
-	idle      []fleet.Machine // not removed yet and not kept, longest idle first
+	idle      []fleet.Machine // not removed yet and not kept, in the order in which they go
 	cordoned  []fleet.Machine // idle ones, but for those that are held
 	available int
 	live      int // all but those being removed
@@ -23,7 +23,7 @@ type step struct {
 	actions []fleet.Action
 }
 
-func newStep(f fleet.Fleet, d fleet.Decision, l fleet.Limits) *step {
+func newStep(now time.Time, f fleet.Fleet, d fleet.Decision, l fleet.Limits) *step {
 	c := f.Counts()
 	s := &step{d: d, l: l, counts: c, available: c.Available, live: c.Total - c.Removing - c.Stuck}
 	for _, m := range f {
@@ -37,10 +37,21 @@ func newStep(f fleet.Fleet, d fleet.Decision, l fleet.Limits) *step {
 	}
 	for _, list := range [][]fleet.Machine{s.idle, s.cordoned} {
 		slices.SortFunc(list, func(a, b fleet.Machine) int {
-			return cmp.Or(a.IdleSince.Compare(b.IdleSince), a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.Name, b.Name))
+			return cmp.Or(cmp.Compare(b.Silent, a.Silent), cmp.Compare(warm(now, a), warm(now, b)), a.IdleSince.Compare(b.IdleSince), a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.Name, b.Name))
 		})
 	}
 	return s
+}
+
+// warmFor is how long a machine that has run no job yet counts as just warmed.
+const warmFor = time.Minute
+
+// warm is 1 for a machine that has just been warmed, else 0.
+func warm(now time.Time, m fleet.Machine) int {
+	if m.UsedCount == 0 && !m.ReadyAt.IsZero() && now.Sub(m.ReadyAt) < warmFor {
+		return 1
+	}
+	return 0
 }
 
 // removeOld removes the machines that are older than the operator allows. Cordoned ones too: they would stay for ever.
@@ -116,7 +127,7 @@ func (s *step) removeAged(now time.Time) {
 	})
 }
 
-// removeWhere removes the idle machines that match, longest idle first.
+// removeWhere removes the idle machines that match: first those that do not answer, then the longest idle, last those just warmed.
 func (s *step) removeWhere(reason string, match func(fleet.Machine) bool) {
 	s.idle = slices.DeleteFunc(s.idle, func(m fleet.Machine) bool {
 		if !match(m) {

@@ -121,6 +121,9 @@ func (p *Pool) endHold(m *machine, why string) {
 
 // keep is what becomes of a removal while the machine is held: it waits, out of service, for the end of the hold.
 func (p *Pool) keep(m *machine, reason string) {
+	if m.broken != "" && m.State == fleet.Idle {
+		return // it is known
+	}
 	m.broken = reason
 	p.log.Info("Machine is kept although it would be removed", "name", m.Name, "reason", reason, "until", m.Hold.Until)
 	p.detach(m)

@@ -380,6 +380,7 @@ func (p *Pool) fleetView() fleet.Fleet {
 	p.view = p.view[:0]
 	for _, m := range p.fleet {
 		p.view = append(p.view, m.Machine)
+		p.view[len(p.view)-1].Silent = m.silent
 	}
 	return p.view
 }
