@@ -109,6 +109,10 @@ func (r *fleetReport) machine(m fleet.MachineEvent) {
 
 // trouble prints a call for a machine that failed.
 func (r *fleetReport) trouble(name string, m fleet.MachineEvent) {
+	if m.Overdue != "" || m.Interrupted { // told beside what becomes of it
+		r.out.line(yellow, "machine", "%s: %s", name, m.Err)
+		return
+	}
 	switch m.State {
 	case fleet.Creating:
 		r.failed++

@@ -86,6 +86,8 @@ func TestFleetReport(t *testing.T) {
 		machineEvent(one, fleet.Idle, fleet.Used, func(e *fleet.MachineEvent) { e.JobID = 7 }),
 		decided(2, map[string]string{"periods": peak, "idlescale": "2 used × 1 = 2"}, order, fleet.Action{Kind: fleet.Create}, fleet.Action{Kind: fleet.Create}, fleet.Action{Kind: fleet.Remove}),
 		machineEvent(two, "", fleet.Creating, nil),
+		machineEvent(one, fleet.Used, fleet.Used, func(e *fleet.MachineEvent) { e.Interrupted, e.Err = true, "the instance is interrupted: price" }),
+		machineEvent(two, fleet.Creating, fleet.Creating, func(e *fleet.MachineEvent) { e.Overdue, e.Err = "creating", "it is removed and another one made" }),
 		machineEvent(two, fleet.Creating, fleet.Creating, func(e *fleet.MachineEvent) { e.Phase, e.Err = "ssh", "docker: no such image" }),
 		machineEvent(two, fleet.Creating, fleet.Removing, func(e *fleet.MachineEvent) { e.Reason = "Failed to create" }),
 		machineEvent(two, fleet.Removing, fleet.Removing, func(e *fleet.MachineEvent) { e.Err = "docker: the engine does not answer" }),
