@@ -63,7 +63,8 @@ type Describe struct {
 	Summary string `json:"summary,omitempty"` // one line for people
 
 	// What the module wants to talk to, as patterns of grants. Of a built-in driver they are granted, with {option} replaced by that
-	// option's value; of all others they are a wish that the operator grants or not.
+	// option's value; of all others they are a wish that the operator grants or not. In a policy's wish {name} is that text of its
+	// configuration, of a URL its scheme, host and port.
 	Hostnames []string `json:"hostnames,omitempty"`
 
 	Position     int          `json:"position,omitempty"`      // of policies: place in the chain, lowest first; 0 means 100. periods is 10, idlescale 20

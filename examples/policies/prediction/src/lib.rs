@@ -20,7 +20,7 @@ millwright::shape! {
         headroom: Option<f64>,
         /// Machines in all that a prediction may ask for; 0 and nothing set no limit.
         max_machines: i64,
-        /// Whose weeks and hours: `Local`, `UTC`, or a zone that the runner's configuration names; `Local` unless told.
+        /// Whose weeks and hours, as IANA names zones; `Local` unless told.
         timezone: Option<String>,
     }
 }
@@ -71,7 +71,7 @@ impl Policy for Prediction {
         let zone = config.timezone.as_deref().unwrap_or("Local");
         let offset_s = match s.zones.iter().find(|z| z.name == zone) {
             Some(z) => z.offset_s,
-            None => return Err(format!("timezone: {:?} is not in the snapshot; name it in an autoscaling section of the runner too, or use Local or UTC", zone).into()),
+            None => return Err(format!("timezone: {:?} is not in the snapshot; name it as IANA does, or use Local or UTC", zone).into()),
         };
         // A state that can't be read is one of another version: the week's history makes a new one.
         let mut profile: Profile = json::read(s.state.as_bytes()).unwrap_or_default();
