@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/module/history"
-	"github.com/millwright-ci/millwright/agent/module/moduletest"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -49,9 +48,9 @@ func TestChain(t *testing.T) {
 		return 1
 	})
 	a.write("millwright.toml", file(t, "chain/millwright.toml"))
-	for name, script := range map[string]string{"prediction": rust, "cooldown": rust, "budget": assemblyScript} {
+	for _, name := range []string{"prediction", "cooldown", "budget"} {
 		a.write("policies.d/"+name+".toml", file(t, "chain/policies.d/"+name+".toml"))
-		a.write("policies.d/"+name+".wasm", moduletest.Script(t, script, "examples/policies/"+name))
+		a.write("policies.d/"+name+".wasm", wasm(t, name))
 	}
 	a.start()
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -44,7 +45,7 @@ func TestExamples(t *testing.T) {
 	for name, script := range scripts {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := build(t, name, script)
+			m := build(t, name)
 			t.Run("cases", func(t *testing.T) { cases(t, m, name) })
 			t.Run("vectors", func(t *testing.T) { vectors(t, m, script == c) })
 			t.Run("settings", func(t *testing.T) { settings(t, m, name) })
@@ -53,17 +54,42 @@ func TestExamples(t *testing.T) {
 }
 
 // build compiles an example and loads it without any grant.
-func build(t *testing.T, name, script string) *module.Module {
+func build(t *testing.T, name string) *module.Module {
 	t.Helper()
-	h := moduletest.Host(t, module.Limits{})
-	if script == "" {
-		return moduletest.Load(t, h, "examples/policies/"+name)
-	}
-	m, err := h.Load(t.Context(), module.Source{Name: name, Wasm: moduletest.Script(t, script, "examples/policies/"+name)})
+	m, err := moduletest.Host(t, module.Limits{}).Load(t.Context(), module.Source{Name: name, Wasm: wasm(t, name)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return m
+}
+
+// built is a module that several tests use.
+type built struct {
+	mu   sync.Mutex // guards wasm; held while it is built
+	wasm []byte
+}
+
+// modules are all of them, by name.
+var modules = func() map[string]*built {
+	out := map[string]*built{}
+	for name := range scripts {
+		out[name] = &built{}
+	}
+	return out
+}()
+
+// wasm returns an example's module, which is built from scratch when it is asked for first.
+func wasm(t *testing.T, name string) []byte {
+	t.Helper()
+	b := modules[name]
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if folder := "examples/policies/" + name; b.wasm == nil && scripts[name] == "" {
+		b.wasm = moduletest.Guest(t, folder)
+	} else if b.wasm == nil {
+		b.wasm = moduletest.Script(t, scripts[name], folder)
+	}
+	return b.wasm
 }
 
 // testCase is one entry of cases/*.json.

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/fleet"
-	"github.com/millwright-ci/millwright/agent/module/moduletest"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -55,7 +54,7 @@ func TestQueueDepth(t *testing.T) {
 	a.write("gitlab-token", []byte("glpat-of-the-operator\n"))
 	a.write("policies.d/queue-depth.toml", file(t, "queue-depth/queue-depth.toml",
 		"https://gitlab.example.com", g.URL, `"30s"`, `"1s"`, `[42, "web/shop"]`, "[42]", `["platform"]`, "[]"))
-	a.write("policies.d/queue-depth.wasm", moduletest.Guest(t, "examples/policies/queue-depth"))
+	a.write("policies.d/queue-depth.wasm", wasm(t, "queue-depth"))
 	a.start()
 
 	// Without a grant it is not loaded, and the message gives the lines.
