@@ -33,6 +33,23 @@ hash_of() { sha256sum -- "$@" | sed 's,  .*/,  ,' | sha256sum | cut -c 1-16; }
 # on_debian tells whether packages can be installed by apt here.
 on_debian() { [ "$(uname -s)" = Linux ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
 
+# apt_extract PACKAGE FILE TO puts one file of a package into place without installing the package: one that would start a daemon, say.
+apt_extract() {
+	local dir
+	dir=$(mktemp -d "${TMPDIR:-/tmp}/millwright-apt.XXXXXX")
+	say "taking ${2##*/} out of the package $1"
+	(
+		flock 9
+		cd "$dir"
+		compgen -G '/var/lib/apt/lists/*Packages*' >/dev/null && beat "apt-get download" apt-get download "$1" && exit 0
+		beat "apt-get update" apt-get update
+		beat "apt-get download" apt-get download "$1"
+	) 9>"${TMPDIR:-/tmp}/millwright-apt.lock"
+	dpkg-deb -x "$dir"/*.deb "$dir/root"
+	install -D "$dir/root/$2" "$3"
+	rm -rf "$dir"
+}
+
 # apt_install PACKAGE... installs what is not there yet; safe to call from scripts that run at the same time.
 apt_install() {
 	local missing=() p

@@ -35,6 +35,10 @@ func (c check) all(config *Config) {
 	for i := range config.Runners {
 		c.runner(config, &config.Runners[i], fmt.Sprintf("runners[%d]", i))
 	}
+	if n := len(config.Runners); config.Concurrent >= 1 && config.Concurrent < n {
+		c.warn("", "concurrent", "%d is lower than the number of runners, which is %d: a request that GitLab holds open (long polling) takes a slot, "+
+			"and the other runners wait for theirs; set it to %d or more", config.Concurrent, n, n)
+	}
 	c.overlaps(config.Runners)
 }
 

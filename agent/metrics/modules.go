@@ -25,12 +25,13 @@ type ModuleCalls struct {
 	Errors  uint64
 	Seconds float64
 	Fuel    float64
+	Within  map[float64]uint64 // calls that took at most so many seconds
 }
 
 // modules is millwright_module_*.
 type modules struct {
 	info, generation, loaded, refused, quarantined *prometheus.Desc
-	calls, errors, seconds, fuel                   *prometheus.Desc
+	calls, errors, seconds, fuel, duration         *prometheus.Desc
 
 	mu    sync.Mutex // guards what follows
 	now   []Module
@@ -50,6 +51,7 @@ func newModules() *modules {
 		calls:       desc("calls_total", "Calls into the module", "export"),
 		errors:      desc("errors_total", "Calls into the module that failed", "export"),
 		seconds:     desc("call_seconds_total", "Time that calls into the module took", "export"),
+		duration:    desc("call_duration_seconds", "How long calls into the module took", "export"),
 		fuel:        desc("fuel_total", "Fuel that calls into the module used, about one for each instruction", "export"),
 	}
 }
@@ -63,7 +65,7 @@ func (m *Metrics) Modules(now []Module, calls []ModuleCalls) {
 
 // Describe is prometheus.Collector's.
 func (m *modules) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.info, m.generation, m.loaded, m.refused, m.quarantined, m.calls, m.errors, m.seconds, m.fuel} {
+	for _, d := range []*prometheus.Desc{m.info, m.generation, m.loaded, m.refused, m.quarantined, m.calls, m.errors, m.seconds, m.fuel, m.duration} {
 		ch <- d
 	}
 }
@@ -98,6 +100,7 @@ func (m *modules) Collect(ch chan<- prometheus.Metric) {
 		}{{m.calls, float64(c.Calls)}, {m.errors, float64(c.Errors)}, {m.seconds, c.Seconds}, {m.fuel, c.Fuel}} {
 			ch <- prometheus.MustNewConstMetric(v.desc, prometheus.CounterValue, v.n, c.Kind, c.Module, c.Export)
 		}
+		ch <- prometheus.MustNewConstHistogram(m.duration, c.Calls, c.Seconds, c.Within, c.Kind, c.Module, c.Export)
 	}
 }
 

@@ -15,7 +15,11 @@ type Stats struct {
 	Errors  uint64
 	Seconds float64 // that the calls took together
 	Fuel    float64 // that they used together; see Usage
+	Within  [len(StatsBounds)]uint64 // calls that took at most StatsBounds, of the same index; the rest took longer
 }
+
+// StatsBounds are durations in seconds by which calls are counted. A decision takes parts of a millisecond, a driver's call seconds.
+var StatsBounds = [...]float64{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1, 5, 15, 60}
 
 // counters holds the stats of a host.
 type counters struct {
@@ -40,6 +44,11 @@ func (c *counters) note(kind, name, export string, u Usage, failed bool) {
 		s.Errors++
 	}
 	s.Seconds += u.Time.Seconds()
+	for i, bound := range StatsBounds {
+		if u.Time.Seconds() <= bound {
+			s.Within[i]++
+		}
+	}
 	s.Fuel += float64(u.Fuel)
 }
 

@@ -139,7 +139,13 @@ func (s *Supervisor) countModules() {
 	}
 	var calls []metrics.ModuleCalls
 	for _, c := range s.modules.Stats() {
-		calls = append(calls, metrics.ModuleCalls(c))
+		within := make(map[float64]uint64, len(c.Within))
+		for i, n := range c.Within {
+			within[module.StatsBounds[i]] = n
+		}
+		calls = append(calls, metrics.ModuleCalls{
+			Module: c.Module, Kind: c.Kind, Export: c.Export, Calls: c.Calls, Errors: c.Errors, Seconds: c.Seconds, Fuel: c.Fuel, Within: within,
+		})
 	}
 	s.metrics.Modules(modules, calls)
 }

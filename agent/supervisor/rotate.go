@@ -145,7 +145,9 @@ func (s *Supervisor) keep(writer *config.Writer, r config.Runner, fresh *rotated
 		}
 	}
 	s.mu.Unlock()
-	if err := writer.Update(replacing(r, fresh.Token)); err != nil {
+	err := writer.Update(replacing(r, fresh.Token))
+	s.metrics.ConfigSaved(err)
+	if err != nil {
 		return err
 	}
 	s.mu.Lock()
