@@ -170,3 +170,18 @@ func TestAlerts(t *testing.T) {
 		}
 	}
 }
+
+// docs/monitoring.md names every metric of ours, and none that is not there.
+func TestDocumented(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "monitoring.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := exposed(t)
+	checkExpression(t, all, "docs/monitoring.md", string(text))
+	for name := range all {
+		if strings.HasPrefix(name, "millwright_") && !strings.Contains(string(text), "`"+name+"`") {
+			t.Errorf("docs/monitoring.md says nothing of %s", name)
+		}
+	}
+}

@@ -13,8 +13,8 @@ type Stats struct {
 	Export  string
 	Calls   uint64
 	Errors  uint64
-	Seconds float64 // that the calls took together
-	Fuel    float64 // that they used together; see Usage
+	Seconds float64                  // that the calls took together
+	Fuel    float64                  // that they used together; see Usage
 	Within  [len(StatsBounds)]uint64 // calls that took at most StatsBounds, of the same index; the rest took longer
 }
 

@@ -16,6 +16,7 @@ import (
 type machineEngines struct {
 	pool   *pool.Pool
 	jobID  int64
+	since  time.Time        // when the job came
 	log    *slog.Logger     // names the job
 	waits  func()           // told that the job waits for a machine; may be nil
 	placed func(job.Engine) // told which one it got; may be nil
@@ -55,7 +56,7 @@ func (e *machineEngines) Engine(ctx context.Context) (job.Engine, error) {
 func (e *machineEngines) tell(m fleet.Machine, at fleet.Endpoint) {
 	log := e.log.With("name", m.Name, "instance_id", m.Instance.ID)
 	about := []any{"usedCount", m.UsedCount, "created", m.CreatedAt.Format(time.RFC3339), "docker", at.Host}
-	if m.UsedCount <= 1 {
+	if m.ReadyAt.After(e.since) {
 		log.Info("Created docker-machine", about...)
 	} else {
 		log.Info("Using existing docker-machine", about...)

@@ -49,7 +49,7 @@ func (s *Supervisor) handle(w *worker, j *coordinator.Job, lease feed.Lease) {
 	}
 	var engines *machineEngines
 	if held, ok := lease.(*hold); ok && held.lease != nil {
-		engines = &machineEngines{pool: w.pool, jobID: j.ID, held: held.lease, log: log}
+		engines = &machineEngines{pool: w.pool, jobID: j.ID, since: began, held: held.lease, log: log}
 		engines.waits = func() { counted.ExecutorStage(metrics.StageUseMachine) }
 		engines.placed = func(e job.Engine) {
 			counted.Placed(e.Machine, e.Instance, time.Since(began))

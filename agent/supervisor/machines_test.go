@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -208,6 +209,15 @@ func (w *world) checkSocket(used, idle Machine, id int64) {
 	i := slices.IndexFunc(listed, func(m Machine) bool { return m.Name == used.Name })
 	if i < 0 || listed[i].JobID != id || listed[i].Runner != "fleet" || listed[i].UsedCount != 1 || listed[i].Address == "" {
 		w.t.Errorf("listed: %s", body)
+	}
+	if jobs := w.page("/debug/jobs/list"); !strings.Contains(jobs, fmt.Sprintf("job=%d runner=\"fleet\" state=running", id)) ||
+		!regexp.MustCompile(`machine=`+used.Name+` instance_id=[0-9a-f]+ `).MatchString(jobs) {
+		w.t.Errorf("jobs: %s", jobs)
+	}
+	for _, message := range []string{"Using existing docker-machine", "Starting docker-machine build..."} {
+		if said := w.log.wait(message); said["name"] != used.Name || said["instance_id"] == "" || said["job"] != fmt.Sprint(id) {
+			w.t.Errorf("%s: %v", message, said)
+		}
 	}
 	if strings.Contains(body, "mirror") {
 		w.t.Errorf("options are shown: %s", body)
