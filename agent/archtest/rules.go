@@ -48,6 +48,7 @@ var rules = []rule{
 	{pkg: "agent/plan", inner: []string{"agent/fleet", "sdk/go/abi"}, why: "the plan is pure: values in, values out"},
 	{pkg: "agent/specvectors", inner: []string{"agent/fleet", "sdk/go/abi"}, why: "it is a table for the tests of others, guests' tests too"},
 	{pkg: "agent/pool", inner: []string{"agent/fleet", "agent/plan", "agent/driver", "agent/journal", "sdk/go/abi"}, why: "the pool owns the fleet; the rest reaches it through interfaces that it defines"},
+	{pkg: "agent/incumbent", inner: []string{"agent/fleet"}, libraries: []string{"github.com/prometheus/common/..."}, why: "it reads what another program leaves, and decides nothing"},
 	{pkg: "agent/journal", inner: []string{"agent/fleet", "sdk/go/abi"}, libraries: []string{"golang.org/x/sys/..."}, why: "the journal stores values"},
 	{pkg: "agent/driver/wasm", inner: []string{"agent/fleet", "sdk/go/abi", "agent/module", "hostfuncs/..."}, why: "the Wasm driver is a module behind the driver's interface"},
 	{pkg: "agent/driver/...", inner: []string{"agent/fleet", "sdk/go/abi"}, libraries: []string{"github.com/google/go-cmp/..."}, why: "a driver knows machines and the ABI"},

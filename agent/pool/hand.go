@@ -52,6 +52,9 @@ func (p *Pool) EndHold(ctx context.Context, name string) error {
 
 // mark changes what the operator says of a machine, and waits until it is written down.
 func (p *Pool) mark(ctx context.Context, name string, change func(*machine)) error {
+	if p.opts.Watch != nil {
+		return ErrWatching
+	}
 	var err error
 	written := make(chan error, 1)
 	asked := p.do(func() {

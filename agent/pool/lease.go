@@ -70,6 +70,9 @@ func (p *Pool) lease(ctx context.Context, waits bool) (*Lease, error) {
 		default: // answered before
 		}
 	}
+	if p.opts.Watch != nil {
+		return nil, ErrWatching
+	}
 	if !p.do(func() { p.take(l, false) }) {
 		return nil, ErrStopped
 	}

@@ -93,6 +93,10 @@ type Options struct {
 	// Decider is nil for a runner that is no more: its machines are taken up so that Stop can drain them, and none is made.
 	Decider Decider
 
+	// Watch, if set, returns the machines of another program as they are now; used names those that were in use at the last look. The
+	// pool decides about them and reports what it would do, and does nothing: it creates, removes, journals and leases none.
+	Watch func(ctx context.Context, used map[string]bool) ([]fleet.Machine, error)
+
 	Zones        func(now time.Time) []abi.Zone // the zones of the snapshot; nil: none
 	WantMachines func() bool                    // whether a policy wants the snapshot to list machines; nil: none does
 	Events       func(fleet.Event)              // told what happened, in order; a slow one loses events but delays nothing

@@ -119,6 +119,8 @@ func (p *Pool) Reap(ctx context.Context, name string) error {
 	return p.removal(ctx, func() (*machine, error) {
 		o := p.orphans[name]
 		switch {
+		case p.opts.Watch != nil:
+			return nil, ErrWatching
 		case o == nil:
 			return nil, ErrUnknown
 		case !safeName.MatchString(name):

@@ -64,6 +64,11 @@ type Pool struct {
 	past       map[string]time.Time // machines that were removed lately, by name
 	probes     probes
 
+	looking  bool      // another program's machines are being looked at
+	lookedAt time.Time // when that began last
+	saw      bool      // they were seen
+	reported string    // what would be done, as it was last told
+
 	idleFor time.Duration // machines' idle time, summed up
 	ticked  time.Time     // when that was done last
 
@@ -137,11 +142,15 @@ func New(o Options) (*Pool, error) {
 // Start takes up the runner's machines from the journal and starts the loop, which ends with Stop. It fails when the journal cannot
 // be read; single machines that cannot are logged and left alone.
 func (p *Pool) Start() error {
-	machines, problems, err := p.opts.Journal.Load()
-	if err != nil {
-		return fmt.Errorf("runner %s: %w", p.settings.Runner.Name, err)
+	var machines []fleet.Machine
+	if p.opts.Watch == nil {
+		found, problems, err := p.opts.Journal.Load()
+		if err != nil {
+			return fmt.Errorf("runner %s: %w", p.settings.Runner.Name, err)
+		}
+		p.noteUnreadable(problems)
+		machines = found
 	}
-	p.noteUnreadable(problems)
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.started.Store(true)
 	go p.out.run()
@@ -194,6 +203,13 @@ func (p *Pool) ended() bool {
 func (p *Pool) tick() {
 	now := time.Now()
 	p.sumIdle(now)
+	if p.opts.Watch != nil {
+		if !p.stopping {
+			p.look(now)
+			p.ask(now)
+		}
+		return
+	}
 	p.endHolds(now)
 	p.drainOn()
 	p.retryRemovals(now)
@@ -266,7 +282,7 @@ func (p *Pool) Stop(ctx context.Context, drain bool) error {
 	case <-p.out.done:
 	case <-ctx.Done():
 	}
-	if left := p.final.Machines; drain && len(left) > 0 {
+	if left := p.final.Machines; drain && len(left) > 0 && p.opts.Watch == nil {
 		if p.final.Kept == len(left) {
 			p.log.Warn("Machines stay, since they are held or the agent is frozen", "machines", len(left))
 			return nil
@@ -293,7 +309,7 @@ func (p *Pool) stop(drain bool) {
 			p.fail(l, ErrStopped)
 		}
 	}
-	p.draining = drain && p.ctx.Err() == nil
+	p.draining = drain && p.ctx.Err() == nil && p.opts.Watch == nil
 	if !p.draining {
 		p.cancel()
 		return
@@ -329,7 +345,7 @@ func (p *Pool) otherDriver(m *machine) bool {
 // retireOthers removes the machines of drivers that the runner no longer names: at once those that no job runs on.
 func (p *Pool) retireOthers() {
 	for _, m := range slices.Clone(p.fleet) {
-		if m.State != fleet.Removing && p.otherDriver(m) {
+		if p.opts.Watch == nil && m.State != fleet.Removing && p.otherDriver(m) {
 			p.spoil(m, reasonDriver)
 		}
 	}

@@ -43,6 +43,8 @@ func (p *Pool) RemoveMachine(ctx context.Context, name string) error {
 	return p.removal(ctx, func() (*machine, error) {
 		m := p.byName[name]
 		switch {
+		case p.opts.Watch != nil:
+			return nil, ErrWatching
 		case m == nil:
 			return nil, ErrUnknown
 		case m.Held():

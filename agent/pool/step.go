@@ -30,6 +30,12 @@ func (p *Pool) step() {
 		p.out.send(fleet.Event{At: now, Runner: p.settings.Runner.Name, Decision: p.decision, Actions: actions,
 			Rails: p.rails(now, d, limits)})
 	}
+	if p.opts.Watch != nil {
+		if p.saw {
+			p.report(actions, p.rails(now, d, limits))
+		}
+		return
+	}
 	waiting := ""
 	if n := len(p.wanting); n > 0 {
 		waiting = fmt.Sprintf("; %d jobs wait", n)
