@@ -118,6 +118,9 @@ func (s *Supervisor) ofOperator(made *pool.Settings, r config.Runner) {
 		return
 	}
 	made.Ceilings = ceilings(op.RunnerCeilings(r.Name))
+	if s.o.Incumbent != nil {
+		return // the rest concerns the driver
+	}
 	own := op.Runners[r.Name]
 	made.CapacityMemory = time.Duration(own.CapacityMemory)
 	for _, o := range s.describe(r.Machine.MachineDriver) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/fleet"
+	"github.com/millwright-ci/millwright/agent/incumbent"
 	"github.com/millwright-ci/millwright/agent/metrics"
 	"github.com/millwright-ci/millwright/agent/pool"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
@@ -28,6 +29,9 @@ func (s *Supervisor) newPool(w *worker, settings pool.Settings) (*pool.Pool, err
 	o.Provisioner = s.provisioner.Within(w.engineTime)
 	o.WantMachines = w.policies.WantMachines
 	o.OnIdle = func() { s.feed.Wake(w.key) }
+	if s.o.Incumbent != nil {
+		o.Watch = w.watch
+	}
 	return pool.New(o)
 }
 
@@ -48,9 +52,12 @@ func (s *Supervisor) poolSettings(c *config.Config, r config.Runner) (pool.Setti
 		return pool.Settings{}, fmt.Errorf("runner %s: executor docker+machine needs a [runners.machine] section", r.Name)
 	}
 	m := r.Machine
-	options, named, err := s.drivers.options(m.MachineDriver, m.MachineOptions, m.MachineOptionsWithName)
-	if err != nil {
-		return pool.Settings{}, fmt.Errorf("runner %s: %w", r.Name, err)
+	var options, named abi.Options
+	if s.o.Incumbent == nil { // else the driver is the incumbent's matter
+		var err error
+		if options, named, err = s.drivers.options(m.MachineDriver, m.MachineOptions, m.MachineOptionsWithName); err != nil {
+			return pool.Settings{}, fmt.Errorf("runner %s: %w", r.Name, err)
+		}
 	}
 	made := pool.Settings{
 		Runner: abi.RunnerSettings{
@@ -66,6 +73,12 @@ func (s *Supervisor) poolSettings(c *config.Config, r config.Runner) (pool.Setti
 		return pool.Settings{}, fmt.Errorf("runner %s: %w", r.Name, err)
 	}
 	return made, nil
+}
+
+// watch returns the incumbent's machines of this runner.
+func (w *worker) watch(ctx context.Context, used map[string]bool) ([]fleet.Machine, error) {
+	r := w.current()
+	return w.s.o.Incumbent.Machines(ctx, incumbent.Runner{Key: w.key, ShortToken: config.ShortToken(r.Token), Driver: r.Machine.MachineDriver}, used)
 }
 
 func sections(in []config.Autoscaling) []abi.PeriodsSettings {

@@ -21,6 +21,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/coordinator"
 	"github.com/millwright-ci/millwright/agent/feed"
 	"github.com/millwright-ci/millwright/agent/fleet"
+	"github.com/millwright-ci/millwright/agent/incumbent"
 	"github.com/millwright-ci/millwright/agent/job"
 	"github.com/millwright-ci/millwright/agent/journal"
 	"github.com/millwright-ci/millwright/agent/metrics"
@@ -58,6 +59,9 @@ type Options struct {
 	// Modules says where the built-in modules lie and what they may take; the zero value is what the binary embeds, with native code
 	// kept in the state directory.
 	Modules module.Options
+	// Incumbent is a gitlab-runner that works by the same config.toml. With it the agent only watches: it takes no job, creates and
+	// removes nothing, and tells what it would have done.
+	Incumbent *incumbent.Incumbent
 	// RemoveMachines removes every machine at the end, whatever [machine.shutdown_drain] says.
 	RemoveMachines bool
 }
@@ -156,7 +160,7 @@ func (s *Supervisor) open() (err error) {
 		return err
 	}
 	idDir := s.o.StateDir
-	if s.o.ConfigPath != "" {
+	if s.o.ConfigPath != "" && s.o.Incumbent == nil { // what lies beside the incumbent's file is its own
 		idDir = filepath.Dir(s.o.ConfigPath)
 	}
 	if s.systemID, err = coordinator.LoadSystemID(filepath.Join(idDir, ".runner_system_id")); err != nil {
@@ -229,12 +233,16 @@ func (s *Supervisor) Run(ctx context.Context) (err error) {
 	if err := s.apply(s.config); err != nil {
 		return errors.Join(err, s.stopPools(ctx))
 	}
-	if err := s.retireUnknown(); err != nil {
-		s.log.Error("Machines of runners that are no more are left alone", "error", err)
-	}
-	s.feed.Start(background)
 	group.Go(func() error { s.reloadLoop(background); return nil })
-	group.Go(func() error { s.rotateLoop(background); return nil })
+	if s.o.Incumbent == nil {
+		if err := s.retireUnknown(); err != nil {
+			s.log.Error("Machines of runners that are no more are left alone", "error", err)
+		}
+		s.feed.Start(background)
+		group.Go(func() error { s.rotateLoop(background); return nil })
+	} else {
+		s.log.Info("Only watching: no job is taken, nothing is created or removed")
+	}
 	s.metrics.Process("running")
 
 	draining := false
