@@ -17,8 +17,10 @@ import (
 type loader struct {
 	app    *app
 	path   string
-	listen string       // what the command line says instead of listen_address
-	log    *slog.Logger // nil tells nobody what is wrong with single entries
+	listen string // what the command line says instead of listen_address
+	// ownListen is set when the file's listen_address is another program's.
+	ownListen bool
+	log       *slog.Logger // nil tells nobody what is wrong with single entries
 
 	mu      sync.Mutex     // guards inForce
 	inForce *config.Config // nil before the first is
@@ -36,7 +38,7 @@ func (l *loader) load() (*config.Config, error) {
 		}
 	}
 	c, err := l.app.loadConfig(l.path, before, l.tell)
-	if err == nil && l.listen != "" {
+	if err == nil && (l.listen != "" || l.ownListen) {
 		c.ListenAddress = l.listen
 	}
 	return c, err

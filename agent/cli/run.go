@@ -22,11 +22,14 @@ func (a *app) runCommand() *cobra.Command {
 		Short: "Take jobs and run them until told to stop",
 		Long: "Takes jobs for every runner of config.toml and runs them.\n\n" +
 			"SIGQUIT drains: running jobs end, however long that takes, and no new ones are taken. SIGTERM and SIGINT stop running\n" +
-			"jobs and end within shutdown_timeout; one more of them ends at once. SIGHUP, or a changed file, reloads the configuration.",
+			"jobs and end within shutdown_timeout; one more of them ends at once. SIGHUP, or a changed file, reloads the configuration.\n\n" +
+			"--observe only watches a gitlab-runner that works by the same file: no job is taken, nothing is created or removed, and the log,\n" +
+			"`policy explain` and the metrics say what would have been done.",
 		Args: noArgs,
 	}
 	configPath, stateDir := configFlag(c), stateDirFlag(c)
 	listen := c.Flags().String("listen-address", os.Getenv("LISTEN_ADDRESS"), "[host]:port of /metrics; wins over the file (LISTEN_ADDRESS)")
+	observe := observeFlags(c.Flags())
 	directory := c.Flags().StringP("working-directory", "d", "", "the agent's working directory")
 	c.Flags().StringP("service", "n", a.name, "name of the service that this is")
 	c.Flags().StringP("user", "u", "", "taken for GitLab Runner's sake: jobs run as the agent's user")
@@ -47,13 +50,13 @@ func (a *app) runCommand() *cobra.Command {
 			}
 		}
 		return a.supervised(c.Context(), func(ctx context.Context) error {
-			return a.run(ctx, *configPath, *stateDir, *listen)
+			return a.run(ctx, *configPath, *stateDir, *listen, observe)
 		})
 	}
 	return c
 }
 
-func (a *app) run(ctx context.Context, configPath, stateDir, listen string) error {
+func (a *app) run(ctx context.Context, configPath, stateDir, listen string, observe *observation) error {
 	l := &loader{app: a, path: configPath, listen: listen}
 	first, err := l.load()
 	if err != nil {
@@ -63,9 +66,16 @@ func (a *app) run(ctx context.Context, configPath, stateDir, listen string) erro
 	log := a.log.logger()
 	l.log = log // the supervisor reads the file once more, and only then what is wrong in it is told
 	defer logs.TakeStandard(log)()
+	watched, err := observe.incumbent(first, log)
+	if err != nil {
+		return err
+	}
+	if watched != nil { // which has that address
+		l.ownListen = true
+	}
 	s, err := supervisor.New(supervisor.Options{
 		StateDir: stateDir, Load: l.load, Applied: l.applied, ConfigPath: configPath, Version: jobVersion(), Log: log,
-		HelperArchive: helperArchive, Debug: a.machineDebug(), Operator: a.operator(configPath, log),
+		HelperArchive: helperArchive, Debug: a.machineDebug(), Operator: a.operator(configPath, log), Incumbent: watched,
 	})
 	if err != nil {
 		return err

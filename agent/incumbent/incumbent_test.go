@@ -15,8 +15,8 @@ import (
 	"github.com/millwright-ci/millwright/agent/incumbent"
 )
 
-const figures = `# HELP gitlab_runner_jobs The current number of running builds
-# TYPE gitlab_runner_jobs gauge
+const figures = `# a server between may have taken the types away
+# HELP gitlab_runner_jobs The current number of running builds
 gitlab_runner_jobs{executor_stage="idle",runner="Abcdefghi",stage="idle",state="idle"} 0
 gitlab_runner_jobs{executor_stage="docker_run",runner="Abcdefghi",stage="step_script",state="running"} 1
 gitlab_runner_jobs{executor_stage="prepare_executor",runner="Abcdefghi",stage="prepare_executor",state="running"} 1

@@ -58,7 +58,7 @@ func (i *Incumbent) scrape(ctx context.Context) (map[string]int, error) {
 				runner = l.GetValue()
 			}
 		}
-		jobs[runner] += int(m.GetGauge().GetValue()) // the series of idle runners is 0
+		jobs[runner] += int(m.GetGauge().GetValue() + m.GetUntyped().GetValue()) // one of them; the series of idle runners is 0
 	}
 	return jobs, nil
 }

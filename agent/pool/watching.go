@@ -102,7 +102,9 @@ func (p *Pool) report(actions []fleet.Action, rails []fleet.Rail) {
 	}
 	first := p.reported == ""
 	p.reported = text
-	log := p.log.With("idleTarget", p.decision.IdleTarget, "idleTime", p.decision.IdleTime, "reason", p.decision.Reason, "counts", p.fleetView().Counts())
+	counts := p.fleetView().Counts()
+	log := p.log.With("reason", p.decision.Reason, "idleTarget", p.decision.IdleTarget, "idleTime", p.decision.IdleTime,
+		"creating", counts.Creating, "idle", counts.Idle, "used", counts.Used)
 	for _, r := range rails {
 		log = log.With("rail."+r.Name, r.Reason)
 	}

@@ -16,8 +16,8 @@ import (
 
 const defaultMetricsPort = "9252" // GitLab Runner's
 
-// listenAddress completes [host]:port as GitLab Runner does: the port may be left out.
-func listenAddress(address string) (string, error) {
+// ListenAddress completes [host]:port as GitLab Runner does: the port may be left out.
+func ListenAddress(address string) (string, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		host = strings.TrimSuffix(strings.TrimPrefix(address, "["), "]")

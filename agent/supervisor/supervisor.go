@@ -264,7 +264,7 @@ func (s *Supervisor) listen(ctx context.Context, group *errgroup.Group) error {
 	if s.config.ListenAddress == "" {
 		return nil
 	}
-	address, err := listenAddress(s.config.ListenAddress)
+	address, err := ListenAddress(s.config.ListenAddress)
 	if err != nil { // as for GitLab Runner, no reason not to run jobs
 		s.log.Error("No metrics are served", "error", err)
 		return nil

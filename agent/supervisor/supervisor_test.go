@@ -28,9 +28,9 @@ func TestListenAddress(t *testing.T) {
 		{"a:b:c", ""},
 		{"http://localhost:9252", ""},
 	} {
-		got, err := listenAddress(tt.in)
+		got, err := ListenAddress(tt.in)
 		if got != tt.want || (err != nil) != (tt.want == "") {
-			t.Errorf("listenAddress(%q) = %q, %v; want %q", tt.in, got, err, tt.want)
+			t.Errorf("ListenAddress(%q) = %q, %v; want %q", tt.in, got, err, tt.want)
 		}
 	}
 }
