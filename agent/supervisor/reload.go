@@ -109,7 +109,7 @@ func (s *Supervisor) plan(c *config.Config) (change, error) {
 		}
 		seen[key] = true
 		err := s.planRunner(p, key, r)
-		if errors.Is(err, errExecutor) && s.worker(key) == nil { // one that is in service would lose its machines
+		if errors.Is(err, errExecutor) {
 			s.log.Error("Runner is skipped", "error", err)
 			continue
 		}
