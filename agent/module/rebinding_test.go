@@ -13,8 +13,8 @@ import (
 	"github.com/millwright-ci/millwright/agent/module"
 )
 
-// rebinding starts a name server for this process and returns a name whose address is 127.0.0.1 at first and then, and ever after, one of
-// a private network.
+// rebinding starts a name server for this process and returns a name whose address is 127.0.0.1 at first, which is granted, and ever after
+// 127.0.0.2, which is not.
 func rebinding(t testing.TB) (name string) {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -75,7 +75,7 @@ func answer(question []byte, asked *atomic.Int32) ([]byte, bool) {
 	if q := m.Questions[0]; q.Type == dnsmessage.TypeA {
 		address := [4]byte{127, 0, 0, 1}
 		if asked.Add(1) > 1 {
-			address = [4]byte{10, 255, 255, 1}
+			address = [4]byte{127, 0, 0, 2}
 		}
 		m.Answers = []dnsmessage.Resource{{
 			Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class}, Body: &dnsmessage.AResource{A: address},

@@ -8,12 +8,10 @@ import (
 )
 
 // loopback is what is granted to guests that reach servers of this test.
-var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
 
 const (
 	opDrop       = 0x1a
-	opGlobalGet  = 0x23
-	opI32Const0  = 0x00
 	opPrefixFC   = 0xfc
 	opMemoryFill = 0x0b // after the prefix
 )
