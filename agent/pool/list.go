@@ -17,6 +17,9 @@ import (
 // providers answer from copies that lag behind.
 const goneAfter = 2
 
+// lagPolls is for how many polls' time (half a minute) a new machine may be missing from complete lists.
+const lagPolls = 15
+
 // pastSpan is how long the names of removed machines are remembered.
 const pastSpan = time.Hour
 
@@ -211,8 +214,12 @@ func (p *Pool) observe(m *machine, i abi.Instance) {
 	}
 }
 
-// missed notes that a complete list lacks a machine.
+// missed notes that a complete list lacks a machine. One that was made just now and that no list has shown yet may be missing from a list
+// that lags.
 func (p *Pool) missed(m *machine) {
+	if !m.listed && time.Since(m.answered) < lagPolls*p.opts.Poll {
+		return
+	}
 	if m.missing++; m.missing < goneAfter {
 		return
 	}
