@@ -66,6 +66,7 @@ var rules = []rule{
 		why: "it compiles guests, for builds and tests"},
 	{pkg: "agent/internal/fakecloud/...", inner: []string{"agent/internal/fakecloud"}, libraries: []string{"github.com/gliderlabs/ssh", "golang.org/x/crypto/ssh"},
 		why: "the fake cloud is the other side of the wire; it must not know the agent"},
+	{pkg: "agent/internal/crashagent", inner: []string{"agent/...", "sdk/go/abi"}, why: "it is the agent's command line that dies where a test wishes"},
 	{pkg: "agent/internal/...", inner: []string{"agent/..."}, libraries: []string{"github.com/google/go-containerregistry/...", "golang.org/x/net/dns/dnsmessage", "github.com/docker/..."},
 		why: "help for tests, demo and build; nothing of the agent depends on it but cli"},
 	{pkg: "hostfuncs/credentials", inner: []string{"hostfuncs/internal/..."},

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millwright-ci/millwright/agent/cli/logs"
+	"github.com/millwright-ci/millwright/agent/supervisor"
 )
 
 // Exit codes.
@@ -30,6 +31,7 @@ type app struct {
 	name     string // that it was called by: millwright, gitlab-runner
 	out, err io.Writer
 	log      logging
+	change   []func(*supervisor.Options)
 }
 
 func newApp(name string, out, err io.Writer) *app {
@@ -38,9 +40,11 @@ func newApp(name string, out, err io.Writer) *app {
 	return a
 }
 
-// Main runs the command line and returns the exit code.
-func Main(args []string) int {
+// Main runs the command line and returns the exit code. change changes what the agent of the command run is made of: tests build a program
+// of their own that dies where they wish.
+func Main(args []string, change ...func(*supervisor.Options)) int {
 	a := newApp(calledBy(args[0]), os.Stdout, os.Stderr)
+	a.change = change
 	defer logs.TakeStandard(a.quietLogger())() // run puts its own log in place
 	root := a.root()
 	root.SetArgs(longFlags(root, args[1:]))

@@ -73,10 +73,14 @@ func (a *app) run(ctx context.Context, configPath, stateDir, listen string, obse
 	if watched != nil { // which has that address
 		l.ownListen = true
 	}
-	s, err := supervisor.New(supervisor.Options{
+	o := supervisor.Options{
 		StateDir: stateDir, Load: l.load, Applied: l.applied, ConfigPath: configPath, Version: jobVersion(), Log: log,
 		HelperArchive: helperArchive, Debug: a.machineDebug(), Operator: a.operator(configPath, log), Incumbent: watched,
-	})
+	}
+	for _, f := range a.change {
+		f(&o)
+	}
+	s, err := supervisor.New(o)
 	if err != nil {
 		return err
 	}

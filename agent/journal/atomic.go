@@ -12,8 +12,12 @@ const tempPrefix = ".tmp-"
 
 // writeFile replaces path as a whole, with mode 0600: a reader sees the old content or the new, also after a crash. When it returns
 // nil the new content is on disk.
-func writeFile(path string, data []byte) error {
+func writeFile(path string, data []byte) error { return replaceFile(path, data, func(string) {}) }
+
+// replaceFile is writeFile that tells of each change of the disk before it is made.
+func replaceFile(path string, data []byte, change func(what string)) error {
 	dir := filepath.Dir(path)
+	change("write " + filepath.Base(path))
 	f, err := os.CreateTemp(dir, tempPrefix+filepath.Base(path)+"-*") // made 0600
 	if err != nil {
 		return err
@@ -26,6 +30,7 @@ func writeFile(path string, data []byte) error {
 		err = cerr
 	}
 	if err == nil {
+		change("put " + filepath.Base(path))
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
@@ -57,7 +62,7 @@ func (j *Journal) sweep() error {
 	return nil
 }
 
-// sweepFolder removes half-written files of ours, and the folder when it held something of that kind only.
+// sweepFolder removes half-written files of ours, and the folder when it holds nothing else: that is a first write that was cut off.
 func sweepFolder(path string) error {
 	entries, err := os.ReadDir(path)
 	if err != nil {
@@ -72,7 +77,7 @@ func sweepFolder(path string) error {
 			swept++
 		}
 	}
-	if swept > 0 && swept == len(entries) {
+	if swept == len(entries) {
 		return os.Remove(path)
 	}
 	return nil

@@ -19,7 +19,7 @@ type object = map[string]any
 
 // saveConfig writes config.json in docker-machine's version 3, so that docker-machine and gitlab-runner see the machine too. Keys
 // that we do not know stay as they are. A file that would not change is not written.
-func (j *Journal) saveConfig(dir string, m fleet.Machine) error {
+func (j *Journal) saveConfig(dir string, m fleet.Machine, change func(what string)) error {
 	path := filepath.Join(dir, configFile)
 	before, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -41,7 +41,7 @@ func (j *Journal) saveConfig(dir string, m fleet.Machine) error {
 	if bytes.Equal(before, after) {
 		return nil
 	}
-	return writeFile(path, after)
+	return replaceFile(path, after, change)
 }
 
 // overlay sets src's keys in dst and goes into objects that both have.

@@ -50,8 +50,9 @@ type Journal struct {
 	owner string
 	lock  *os.File
 
-	creating sync.Mutex // guards creates.log and what follows
-	created  int        // its lines
+	creating sync.Mutex                   // guards creates.log and what follows
+	created  int                          // its lines
+	watch    func(machine, change string) // see Watch
 }
 
 // Open makes the state directory if need be, takes its lock and reads the owner id, or makes one at the first start. It does not
@@ -68,7 +69,7 @@ func Open(dir string) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("state directory %s: %w", dir, advise(err))
 	}
-	j := &Journal{dir: dir, lock: lock}
+	j := &Journal{dir: dir, lock: lock, watch: func(string, string) {}}
 	if err := j.prepare(); err != nil {
 		lock.Close()
 		return nil, fmt.Errorf("state directory %s: %w", dir, advise(err))
@@ -106,6 +107,10 @@ func (j *Journal) prepare() error {
 // Close gives the lock back.
 func (j *Journal) Close() error { return j.lock.Close() }
 
+// Watch has f told of each change of a machine's files, and of the log of creations ("" is the machine), before it is made. The crash suite
+// ends the process there. Call it before any other method.
+func (j *Journal) Watch(f func(machine, change string)) { j.watch = f }
+
 // Owner returns the owner id: 16 characters of [0-9a-z].
 func (j *Journal) Owner() string { return j.owner }
 
@@ -134,6 +139,8 @@ func (j *Journal) save(m fleet.Machine) error {
 	if err != nil {
 		return err
 	}
+	change := func(what string) { j.watch(m.Name, "save "+string(m.State)+": "+what) }
+	change("make folder")
 	switch err := os.Mkdir(dir, 0o700); {
 	case err == nil:
 		if err := syncDir(j.machines()); err != nil {
@@ -142,11 +149,11 @@ func (j *Journal) save(m fleet.Machine) error {
 	case !errors.Is(err, fs.ErrExist):
 		return err
 	}
-	if err := writeFile(filepath.Join(dir, recordFile), data); err != nil {
+	if err := replaceFile(filepath.Join(dir, recordFile), data, change); err != nil {
 		_ = os.Remove(dir) // an empty folder is no machine; one with a record stays
 		return err
 	}
-	return j.saveConfig(dir, m)
+	return j.saveConfig(dir, m, change)
 }
 
 // Remove forgets a machine that is gone, with all files in its folder. A machine that is not there is no error.
@@ -165,6 +172,7 @@ func (j *Journal) remove(name string) error {
 	if err := os.RemoveAll(hidden); err != nil {
 		return err
 	}
+	j.watch(name, "remove: hide")
 	if err := os.Rename(j.folder(name), hidden); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
@@ -174,6 +182,7 @@ func (j *Journal) remove(name string) error {
 	if err := syncDir(j.machines()); err != nil {
 		return err
 	}
+	j.watch(name, "remove: delete")
 	return os.RemoveAll(hidden)
 }
 

@@ -217,6 +217,9 @@ func TestCutOff(t *testing.T) {
 		os.MkdirAll(filepath.Dir(path), 0o700)
 		os.WriteFile(path, []byte("half"), 0o600)
 	}
+	if err := os.Mkdir(filepath.Join(j.machines(), "no-write"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	j.Close()
 	j = open(t, dir)
 	if got := mustLoad(t, j); len(got) != 1 || got[0].Name != "kept" {
@@ -231,6 +234,26 @@ func TestCutOff(t *testing.T) {
 	})
 	if diff := cmp.Diff([]string{"config.json", "millwright.json"}, left); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
+	}
+}
+
+// TestWatch has whoever watches told of each change before it is made.
+func TestWatch(t *testing.T) {
+	j := open(t, t.TempDir())
+	var told []string
+	j.Watch(func(machine, change string) { told = append(told, machine+" "+change) })
+	m := machine("m")
+	if err := errors.Join(j.Save(m), j.Save(m), j.Remove("m")); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"m save used: make folder", "m save used: write millwright.json", "m save used: put millwright.json",
+		"m save used: write config.json", "m save used: put config.json",
+		"m save used: make folder", "m save used: write millwright.json", "m save used: put millwright.json",
+		"m remove: hide", "m remove: delete",
+	}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
 	}
 }
 

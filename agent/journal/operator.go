@@ -85,6 +85,7 @@ func (j *Journal) NoteCreate(runner string, at time.Time) error {
 	}
 	j.creating.Lock()
 	defer j.creating.Unlock()
+	j.watch("", "note a creation")
 	if err := j.noteCreate(append(line, '\n')); err != nil {
 		return fmt.Errorf("log of creations: %w", err)
 	}

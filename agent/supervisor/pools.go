@@ -43,6 +43,9 @@ func (s *Supervisor) poolOptions(key string, settings pool.Settings) pool.Option
 		Events: s.event, Log: s.log, OrphanGrace: s.o.OrphanGrace, Shared: s.shared,
 	}
 	careFor(&o, s.care)
+	if s.o.Pool != nil {
+		s.o.Pool(&o)
+	}
 	return o
 }
 

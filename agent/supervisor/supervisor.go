@@ -62,6 +62,8 @@ type Options struct {
 	// Incumbent is a gitlab-runner that works by the same config.toml. With it the agent only watches: it takes no job, creates and
 	// removes nothing, and tells what it would have done.
 	Incumbent *incumbent.Incumbent
+	// Pool changes the options of each pool before it is made; tests make its clock fast and stand between it and the world. nil: nothing.
+	Pool func(*pool.Options)
 	// RemoveMachines removes every machine at the end, whatever [machine.shutdown_drain] says.
 	RemoveMachines bool
 }

@@ -70,7 +70,7 @@ func (c *Cloud) call(op string, do func(*request) (status int, answer any, err e
 			unread = json.NewDecoder(http.MaxBytesReader(w, hr.Body, maxBody)).Decode(&r.wish)
 		}
 		r.fault = c.hit(op, r.wish)
-		if !pause(hr, milliseconds(r.fault.DelayMS)) {
+		if !pause(hr, milliseconds(r.fault.DelayMS), r.fault.Lost) {
 			return // nobody waits for it any more
 		}
 		r.entry = Entry{What: op, Name: r.wish.Name, Zone: r.wish.Zone, Type: r.wish.Type, Spot: r.wish.Spot, Tags: r.wish.Tags, Lost: r.fault.Lost}
@@ -196,17 +196,21 @@ func (c *Cloud) seen(want func(Instance) bool) (found []Instance, pageSize int) 
 	return found, c.settings.pageSize()
 }
 
-// pause waits; false when the caller went away first.
-func pause(r *http.Request, d time.Duration) bool {
+// pause waits; false when the caller went away first, unless it is done anyway.
+func pause(r *http.Request, d time.Duration, anyway bool) bool {
 	if d <= 0 {
 		return true
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
+	gone := r.Context().Done()
+	if anyway {
+		gone = nil
+	}
 	select {
 	case <-timer.C:
 		return true
-	case <-r.Context().Done():
+	case <-gone:
 		return false
 	}
 }

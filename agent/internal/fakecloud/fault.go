@@ -31,7 +31,7 @@ type Fault struct {
 	Message     string `json:"message,omitempty"`
 	RetryAfterS int    `json:"retry_after_s,omitempty"`
 
-	Lost   bool `json:"lost,omitempty"`    // the connection breaks before the answer; what was asked for is done
+	Lost   bool `json:"lost,omitempty"`    // the connection breaks before the answer; what was asked for is done, also when the caller is gone
 	Hide   int  `json:"hide,omitempty"`    // so many instances are missing from the page, whose zones it names as unreachable
 	BootMS int  `json:"boot_ms,omitempty"` // the machine that is created boots so long
 	Fate   Act  `json:"fate,omitempty"`    // the machine that is created is so from the start: Mute or Close
