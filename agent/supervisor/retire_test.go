@@ -107,11 +107,6 @@ func TestMachinesOfChangedRunners(t *testing.T) {
 			if live {
 				name = tt.name + " live"
 			}
-			reason := tt.reason
-			refused := live && tt.name == "executor unknown" // as a whole, so that the runner in service keeps its machines
-			if refused {
-				reason = ""
-			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t)
@@ -130,25 +125,22 @@ func TestMachinesOfChangedRunners(t *testing.T) {
 				w.start(builtins(t), careless(t))
 				if live {
 					w.untilIdle(1)
-					w.change(func(c *config.Config) { c.Runners = []config.Runner{slow, next} })
-					if err := w.s.Reload(); (err != nil) != refused {
-						t.Fatalf("the reload: %v", err)
-					}
+					w.reload(func(c *config.Config) { c.Runners = []config.Runner{slow, next} })
 				}
-				if reason == "" {
+				if tt.reason == "" {
 					w.untilIdle(1)
-				} else if got := w.log.wait("Machine removed"); got["name"] != left || got["reason"] != reason {
-					t.Errorf("%v, want %s removed for %q", got, left, reason)
+				} else if got := w.log.wait("Machine removed"); got["name"] != left || got["reason"] != tt.reason {
+					t.Errorf("%v, want %s removed for %q", got, left, tt.reason)
 				}
 				w.until("the machine is kept or gone, as it must be", func() bool {
-					return slices.Contains(w.machineNames(), left) == (reason == "")
+					return slices.Contains(w.machineNames(), left) == (tt.reason == "")
 				})
 				w.stop(errors.New("enough"))
 				if err := w.finish(); err != nil {
 					t.Error(err)
 				}
 				_, err := dockertest.Engine(t).ContainerInspect(t.Context(), left)
-				if gone := err != nil; gone != (reason != "") {
+				if gone := err != nil; gone != (tt.reason != "") {
 					t.Errorf("gone from the provider: %t", gone)
 				}
 			})
