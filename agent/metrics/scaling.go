@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -30,6 +31,7 @@ type scaling struct {
 	decisions *prometheus.CounterVec
 	failures  *prometheus.CounterVec
 	rails     *prometheus.CounterVec
+	steps     *prometheus.HistogramVec
 
 	idleTime, waiting, code, period *prometheus.Desc
 
@@ -52,11 +54,22 @@ func newScaling() *scaling {
 		code:     desc("decision_code", "How the fleet stands to the decision: 1 for the code that holds now", "code"),
 		period:   desc("active_period", "1 for the autoscaling section whose period is active, by its place in the file from 0 on, or none", "section"),
 		targets:  map[string]int{},
+		steps: histogram("millwright_pool_step_seconds", "How long the turns of the pools' loops took, by what began them: the clock or events",
+			prometheus.ExponentialBuckets(0.0001, 2, 14), "by"),
 	}
 }
 
 func (s *scaling) all() []prometheus.Collector {
-	return []prometheus.Collector{s, s.decisions, s.failures, s.rails}
+	return []prometheus.Collector{s, s.decisions, s.failures, s.rails, s.steps}
+}
+
+// PoolStep notes a turn of a pool's loop.
+func (m *Metrics) PoolStep(clock bool, took time.Duration) {
+	by := "event"
+	if clock {
+		by = "clock"
+	}
+	m.scaling.steps.WithLabelValues(by).Observe(took.Seconds())
 }
 
 // decided counts a decision that differs from the one before.

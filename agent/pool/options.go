@@ -101,8 +101,11 @@ type Options struct {
 	WantMachines func() bool                    // whether a policy wants the snapshot to list machines; nil: none does
 	Events       func(fleet.Event)              // told what happened, in order; a slow one loses events but delays nothing
 	OnIdle       func()                         // told that a machine became idle; same terms
-	Jitter       func() float64                 // in [0, 1); nil: random
-	Log          *slog.Logger
+	// OnStep is told how long each turn of the loop took, and whether the clock began it or events did. It is called by the loop itself and
+	// returns at once. nil: nobody is told.
+	OnStep func(clock bool, took time.Duration)
+	Jitter func() float64 // in [0, 1); nil: random
+	Log    *slog.Logger
 
 	// OrphanGrace is how long an instance under our owner tag that no journal entry explains is left alone; nil means 30 minutes.
 	OrphanGrace *time.Duration
@@ -140,6 +143,9 @@ func (o *Options) complete() error {
 	}
 	if o.WantMachines == nil {
 		o.WantMachines = func() bool { return false }
+	}
+	if o.OnStep == nil {
+		o.OnStep = func(bool, time.Duration) {}
 	}
 	if o.Jitter == nil {
 		o.Jitter = rand.Float64

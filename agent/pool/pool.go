@@ -171,14 +171,19 @@ func (p *Pool) loop(found []fleet.Machine) {
 	p.tick()
 	p.step()
 	for !p.ended() {
+		var began time.Time
+		clock := false
 		select {
 		case event := <-p.queue:
+			began = time.Now()
 			event()
 			p.pending()
 		case <-tick.C:
+			began, clock = time.Now(), true
 			p.tick()
 		}
 		p.step()
+		p.opts.OnStep(clock, time.Since(began))
 	}
 	p.final = p.status()
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"strings"
 	"time"
 
@@ -91,6 +92,9 @@ func (s *Supervisor) control() http.Handler {
 		}
 		reply(w, struct{}{})
 	})
+	for path, handler := range map[string]http.HandlerFunc{"/": pprof.Index, "/profile": pprof.Profile, "/trace": pprof.Trace} {
+		mux.HandleFunc("GET /debug/pprof"+path, handler)
+	}
 	s.controlHand(mux)
 	s.controlModules(mux)
 	return mux

@@ -40,7 +40,7 @@ func (s *Supervisor) poolOptions(key string, settings pool.Settings) pool.Option
 	o := pool.Options{
 		Key: key, Owner: s.journal.Owner(), Settings: settings,
 		Drivers: s.drivers.forPool, Provisioner: s.provisioner, Journal: s.journal,
-		Events: s.event, Log: s.log, OrphanGrace: s.o.OrphanGrace, Shared: s.shared,
+		Events: s.event, OnStep: s.metrics.PoolStep, Log: s.log, OrphanGrace: s.o.OrphanGrace, Shared: s.shared,
 	}
 	careFor(&o, s.care)
 	if s.o.Pool != nil {

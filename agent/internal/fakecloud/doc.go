@@ -17,5 +17,5 @@
 //
 // With Options.Machines each running machine is real as far as provisioning and probing go: a server for SSH that takes the host key and the
 // login of the bootstrap and answers the provisioner's scripts, and a Docker API behind TLS with the certificates that the provisioner sent. It
-// runs no containers. A machine costs two listening ports and about 20 KB, so a thousand fit one process.
+// runs no containers, but with Options.Engine set to Jobs it takes jobs and pretends to run them. A machine costs two listening ports and about 20 KB, so a thousand fit one process.
 package fakecloud

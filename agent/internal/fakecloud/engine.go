@@ -2,6 +2,8 @@ package fakecloud
 
 import (
 	"archive/tar"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -36,6 +38,7 @@ func (m *machine) docker(more func(string) http.Handler) http.Handler {
 		"Architecture": map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH], "NCPU": 1, "MemTotal": 1 << 30,
 	}))
 	mux.HandleFunc("POST /images/load", m.loadImage)
+	mux.HandleFunc("POST /images/create", m.pullImage)
 	mux.HandleFunc("GET /images/{name...}", m.inspectImage)
 	var rest http.Handler = http.HandlerFunc(noContainers)
 	if more != nil {
@@ -58,7 +61,20 @@ func noContainers(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusNotImplemented, map[string]string{"message": "this engine runs no containers: " + r.Method + " " + r.URL.Path})
 }
 
-// inspectImage knows the images that were loaded.
+// pullImage has every image that is asked for, at once.
+func (m *machine) pullImage(w http.ResponseWriter, r *http.Request) {
+	name := r.URL.Query().Get("fromImage")
+	if tag := r.URL.Query().Get("tag"); tag != "" {
+		name += ":" + tag
+	}
+	id := sha256.Sum256([]byte(name))
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.images[name] = "sha256:" + hex.EncodeToString(id[:])
+	reply(w, http.StatusOK, map[string]string{"status": "Pulled"})
+}
+
+// inspectImage knows the images that were loaded or pulled.
 func (m *machine) inspectImage(w http.ResponseWriter, r *http.Request) {
 	name := strings.TrimSuffix(r.PathValue("name"), "/json")
 	m.mu.Lock()

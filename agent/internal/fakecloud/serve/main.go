@@ -3,70 +3,21 @@
 package main
 
 import (
-	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
-	"io"
-	"log/slog"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/millwright-ci/millwright/agent/internal/fakecloud"
 )
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
+	err := fakecloud.Command(os.Args[1:], os.Stdin, os.Stdout)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-}
-
-func run(args []string) error {
-	o := fakecloud.Options{Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
-	flags := flag.NewFlagSet("serve", flag.ExitOnError)
-	flags.StringVar(&o.Listen, "listen", "127.0.0.1:0", "host:port of the API")
-	flags.BoolVar(&o.Machines, "machines", false, "running machines answer SSH and the Docker API on ports of 127.0.0.1")
-	path := flags.String("ledger", "", "file that the ledger is appended to, a line of JSON each")
-	eof := flags.Bool("until-eof", false, "end when standard input does, so as not to outlive a parent that died")
-	flags.Func("settings", `how the cloud behaves, as JSON: {"boot_ms":500,"quota":10}`, func(text string) error {
-		return json.Unmarshal([]byte(text), &o.Settings)
-	})
-	var faults []fakecloud.Fault
-	flags.Func("fault", `something that goes wrong, as JSON: {"op":"create","status":503,"times":3}; may be repeated`, func(text string) error {
-		var f fakecloud.Fault
-		err := json.Unmarshal([]byte(text), &f)
-		faults = append(faults, f)
-		return err
-	})
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	if *path != "" {
-		f, err := os.OpenFile(*path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-		if err != nil {
-			return fmt.Errorf("ledger: %w", err)
-		}
-		defer f.Close()
-		o.Ledger = f
-	}
-	cloud, err := fakecloud.Start(o)
-	if err != nil {
-		return err
-	}
-	defer cloud.Close()
-	for _, f := range faults {
-		cloud.Inject(f)
-	}
-	fmt.Println(cloud.URL())
-	ended := make(chan os.Signal, 1)
-	signal.Notify(ended, os.Interrupt, syscall.SIGTERM)
-	if *eof {
-		go func() {
-			_, _ = io.Copy(io.Discard, os.Stdin)
-			ended <- os.Interrupt
-		}()
-	}
-	<-ended
-	return nil
 }

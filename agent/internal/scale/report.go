@@ -1,0 +1,135 @@
+package scale
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Report is what was measured, size by size.
+type Report struct {
+	Size       Size // what all sizes have in common
+	idle, busy []*Figures
+}
+
+// Add adds a size; busy is nil when no jobs ran.
+func (r *Report) Add(idle, busy *Figures) {
+	r.idle = append(r.idle, idle)
+	if busy != nil {
+		r.busy = append(r.busy, busy)
+	}
+}
+
+// target is one promise and what became of it.
+type target struct{ what, want, got string }
+
+// targets are those that the measured sizes can show.
+func (r *Report) targets() (all []target) {
+	add := func(what, want, got string, met bool) {
+		mark := ", missed"
+		if met {
+			mark = ""
+		}
+		all = append(all, target{what, want, got + mark})
+	}
+	for _, f := range r.idle {
+		switch f.Machines {
+		case 0:
+			add("no machines, the default chain and one driver: RSS", "80 MB", megabytes(f.Memory.RSS), f.Memory.RSS <= 80e6)
+		case 100:
+			add("100 idle machines: RSS", "100 MB", megabytes(f.Memory.RSS), f.Memory.RSS < 100e6)
+			add("100 idle machines: processor", "1 % of a core", percent(f.CPU), f.CPU <= 0.01)
+		}
+	}
+	for _, f := range r.busy {
+		if f.Machines != 1000 || f.Jobs != 500 {
+			continue
+		}
+		const size = "1,000 machines, 500 jobs: "
+		add(size+"RSS", "250 MB", megabytes(f.Memory.RSS), f.Memory.RSS <= 250e6)
+		add(size+"processor", "50 % of a core", percent(f.CPU), f.CPU <= 0.5)
+		add(size+"the pool's tick, p99", "20 ms", short(f.TickP99), f.TickP99.Milliseconds() < 20)
+		add(size+"pick-up with an idle machine, p95", "100 ms", short(f.PickUpP95), f.PickUpP95.Milliseconds() < 100)
+	}
+	return all
+}
+
+func percent(cpu float64) string { return fmt.Sprintf("%.1f %%", 100*cpu) }
+
+// Table is the figures as Markdown.
+func (r *Report) Table() string {
+	var b strings.Builder
+	if t := r.targets(); len(t) > 0 {
+		b.WriteString("| | At most | Measured |\n| --- | --- | --- |\n")
+		for _, t := range t {
+			fmt.Fprintf(&b, "| %s | %s | %s |\n", t.what, t.want, t.got)
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString("| Machines | Jobs | RSS | RSS, highest | Go heap | Processor, of a core | Tick p50 | Tick p99 | Pick-up p50 | Pick-up p95 | Jobs ended, failed | Trace | Goroutines | Load average |\n")
+	b.WriteString("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
+	for _, f := range append(append([]*Figures(nil), r.idle...), r.busy...) {
+		pick50, pick95, ended, trace := "", "", "", ""
+		if f.Jobs > 0 {
+			pick50, pick95 = short(f.PickUpP50), short(f.PickUpP95)
+			ended, trace = fmt.Sprintf("%d, %d", f.Ended, f.Failed), fmt.Sprintf("%.0f KB/s", f.TraceRate/1000)
+		}
+		fmt.Fprintf(&b, "| %d | %d | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %d | %.1f |\n", f.Machines, f.Jobs, megabytes(f.Memory.RSS),
+			megabytes(f.Memory.RSSMax), megabytes(f.HeapBytes), percent(f.CPU), short(f.TickP50), short(f.TickP99), pick50, pick95, ended, trace,
+			f.Goroutines, f.Load)
+	}
+	return b.String()
+}
+
+// Write writes scale.md and its plots into a folder.
+func (r *Report) Write(dir string) error {
+	memory, processor := r.plots()
+	for name, text := range map[string]string{"scale.md": r.page(), "scale-memory.svg": memory.svg(), "scale-processor.svg": processor.svg()} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const intro = `# What an agent costs
+
+Written by ` + "`go tool task bench:scale`" + `: the agent's process alone, by the number of its machines and jobs. The cloud, the machines' engines and the
+coordinator run in processes of their own; the agent is the real one, with its policies and its driver as Wasm, SSH to each machine, an engine behind TLS on
+each, and the runner API over HTTP. Only what runs inside the containers is pretended: each job writes %d bytes of trace a second, a fifth of them every
+200 ms, and lasts %s on average. Each size is a fresh agent, watched for %s once its machines are idle, and again with jobs on half of them.
+
+`
+
+const notes = `
+RSS is what the kernel counts for the process (VmRSS), the pages of its file included; the highest is that since its start (VmHWM), when modules are
+compiled and all machines made at once. Processor time is user and system time over the window. A tick is one turn of the pool's loop that the clock began
+(` + "`millwright_pool_step_seconds`" + `). Pick-up is from a job's place in the queue until it is handed out, by the coordinator's clock and with long polls.
+Times depend on what else the computer does, which the load average tells; memory and processor time hardly do.
+
+The sizes, the window and more are flags: ` + "`go run ./agent/internal/scale/bench --help`" + `.
+`
+
+func (r *Report) page() string {
+	return fmt.Sprintf(intro, r.Size.Rate, r.Size.Lasts, r.Size.Window) + r.Table() +
+		"\n![Memory by machines](scale-memory.svg)\n\n![Processor by machines](scale-processor.svg)\n" + notes
+}
+
+// plots draw memory and processor time by the number of machines.
+func (r *Report) plots() (memory, processor plot) {
+	memory = plot{title: "Memory of the agent", x: "machines", y: "RSS, MB"}
+	processor = plot{title: "Processor time of the agent", x: "machines", y: "% of a core"}
+	for _, of := range []struct {
+		name    string
+		figures []*Figures
+	}{{"idle", r.idle}, {"jobs on half of them", r.busy}} {
+		m, c := line{name: of.name}, line{name: of.name}
+		for _, f := range of.figures {
+			m.points = append(m.points, point{float64(f.Machines), float64(f.Memory.RSS) / 1e6})
+			c.points = append(c.points, point{float64(f.Machines), 100 * f.CPU})
+		}
+		memory.lines, processor.lines = append(memory.lines, m), append(processor.lines, c)
+	}
+	return memory, processor
+}
