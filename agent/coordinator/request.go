@@ -41,6 +41,7 @@ func (c *Client) RequestJob(ctx context.Context) (*Job, error) {
 		return nil, err
 	}
 	c.remember(r.header)
+	polled(ctx, r.header)
 	switch r.status {
 	case http.StatusNoContent:
 		return nil, nil

@@ -55,12 +55,27 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-type retryKey struct{}
+type (
+	retryKey struct{}
+	pollKey  struct{}
+)
 
 // OnRetriable returns a context whose calls report each retriable status (408, 429, 5xx) that they meet, even when a later attempt goes
 // well. The feed asks less often then.
 func OnRetriable(ctx context.Context, met func()) context.Context {
 	return context.WithValue(ctx, retryKey{}, met)
+}
+
+// OnPolled returns a context whose job requests report that the coordinator held them open until its queue moved or its patience ended (long
+// polling). Source: GitLab Workhorse, which says so in the header Gitlab-Ci-Builds-Polling.
+func OnPolled(ctx context.Context, met func()) context.Context {
+	return context.WithValue(ctx, pollKey{}, met)
+}
+
+func polled(ctx context.Context, h http.Header) {
+	if met, ok := ctx.Value(pollKey{}).(func()); ok && h.Get("Gitlab-Ci-Builds-Polling") == "yes" {
+		met()
+	}
 }
 
 func retriableMet(ctx context.Context) {

@@ -18,6 +18,7 @@ type asked struct {
 	err     error
 	noLease bool // there was no machine, so nothing was asked
 	retried bool // the coordinator was overloaded, even if it answered in the end
+	polled  bool // the coordinator held the request open
 	took    time.Duration
 }
 
@@ -38,10 +39,11 @@ func (l *loop) ask(ctx context.Context, r *runner, by Runner) {
 		return
 	}
 	if a.err = ctx.Err(); a.err == nil {
-		var retried atomic.Bool
+		var retried, polled atomic.Bool
 		began := time.Now()
-		a.job, a.err = by.Client.RequestJob(coordinator.OnRetriable(ctx, func() { retried.Store(true) }))
-		a.retried, a.took = retried.Load(), time.Since(began)
+		told := coordinator.OnPolled(coordinator.OnRetriable(ctx, func() { retried.Store(true) }), func() { polled.Store(true) })
+		a.job, a.err = by.Client.RequestJob(told)
+		a.retried, a.polled, a.took = retried.Load(), polled.Load(), time.Since(began)
 	}
 	if a.job == nil {
 		a.lease.Release()
@@ -64,6 +66,9 @@ func (l *loop) answered(a asked) {
 		r.adapt(emptyFactor, a.retried)
 		l.wellAgain(r)
 		l.event(Event{Kind: Empty, Runner: r.settings.Key, Duration: a.took})
+		if r.again(a) {
+			r.blocked = true // fill follows
+		}
 	default:
 		r.adapt(1, a.retried)
 		l.refused(r, a)
@@ -84,6 +89,7 @@ func (l *loop) start(a asked) {
 		a.by.Handler(l.jobs, a.job, a.lease)
 		l.ended <- ended{r: r, job: a.job, took: time.Since(began)}
 	}()
+	r.hasty = 0
 	if !r.settings.StrictCheckInterval {
 		r.blocked = true // fill follows
 	}

@@ -33,6 +33,9 @@ type runner struct {
 	starved         bool    // it lacked a machine at its last visit
 	woken           bool    // Wake came while it was asking
 
+	polls bool // the coordinator holds requests open
+	hasty int  // requests in a row that were made at once after an empty answer and came back at once
+
 	unhealthy int       // refused tokens in a row
 	disabled  time.Time // until then it does not ask
 
@@ -74,6 +77,33 @@ func (r *runner) adapt(factor float64, retried bool) {
 
 func (r *runner) clampRequests() {
 	r.moving = min(max(r.moving, 1), float64(max(r.settings.RequestConcurrency, 1)))
+}
+
+// maxHasty is how many requests in a row may follow each other without a pause. An empty answer that was held open is asked after once, for
+// the job that ended it, and once more for the state of the queue that the next one waits on.
+const maxHasty = 2
+
+// heldOpen is how long an answer takes at least that costs its coordinator no haste.
+const heldOpen = time.Second
+
+// again tells whether to ask at once after an empty answer, rather than at the next turn: where the coordinator holds requests open, one is
+// always to be open, or a job that is queued meanwhile waits for the turn.
+func (r *runner) again(a asked) bool {
+	if a.polled {
+		r.polls = true
+	}
+	if r.settings.StrictCheckInterval || a.retried || !r.polls {
+		return false
+	}
+	if a.took >= heldOpen {
+		r.hasty = 0
+		return true
+	}
+	if r.hasty++; r.hasty > maxHasty {
+		r.hasty, r.polls = 0, a.polled // it may hold them no longer
+		return false
+	}
+	return true
 }
 
 // healthy tells whether the runner may ask.

@@ -45,6 +45,7 @@ type Source struct {
 // Load compiles a module, starts one instance and asks it to describe itself. A module that can't be used is refused in one
 // sentence, which says how to mend it. The caller closes it, or the host does in the end.
 func (h *Host) Load(ctx context.Context, src Source) (*Module, error) {
+	defer frugal()()
 	m, err := h.compile(ctx, src)
 	if err != nil {
 		return nil, fmt.Errorf("module %s: %w", src.Name, err)

@@ -61,9 +61,9 @@ func noContainers(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusNotImplemented, map[string]string{"message": "this engine runs no containers: " + r.Method + " " + r.URL.Path})
 }
 
-// pullImage has every image that is asked for, at once.
+// pullImage has every image that is asked for, at once. It knows images by the short names that inspect asks for.
 func (m *machine) pullImage(w http.ResponseWriter, r *http.Request) {
-	name := r.URL.Query().Get("fromImage")
+	name := strings.TrimPrefix(strings.TrimPrefix(r.URL.Query().Get("fromImage"), "docker.io/"), "library/")
 	if tag := r.URL.Query().Get("tag"); tag != "" {
 		name += ":" + tag
 	}

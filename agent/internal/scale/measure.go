@@ -144,6 +144,9 @@ func (w *world) watch(ctx context.Context, s Size, jobs int) (*Figures, error) {
 	if len(after.status.Violations) > 0 {
 		return nil, fmt.Errorf("the coordinator complains: %q", after.status.Violations)
 	}
+	if after.status.Failed > 0 {
+		return nil, fmt.Errorf("%d jobs failed: %q; the agent's log ends with\n%s", after.status.Failed, after.status.Why, w.agent.tail())
+	}
 	took := after.at.Sub(before.at).Seconds()
 	d := after.page.since(before.page)
 	f := &Figures{

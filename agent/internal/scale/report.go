@@ -84,6 +84,9 @@ func (r *Report) Table() string {
 
 // Write writes scale.md and its plots into a folder.
 func (r *Report) Write(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
 	memory, processor := r.plots()
 	for name, text := range map[string]string{"scale.md": r.page(), "scale-memory.svg": memory.svg(), "scale-processor.svg": processor.svg()} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {

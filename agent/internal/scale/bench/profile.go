@@ -24,7 +24,7 @@ func keep(dir, what string, at scale.Look) {
 		},
 	}}
 	defer client.CloseIdleConnections()
-	for name, query := range map[string]string{"heap": "heap", "allocs": "allocs", "goroutine": "goroutine", "cpu": "profile?seconds=30"} {
+	for name, query := range map[string]string{"heap": "heap?gc=1", "allocs": "allocs", "goroutine": "goroutine", "cpu": "profile?seconds=30"} {
 		path := filepath.Join(dir, fmt.Sprintf("%s-%d-%s.pprof", what, at.Figures.Machines, name))
 		if err := fetch(client, "http://agent/debug/pprof/"+query, path); err != nil {
 			fmt.Fprintln(os.Stderr, err)
