@@ -1,24 +1,59 @@
 package scale
 
 import (
+	"cmp"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
 // Report is what was measured, size by size.
 type Report struct {
-	Size       Size // what all sizes have in common
-	idle, busy []*Figures
+	Size Size       // what all sizes have in common
+	Idle []*Figures // by the number of machines
+	Busy []*Figures
 }
 
-// Add adds a size; busy is nil when no jobs ran.
+// Add adds a size, in the place of what there was of it; busy is nil when no jobs ran.
 func (r *Report) Add(idle, busy *Figures) {
-	r.idle = append(r.idle, idle)
-	if busy != nil {
-		r.busy = append(r.busy, busy)
+	put := func(all []*Figures, f *Figures) []*Figures {
+		if f == nil {
+			return all
+		}
+		at, found := slices.BinarySearchFunc(all, f.Machines, func(f *Figures, n int) int { return cmp.Compare(f.Machines, n) })
+		if found {
+			all[at] = f
+			return all
+		}
+		return slices.Insert(all, at, f)
 	}
+	r.Idle, r.Busy = put(r.Idle, idle), put(r.Busy, busy)
+}
+
+// Recall takes up the sizes that an earlier run has kept in a file; that there is none is no error.
+func (r *Report) Recall(path string) error {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, r)
+	}
+	return err
+}
+
+// Keep writes a file for Recall.
+func (r *Report) Keep(path string) error {
+	data, err := json.Marshal(r)
+	if err == nil {
+		err = os.WriteFile(path, data, 0o644)
+	}
+	return err
 }
 
 // target is one promise and what became of it.
@@ -33,7 +68,7 @@ func (r *Report) targets() (all []target) {
 		}
 		all = append(all, target{what, want, got + mark})
 	}
-	for _, f := range r.idle {
+	for _, f := range r.Idle {
 		switch f.Machines {
 		case 0:
 			add("no machines, the default chain and one driver: RSS", "80 MB", megabytes(f.Memory.RSS), f.Memory.RSS <= 80e6)
@@ -42,7 +77,7 @@ func (r *Report) targets() (all []target) {
 			add("100 idle machines: processor", "1 % of a core", percent(f.CPU), f.CPU <= 0.01)
 		}
 	}
-	for _, f := range r.busy {
+	for _, f := range r.Busy {
 		if f.Machines != 1000 || f.Jobs != 500 {
 			continue
 		}
@@ -69,7 +104,7 @@ func (r *Report) Table() string {
 	}
 	b.WriteString("| Machines | Jobs | RSS | RSS, highest | Go heap | Processor, of a core | Tick p50 | Tick p99 | Pick-up p50 | Pick-up p95 | Jobs ended, failed | Trace | Goroutines | Load average |\n")
 	b.WriteString("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
-	for _, f := range append(append([]*Figures(nil), r.idle...), r.busy...) {
+	for _, f := range append(append([]*Figures(nil), r.Idle...), r.Busy...) {
 		pick50, pick95, ended, trace := "", "", "", ""
 		if f.Jobs > 0 {
 			pick50, pick95 = short(f.PickUpP50), short(f.PickUpP95)
@@ -126,7 +161,7 @@ func (r *Report) plots() (memory, processor plot) {
 	for _, of := range []struct {
 		name    string
 		figures []*Figures
-	}{{"idle", r.idle}, {"jobs on half of them", r.busy}} {
+	}{{"idle", r.Idle}, {"jobs on half of them", r.Busy}} {
 		m, c := line{name: of.name}, line{name: of.name}
 		for _, f := range of.figures {
 			m.points = append(m.points, point{float64(f.Machines), float64(f.Memory.RSS) / 1e6})

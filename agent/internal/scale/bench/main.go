@@ -43,6 +43,7 @@ func run(ctx context.Context, args []string) error {
 	sizes := flags.String("sizes", "0,10,30,100,300,1000", "numbers of machines; half as many jobs run on them")
 	docs := flags.String("docs", "docs", "folder that scale.md and scale-*.svg are written to; empty: none")
 	profiles := flags.String("profiles", "", "folder for the agent's profiles at the end of each window; empty: none")
+	figures := flags.String("figures", "", "file that keeps what was measured, so that sizes can be measured one by one; empty: none")
 	size := scale.Size{}
 	flags.DurationVar(&size.Window, "window", time.Minute, "how long an agent is watched, once idle and once with jobs")
 	flags.DurationVar(&size.Settle, "settle", 20*time.Second, "how long it is left alone before")
@@ -58,6 +59,11 @@ func run(ctx context.Context, args []string) error {
 	}
 	defer end()
 	var report scale.Report
+	if *figures != "" {
+		if err := report.Recall(*figures); err != nil {
+			return err
+		}
+	}
 	report.Size = size
 	for text := range strings.SplitSeq(*sizes, ",") {
 		if size.Machines, err = strconv.Atoi(strings.TrimSpace(text)); err != nil {
@@ -69,6 +75,11 @@ func run(ctx context.Context, args []string) error {
 			return err
 		}
 		report.Add(idle, busy)
+		if *figures != "" {
+			if err := report.Keep(*figures); err != nil {
+				return err
+			}
+		}
 		if *docs != "" { // what there is so far is worth keeping
 			if err := report.Write(*docs); err != nil {
 				return err
