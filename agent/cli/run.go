@@ -114,7 +114,7 @@ func (a *app) operator(configPath string, log *slog.Logger) func() (*config.Oper
 
 // garbagePercent is how much garbage the agent may heap up, in percent of what lives, before it is collected. Much of what lives are modules and
 // their memories, which never change: Go's own 100 would keep as much again for nothing.
-const garbagePercent = 40
+const garbagePercent = 25
 
 // thrifty keeps the agent small, unless the operator set GOGC.
 func thrifty() {

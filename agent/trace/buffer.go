@@ -14,7 +14,7 @@ const (
 	// defaultLimit is the size of a trace, in bytes after masking, where the runner sets none.
 	defaultLimit = 4 << 20
 	// spill is how much gathers in memory before it goes to the file.
-	spill = 64 << 10
+	spill = 16 << 10
 )
 
 // buffer keeps the whole trace until the job is over for the coordinator, since it may ask for all of it again. Most of it lies in a

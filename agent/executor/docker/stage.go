@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/pkg/stdcopy"
 
 	"github.com/millwright-ci/millwright/agent/executor"
 )
@@ -92,8 +91,7 @@ func (r *stageRun) run(ctx context.Context) error {
 	}
 	copied := make(chan error, 1)
 	go func() { // ends with the stream, at the latest when it is closed below
-		_, err := stdcopy.StdCopy(&counter{r.stdout, &r.outBytes}, &counter{r.stderr, &r.errBytes}, stream.Reader)
-		copied <- err
+		copied <- demux(&counter{r.stdout, &r.outBytes}, &counter{r.stderr, &r.errBytes}, stream.Reader)
 	}()
 	drain := func() {
 		stream.Close()
@@ -202,8 +200,7 @@ func (r *stageRun) readLog(ctx context.Context) error {
 	defer body.Close()
 	stdout := &skipper{to: &counter{r.stdout, &r.outBytes}, skip: r.outBytes.Load()}
 	stderr := &skipper{to: &counter{r.stderr, &r.errBytes}, skip: r.errBytes.Load()}
-	_, err = stdcopy.StdCopy(stdout, stderr, body)
-	return err
+	return demux(stdout, stderr, body)
 }
 
 // note learns when this start began, once, and passes it on.
