@@ -28,6 +28,7 @@ type bench struct {
 	queue    map[string]int      // jobs by token
 	status   map[string]int      // what a token gets instead of a job
 	poll     time.Duration       // how long a request without a job is held
+	polled   bool                // whether the answer to a request without a job says that it was held
 	requests []request           // as they came
 	open     map[string]int      // requests under way by token
 	most     map[string]int      // the most of them at once
@@ -104,6 +105,9 @@ func (b *bench) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		b.mu.Lock()
 	}
 	if b.queue[token] == 0 {
+		if b.polled {
+			w.Header().Set("Gitlab-Ci-Builds-Polling", "yes")
+		}
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}

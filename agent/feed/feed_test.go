@@ -99,6 +99,35 @@ func TestNextJobAtOnce(t *testing.T) {
 }
 
 // TestSlotFreed has the next job asked for in the moment that one ends.
+// TestAlwaysOneRequestHeld has a coordinator that holds requests open: the next one follows at once, but not in a hurry when the coordinator
+// does not hold them after all.
+func TestAlwaysOneRequestHeld(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		poll   time.Duration
+		says   bool
+		strict bool
+		least  int // requests in ten minutes
+		most   int
+	}{
+		{"held, and said so", 50 * time.Second, true, false, 12, 13},
+		{"held, by something else", 4 * time.Second, false, false, 99, 101}, // each turn that finds no request open
+		{"said so, and not held", 0, true, false, 200, 620},
+		{"held, with strict_check_interval", 50 * time.Second, true, true, 11, 12},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *bench) {
+				b.poll, b.polled = tc.poll, tc.says
+				b.feed.Configure(Settings{Concurrent: 10, Runners: []Runner{b.runner("a", func(r *Runner) { r.StrictCheckInterval = tc.strict })}})
+				pass(10 * time.Minute)
+				if n := b.asked(""); n < tc.least || n > tc.most {
+					t.Errorf("%d requests in ten minutes, want %d to %d", n, tc.least, tc.most)
+				}
+			})
+		})
+	}
+}
+
 func TestSlotFreed(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		b.queue["a"] = 2
