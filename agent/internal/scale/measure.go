@@ -88,7 +88,11 @@ func (w *world) machines(ctx context.Context, s Size) error {
 		if err != nil {
 			return false, err
 		}
-		if n := int(now.sum(`millwright_machines{runner_name="scale",state="idle"`)); n < s.Machines {
+		n := 0
+		for _, state := range []string{"idle", "acquired"} { // the request for a job that is held open has one of them
+			n += int(now.sum(`millwright_machines{runner_name="scale",state="` + state + `"`))
+		}
+		if n < s.Machines {
 			return false, fmt.Errorf("there are %d", n)
 		}
 		return true, nil
