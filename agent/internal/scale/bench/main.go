@@ -40,7 +40,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	agent := flags.String("agent", "", "the agent to measure (default: build ./agent/cmd/millwright)")
-	sizes := flags.String("sizes", "0,10,30,100,300,1000", "numbers of machines; half as many jobs run on them")
+	sizes := flags.String("sizes", "0,10,30,100,300,1000", "numbers of machines; half as many jobs run on them; empty: write what --figures holds")
 	docs := flags.String("docs", "docs", "folder that scale.md and scale-*.svg are written to; empty: none")
 	profiles := flags.String("profiles", "", "folder for the agent's profiles at the end of each window; empty: none")
 	figures := flags.String("figures", "", "file that keeps what was measured, so that sizes can be measured one by one; empty: none")
@@ -65,7 +65,13 @@ func run(ctx context.Context, args []string) error {
 		}
 	}
 	report.Size = size
-	for text := range strings.SplitSeq(*sizes, ",") {
+	wanted := strings.FieldsFunc(*sizes, func(r rune) bool { return r == ',' })
+	if len(wanted) == 0 && *docs != "" { // what --figures holds is to be written anew
+		if err := report.Write(*docs); err != nil {
+			return err
+		}
+	}
+	for _, text := range wanted {
 		if size.Machines, err = strconv.Atoi(strings.TrimSpace(text)); err != nil {
 			return fmt.Errorf("--sizes: %w", err)
 		}
