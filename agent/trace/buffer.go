@@ -29,19 +29,22 @@ type buffer struct {
 	limit  int64
 	full   bool // the notice is in, nothing more is taken
 	sum    uint32
+	marks  map[string]mark // how far each stream is with what is here
+	kept   *keeper         // nil unless another agent may go on with it
 }
 
 func newBuffer(dir string, limit int) *buffer {
 	if limit <= 0 {
 		limit = defaultLimit
 	}
-	return &buffer{dir: dir, limit: int64(limit)}
+	return &buffer{dir: dir, limit: int64(limit), marks: map[string]mark{}}
 }
 
 // append takes p, whole characters of UTF-8. What reaches the limit is cut there, at a whole character, and the notice follows it.
-func (b *buffer) append(p []byte) {
+func (b *buffer) append(p []byte, tag string, at mark) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.marks[tag] = at
 	if b.full {
 		return
 	}
@@ -70,13 +73,17 @@ func wholeCharacters(p []byte, n int) []byte {
 func (b *buffer) put(p []byte) {
 	b.sum = crc32.Update(b.sum, crc32.IEEETable, p)
 	b.mem = append(b.mem, p...)
-	if len(b.mem) < spill {
-		return
+	if len(b.mem) >= spill {
+		_ = b.toFile() // it stays in memory; the next write tries again
 	}
+}
+
+// toFile takes what is in memory to the file.
+func (b *buffer) toFile() error {
 	if b.file == nil {
 		f, err := os.CreateTemp(b.dir, "millwright-trace-*")
 		if err != nil {
-			return // it stays in memory; the next write tries again
+			return err
 		}
 		b.file = f
 		// Without a name it goes with the process, however that ends. Where the system refuses, close removes it.
@@ -87,6 +94,7 @@ func (b *buffer) put(p []byte) {
 		b.onDisk += int64(n)
 		b.mem = b.mem[:0]
 	}
+	return err
 }
 
 func (b *buffer) size() int64 { return b.onDisk + int64(len(b.mem)) }
@@ -126,7 +134,7 @@ func (b *buffer) read(dst []byte, offset int64, limit int) ([]byte, error) {
 	return dst, nil
 }
 
-// close removes the file.
+// close removes the file, unless it is kept.
 func (b *buffer) close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -134,7 +142,7 @@ func (b *buffer) close() error {
 		return nil
 	}
 	f := b.file
-	b.file, b.onDisk, b.mem, b.full = nil, 0, nil, true
+	b.file, b.onDisk, b.mem, b.full, b.kept = nil, 0, nil, true, nil
 	err := f.Close()
 	if b.named {
 		err = errors.Join(err, os.Remove(f.Name()))

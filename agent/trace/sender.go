@@ -170,7 +170,8 @@ func (s *sender) tick(ctx context.Context) (left bool) {
 
 // patch sends one piece, if there is any, and keeps what the coordinator has then.
 func (s *sender) patch(ctx context.Context) (coordinator.ReplyState, error) {
-	piece, err := s.t.buf.read(s.piece[:0], s.offset, maxPiece)
+	room := min(s.t.sendable()-s.offset, maxPiece)
+	piece, err := s.t.buf.read(s.piece[:0], s.offset, int(room))
 	if err != nil {
 		return coordinator.ReplyFailed, err
 	}
@@ -184,6 +185,7 @@ func (s *sender) patch(ctx context.Context) (coordinator.ReplyState, error) {
 	case coordinator.ReplyOK, coordinator.ReplyCancel, coordinator.ReplyRangeMismatch:
 		// A coordinator that claims more than there is gets nothing more.
 		s.offset = min(max(res.SentTo, 0), s.t.Size())
+		s.t.buf.noteSent(s.offset)
 		s.heard = s.patched
 	}
 	s.heed(res.State, res.Canceling, res.Interval)

@@ -31,7 +31,20 @@ func (t *Trace) Errorln(text string) { t.say(boldRed + "ERROR: " + text + lineEn
 // Titleln writes a stage's title in bold cyan.
 func (t *Trace) Titleln(text string) { t.Println(boldCyan + text + reset) }
 
-func (t *Trace) say(s string) { t.runner.Write([]byte(s)) }
+// say writes a line of the runner's own, unless an agent before has done so.
+func (t *Trace) say(s string) {
+	t.saying.Lock()
+	defer t.saying.Unlock()
+	if t.said++; t.said > t.muted {
+		_, _ = t.runner.Write([]byte(s)) // it cannot fail
+	}
+}
+
+// Noticeln is Warningln for what comes at a moment of its own: another agent that goes on with the job would not write it at the same
+// place again.
+func (t *Trace) Noticeln(text string) {
+	_, _ = t.runner.Write([]byte(yellow + "WARNING: " + text + lineEnding)) // it cannot fail
+}
 
 // Section opens a collapsible section with a title line, and returns what closes it; further calls of that do nothing. The name may
 // end in options, as in script[collapsed=true]. An empty title writes no line. Where the coordinator knows no sections only the title is

@@ -43,6 +43,9 @@ type Options struct {
 	DynamicForceSend bool
 	FinalRetries     int    // job_status_final_update_retry_limit; 0 or less means 10
 	Dir              string // where the buffer file lies; "" means os.TempDir
+	// Keep is a folder in which the trace is kept with a checkpoint, so that Resume can go on with it when this process has ended in any
+	// way; it is the caller's to make and to remove. "" keeps nothing, and Dir counts.
+	Keep string
 	Now              func() time.Time
 	// OnCancel is called once when the coordinator asks for a cancel (Job-Status: canceling), OnAbort once when the job is over
 	// for it (canceled, failed, 403). The goroutine that sends calls them: they return soon and do not call Finish.
@@ -65,6 +68,10 @@ type Trace struct {
 	buf      *buffer
 	runner   io.Writer // the runner's own lines
 
+	saying sync.Mutex // held while a line of the runner's own is counted and written, and while a checkpoint is made
+	said   int        // lines of the runner's own so far
+	muted  int        // so many of them are in the trace already
+
 	mu      sync.Mutex // guards writers and ended
 	writers map[string]*writer
 	ended   bool // Finish has begun: nothing more is taken
@@ -79,23 +86,39 @@ func New(o Options) (*Trace, error) {
 	if o.Job == nil || o.Client == nil {
 		return nil, errors.New("trace: Options needs a Job and a Client")
 	}
+	t := newTrace(o)
+	if o.Keep == "" {
+		t.buf = newBuffer(o.Dir, o.Limit)
+	} else {
+		var err error
+		if t.buf, err = newKept(o.Keep, o.Limit); err != nil {
+			return nil, err
+		}
+	}
+	t.begin()
+	return t, nil
+}
+
+func newTrace(o Options) *Trace {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	t := &Trace{
+	return &Trace{
 		o:        o,
 		now:      o.Now,
 		sections: o.Job.Features.TraceSections,
 		prefixes: newMatcher(prefixes(o)),
-		buf:      newBuffer(o.Dir, o.Limit),
 		writers:  map[string]*writer{},
 		wrote:    make(chan struct{}, 1),
 	}
+}
+
+// begin makes what needs the buffer.
+func (t *Trace) begin() {
 	t.secrets.values = map[string]bool{}
-	t.secrets.add(secretsOf(o.Job)...)
+	t.secrets.add(secretsOf(t.o.Job)...)
 	t.runner = t.Stdout(StreamRunner)
 	t.sender.init(t)
-	return t, nil
 }
 
 // prefixes are the token prefixes to mask: all that there are, where GitLab Runner stops after fifteen.
@@ -144,15 +167,17 @@ func (t *Trace) writer(s Stream, kind byte) *writer {
 		if t.o.Timestamps {
 			w.stamps = &stamper{tag: tag, now: t.now}
 		}
+		w.tag = tag
+		w.resume(t.buf.markOf(tag))
 		t.writers[tag] = w
 	}
 	return w
 }
 
-// put takes what a writer made of its stream, which may be nothing yet.
-func (t *Trace) put(p []byte) {
+// put takes what the writer of a stream made of it, which may be nothing yet; at is how far the stream is with it.
+func (t *Trace) put(p []byte, tag string, at mark) {
 	if len(p) > 0 {
-		t.buf.append(p)
+		t.buf.append(p, tag, at)
 	}
 	select {
 	case t.wrote <- struct{}{}:
@@ -214,7 +239,7 @@ type Outcome struct {
 	ExitCode      int
 }
 
-// Close removes the buffer file. It is safe after Finish and without it.
+// Close removes the buffer file, unless it is kept. It is safe after Finish and without it.
 func (t *Trace) Close() error {
 	t.sender.halt()
 	return t.buf.close()

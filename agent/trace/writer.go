@@ -11,6 +11,9 @@ import (
 type writer struct {
 	mu      sync.Mutex
 	trace   *Trace
+	tag     string
+	passed  int64 // bytes of this stage's output that came out of the masks
+	skip    int64 // so many of those to come are in the trace already
 	secrets secretMask
 	params  urlMask
 	tokens  tokenMask
@@ -39,21 +42,49 @@ func (w *writer) pass() {
 	w.stamp()
 }
 
+// stamp takes what came out of the masks, in w.b, to the buffer.
 func (w *writer) stamp() {
 	out := w.b
+	w.passed += int64(len(out))
+	if w.skip > 0 {
+		n := min(w.skip, int64(len(out)))
+		w.skip, out = w.skip-n, out[n:]
+	}
 	if w.stamps != nil {
-		w.a = w.stamps.write(w.a[:0], w.b)
+		w.a = w.stamps.write(w.a[:0], out)
 		out = w.a
 	}
-	w.trace.put(out)
+	w.put(out)
 }
 
-// flush lets out all that is held back.
+func (w *writer) put(p []byte) {
+	at := mark{Passed: w.passed}
+	if w.stamps != nil {
+		at.Passed -= int64(len(w.stamps.line))
+		at.Goes = w.stamps.goes
+	}
+	w.trace.put(p, w.tag, at)
+}
+
+// resume makes a new writer go on at a mark: the stage's output comes from its beginning once more.
+func (w *writer) resume(at mark) {
+	if w.tag == jobOut || w.tag == jobErr {
+		w.skip = at.Passed
+	}
+	if w.stamps != nil {
+		w.stamps.goes = at.Goes
+	}
+}
+
+// flush lets out all that is held back. No token and no parameter goes on after it, so that a stage's output is masked the same way
+// whoever reads it.
 func (w *writer) flush() {
 	w.a = w.secrets.flush(w.a[:0])
 	w.pass()
 	w.b = w.repair.flush(w.b[:0])
 	w.stamp()
+	w.params = urlMask{}
+	w.tokens.mode, w.tokens.state = tokenSearch, 0
 	w.flushLine(time.Time{})
 }
 
@@ -66,7 +97,7 @@ func (w *writer) flushLine(limit time.Time) (left bool) {
 		limit = w.stamps.began
 	}
 	w.a = w.stamps.flush(w.a[:0], limit)
-	w.trace.put(w.a)
+	w.put(w.a)
 	return len(w.stamps.line) > 0
 }
 
