@@ -5,6 +5,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -26,6 +27,8 @@ type Stage struct {
 	Script []byte // a POSIX shell script, handed over as a file
 	Stdout io.Writer
 	Stderr io.Writer
+	// Starting, if set, is called before the script is started. When it returns, Attach can tell whether it has been.
+	Starting func(Start)
 	// Started, if set, is called once when the script has been started, from a goroutine of its own that ends before Run does.
 	Started func(Position)
 }
@@ -40,6 +43,31 @@ type Position struct {
 	Stderr    int64
 }
 
+// Start is a container as it was just before a stage was started in it.
+type Start struct {
+	Container string
+	StartedAt time.Time // of the stage before, by the engine's clock; zero when there was none
+	EndedAt   time.Time // of that too
+}
+
+// ErrLeft is the cause of a context that ends because the agent hands its jobs over: what runs is left alone.
+var ErrLeft = errors.New("the agent hands its jobs over")
+
+// Lasting is an executor whose stages outlive the agent. A new one that is made with its Handle goes on where it stopped: Resume, in the
+// place of Prepare, then Attach and Run.
+type Lasting interface {
+	Executor
+	// Handle is what another agent needs to find what this executor made, as JSON. It holds more after Prepare.
+	Handle() []byte
+	// Resume takes up what the executor of the handle has prepared, or left of it. It asks little of the engine, and says nothing.
+	Resume(ctx context.Context) error
+	// Attach is Run for a stage that an agent before was about to start: it is false when the stage has not been started. Otherwise all
+	// of its output is written, from the stage's beginning, also when it has ended meanwhile. at is the stage's position where it is known.
+	Attach(ctx context.Context, s Stage, from Start, at Position) (started bool, err error)
+	// Leave lets go of the engine in the place of Cleanup: everything stays for another agent.
+	Leave()
+}
+
 // Executor runs the stages of one job. Its methods are called one after the other, but Cleanup may follow a call that was
 // given up. Errors are an *ExitError, an *Error, or the context's cause; all others count as a fault of the system.
 type Executor interface {
@@ -47,7 +75,7 @@ type Executor interface {
 	Prepare(ctx context.Context) (Ready, error)
 	// Run runs a stage to its end and returns when all of its output has been written. A script that ends with another code
 	// than 0 gives an *ExitError. When ctx ends the script is stopped (TERM, then KILL) and the cause is returned; what the
-	// container's file system holds stays for the next stage.
+	// container's file system holds stays for the next stage. With ErrLeft as the cause the script goes on.
 	Run(ctx context.Context, s Stage) error
 	// Cleanup removes all that Prepare and Run made. It is called once, also after a failed Prepare.
 	Cleanup(ctx context.Context) error

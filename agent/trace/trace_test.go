@@ -192,7 +192,7 @@ func TestBufferOnDisk(t *testing.T) {
 	b := newBuffer(dir, 0)
 	text := strings.Repeat("0123456789", 10_000)
 	for i := 0; i < len(text); i += 1000 {
-		b.append([]byte(text[i : i+1000]), "", mark{})
+		b.append([]byte(text[i:i+1000]), "", mark{})
 	}
 	if b.onDisk == 0 || len(b.mem) == 0 {
 		t.Fatalf("%d bytes on disk, %d in memory", b.onDisk, len(b.mem))

@@ -5,6 +5,7 @@ package docker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -45,6 +46,9 @@ type Executor struct {
 	background sync.WaitGroup
 
 	slots map[executor.Place]*slot // not changed after New
+
+	handle  handle
+	resumed bool // containers and the network may be there already
 }
 
 // slot is the place of one container. Its lock is held while the container is made, so that it is made once.
@@ -62,10 +66,15 @@ func New(o Options) (*Executor, error) {
 	if err != nil {
 		return nil, err
 	}
-	stem := random()
+	h := handle{Stem: random()}
+	if o.Handle != nil {
+		if err := json.Unmarshal(o.Handle, &h); err != nil {
+			return nil, fmt.Errorf("what the agent before has noted of the engine: %w", err)
+		}
+	}
 	e := &Executor{
-		o: o, api: api, auth: newResolver(o.Auth, o.Console),
-		own: fmt.Sprintf("%d-%s", o.Name.JobID, stem), base: o.Name.base(stem),
+		o: o, api: api, auth: newResolver(o.Auth, o.Console), handle: h,
+		own: fmt.Sprintf("%d-%s", o.Name.JobID, h.Stem), base: o.Name.base(h.Stem),
 		slots: map[executor.Place]*slot{executor.Helper: {}, executor.Build: {}},
 	}
 	e.life, e.endLife = context.WithCancel(context.Background())
@@ -108,6 +117,7 @@ func (e *Executor) Prepare(ctx context.Context) (executor.Ready, error) {
 	if err := e.waitForServices(ctx); err != nil {
 		return executor.Ready{}, err
 	}
+	e.remember()
 	// The build container is made while the helper fetches the sources. A failure shows when its first stage tries again.
 	e.background.Go(func() { _, _ = e.container(e.life, executor.Build) })
 	ready := executor.Ready{Dirs: e.vols.fresh}
@@ -182,6 +192,12 @@ func (e *Executor) container(ctx context.Context, place executor.Place) (string,
 	if s.id != "" {
 		return s.id, nil
 	}
+	if e.resumed {
+		if id, err := e.named(ctx, e.containerName(place)); err != nil || id != "" {
+			s.id = id
+			return id, err
+		}
+	}
 	c, r, platform := &container.Config{Image: e.helper.ref}, helperRole, ""
 	image := e.helper.ref
 	if place == executor.Build {
@@ -204,8 +220,12 @@ func (e *Executor) container(ctx context.Context, place executor.Place) (string,
 	if c.Hostname = e.o.Config.Hostname; c.Hostname == "" {
 		c.Hostname = e.base
 	}
-	name := e.base + "-" + string(r)
-	if s.id, err = e.create(ctx, c, host, name, platform, "build", name); err != nil {
+	name := e.containerName(place)
+	s.id, err = e.create(ctx, c, host, name, platform, "build", name)
+	if e.resumed && errdefs.IsConflict(err) { // the agent before had just asked for it
+		s.id, err = e.appeared(ctx, name, err)
+	}
+	if err != nil {
 		return "", fmt.Errorf("%s container: %w", place, err)
 	}
 	return s.id, nil
@@ -288,6 +308,9 @@ func (e *Executor) Cleanup(ctx context.Context) error {
 		if err := e.api.VolumeRemove(ctx, v, true); err != nil && !errdefs.IsNotFound(err) {
 			errs = append(errs, err)
 		}
+	}
+	if err := e.findNetwork(ctx); err != nil {
+		errs = append(errs, err)
 	}
 	if e.net.id != "" {
 		if err := e.api.NetworkRemove(ctx, e.net.id); err != nil && !errdefs.IsNotFound(err) {

@@ -42,6 +42,9 @@ type Options struct {
 
 	Auth  Auth
 	Flags Flags
+
+	// Handle is of an executor of an agent before, whose work Resume takes up; nil makes everything anew.
+	Handle []byte
 }
 
 // Flags are the feature flags that matter here.

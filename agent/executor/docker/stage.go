@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/millwright-ci/millwright/agent/executor"
 )
@@ -58,14 +59,28 @@ func (e *Executor) Run(ctx context.Context, s executor.Stage) error {
 	if err != nil {
 		return fmt.Errorf("stage %s: %w", s.Name, err)
 	}
-	call, cancel := context.WithTimeout(ctx, callTimeout)
+	group, call := errgroup.WithContext(ctx)
+	call, cancel := context.WithTimeout(call, callTimeout)
 	defer cancel()
-	if err := e.api.CopyToContainer(call, id, "/", archive, container.CopyToContainerOptions{}); err != nil {
+	group.Go(func() error { return e.api.CopyToContainer(call, id, "/", archive, container.CopyToContainerOptions{}) })
+	from := executor.Start{Container: id}
+	if s.Starting != nil {
+		group.Go(func() (err error) { from, err = e.lastStart(call, id); return })
+	}
+	if err := group.Wait(); err != nil {
 		return e.gone(s.Place, fmt.Errorf("stage %s: script: %w", s.Name, engineErr(err)))
 	}
-	run := &stageRun{e: e, id: id, stdout: s.Stdout, stderr: s.Stderr, started: s.Started, grace: stopGrace,
-		terminate: s.Place == executor.Build && !e.o.Flags.NativeStop}
+	if s.Starting != nil {
+		s.Starting(from)
+	}
+	run := e.newRun(id, s)
+	run.from = from
 	return e.gone(s.Place, run.run(ctx))
+}
+
+func (e *Executor) newRun(id string, s executor.Stage) *stageRun {
+	return &stageRun{e: e, id: id, stdout: s.Stdout, stderr: s.Stderr, started: s.Started, grace: stopGrace,
+		terminate: s.Place == executor.Build && !e.o.Flags.NativeStop}
 }
 
 // stageRun is one start of a container, from attaching to its end.
@@ -79,6 +94,7 @@ type stageRun struct {
 
 	outBytes, errBytes atomic.Int64
 
+	from  executor.Start // the start before this one, where it is known
 	noted sync.Once
 	begin executor.Position // set by note
 }
@@ -111,6 +127,10 @@ func (r *stageRun) run(ctx context.Context) error {
 	case err = <-copied:
 		stream.Close()
 	case <-ctx.Done():
+		if left(ctx) {
+			drain()
+			return context.Cause(ctx)
+		}
 		r.stop(ctx)
 		select {
 		case <-copied:
@@ -188,8 +208,13 @@ func (r *stageRun) wait(ctx context.Context, limit time.Duration) (code int, run
 
 // readLog writes what the engine's log holds of this start beyond what has been written already, and follows it to its end.
 func (r *stageRun) readLog(ctx context.Context) error {
+	return r.copyLog(ctx, true)
+}
+
+// copyLog is readLog; without follow it ends with what the log holds now.
+func (r *stageRun) copyLog(ctx context.Context, follow bool) error {
 	at := r.note(ctx)
-	opts := container.LogsOptions{ShowStdout: true, ShowStderr: true, Follow: true}
+	opts := container.LogsOptions{ShowStdout: true, ShowStderr: true, Follow: follow}
 	if !at.LogSince.IsZero() {
 		opts.Since = at.LogSince.Format(time.RFC3339Nano)
 	}
@@ -211,7 +236,11 @@ func (r *stageRun) note(ctx context.Context) executor.Position {
 		defer cancel()
 		info, err := r.e.api.ContainerInspect(call, r.id)
 		if err == nil && info.State != nil {
-			r.begin.StartedAt, r.begin.LogSince = boundary(info.State.StartedAt, info.State.FinishedAt)
+			finished := info.State.FinishedAt
+			if !r.from.EndedAt.IsZero() {
+				finished = r.from.EndedAt.Format(time.RFC3339Nano)
+			}
+			r.begin.StartedAt, r.begin.LogSince = boundary(info.State.StartedAt, finished)
 		}
 		if r.started != nil {
 			r.started(r.begin)
