@@ -44,7 +44,7 @@ func (r *run) attempts(ctx context.Context, variable string, f func(try int) err
 			continue
 		}
 		r.trace.Warningln(fmt.Sprintf("%s; trying again in %s", text, wait))
-		if err := pause(ctx, wait); err != nil {
+		if err := r.pause(ctx, wait); err != nil {
 			return err
 		}
 		wait = min(2*wait, maxRetryPause)

@@ -135,7 +135,7 @@ func (r *run) debugServices() bool {
 
 func (r *run) traceOptions() trace.Options {
 	return trace.Options{
-		Job: r.p.Job, Client: r.p.Client, Dir: r.p.TraceDir,
+		Job: r.p.Job, Client: r.p.Client, Dir: r.p.TraceDir, Keep: r.p.Keep,
 		Limit:            r.p.Runner.OutputLimit * 1024,
 		Timestamps:       r.flags["FF_TIMESTAMPS"],
 		MaskAllTokens:    r.flags["FF_MASK_ALL_DEFAULT_TOKENS"],

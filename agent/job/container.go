@@ -13,8 +13,8 @@ import (
 	"github.com/millwright-ci/millwright/agent/trace"
 )
 
-// newExecutor makes the executor for the engine at hand.
-func (r *run) newExecutor() (executor.Executor, error) {
+// newExecutor makes the executor for the engine at hand; handle is of that of an agent before, or nil.
+func (r *run) newExecutor(handle []byte) (executor.Executor, error) {
 	job := r.p.Job
 	o := docker.Options{
 		Host: r.engine.Endpoint.Host, CertPath: r.engine.Endpoint.CertPath, Config: &r.p.Runner.Docker,
@@ -28,6 +28,7 @@ func (r *run) newExecutor() (executor.Executor, error) {
 		Protected:     r.protectedCache(),
 		HelperArchive: r.p.HelperArchive,
 		Auth:          r.auth(),
+		Handle:        handle,
 		Flags: docker.Flags{
 			NetworkPerBuild: r.flags["FF_NETWORK_PER_BUILD"],
 			Init:            r.flags["FF_USE_INIT_WITH_DOCKER_EXECUTOR"],

@@ -16,7 +16,8 @@ const (
 
 // control is how the coordinator reaches a running job. The trace calls it from its own goroutine.
 type control struct {
-	abort context.CancelCauseFunc // stops the whole job
+	abort    context.CancelCauseFunc // stops the whole job
+	canceled func()                  // told of a cancel before it takes effect; may be nil
 
 	mu     sync.Mutex // guards what follows
 	phase  phase
@@ -25,6 +26,9 @@ type control struct {
 
 // cancel is called once, when the coordinator asks for a cancel.
 func (c *control) cancel() {
+	if c.canceled != nil {
+		c.canceled()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch c.phase {

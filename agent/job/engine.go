@@ -46,7 +46,7 @@ const pendingInterval = 30 * time.Second
 // alive outlives ctx for a while: the report must get through even while the agent is told to stop.
 func (r *run) accept(ctx, alive context.Context) (accepted bool, err error) {
 	waitErr := r.awaitEngine(ctx, true)
-	if errors.Is(waitErr, errAborted) {
+	if errors.Is(waitErr, errAborted) || left(ctx) {
 		return false, waitErr
 	}
 	reply, err := r.p.Client.UpdateJob(alive, r.p.Job, coordinator.Update{State: coordinator.JobRunning})
@@ -127,8 +127,22 @@ const (
 // prepare gets engine, images and services ready, with a fresh executor at each try. What has a reason of its own is not tried
 // again.
 func (r *run) prepare(ctx context.Context) error {
-	defer r.trace.Section("prepare_executor", fmt.Sprintf("Preparing the %q executor", r.p.Runner.Executor))()
-	r.observe("prepare_executor", executor.Position{})
+	defer r.trace.Section(prepareStage, fmt.Sprintf("Preparing the %q executor", r.p.Runner.Executor))()
+	if d, ok := r.replayed(prepareStage); ok {
+		return r.reprepare(ctx, d)
+	}
+	r.goLive()
+	r.observe(prepareStage, executor.Position{})
+	if r.takeCurrent(prepareStage) != nil {
+		r.clearPreparation(ctx)
+	}
+	r.beginStage(prepareStage)
+	err := r.prepareAnew(ctx)
+	r.record(ctx, done{Name: prepareStage, Ready: &r.ready}, err)
+	return err
+}
+
+func (r *run) prepareAnew(ctx context.Context) error {
 	for try := 1; ; try++ {
 		err := r.prepareOnce(ctx)
 		if err == nil || ctx.Err() != nil {
@@ -142,7 +156,7 @@ func (r *run) prepare(ctx context.Context) error {
 		}
 		r.trace.Errorln("Preparation failed: " + err.Error())
 		r.trace.Println(fmt.Sprintf("Will be retried in %s ...", preparePause))
-		if err := pause(ctx, preparePause); err != nil {
+		if err := r.pause(ctx, preparePause); err != nil {
 			return err
 		}
 		if r.engineErr != nil || isEngineFault(err) {
@@ -167,16 +181,28 @@ func (r *run) prepareOnce(ctx context.Context) (err error) {
 		}
 		r.trace.Println("Using machine " + name + " ...")
 	}
-	if r.exec, err = r.newExecutor(); err != nil {
+	if r.exec, err = r.newExecutor(nil); err != nil {
 		return err
 	}
+	r.noteHandle() // so that nothing of an unfinished preparation is lost
 	r.ready, err = r.exec.Prepare(ctx)
+	if err == nil {
+		r.noteHandle()
+	}
 	return err
 }
 
 func isEngineFault(err error) bool {
 	var kind *executor.Error
 	return errors.As(err, &kind) && kind.Kind == executor.Engine
+}
+
+// pause is the package's, but for what is done.
+func (r *run) pause(ctx context.Context, d time.Duration) error {
+	if r.replaying() {
+		return nil
+	}
+	return pause(ctx, d)
 }
 
 // pause waits, or returns why ctx ended.

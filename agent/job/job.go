@@ -32,7 +32,12 @@ type Params struct {
 	// HelperArchive returns the path of the helper image's archive for an architecture in Go's words; "" when there is none.
 	HelperArchive func(arch string) string
 	TraceDir      string // for the trace's buffer; "" means os.TempDir
-	Log           *slog.Logger
+	// Keep is the job's folder among those of running jobs, which holds the Record; Run removes it at the job's end. "" keeps nothing: the
+	// job ends with the agent.
+	Keep string
+	// Lost is why a job that an agent before has begun can't be taken up; nil takes up what Keep holds.
+	Lost error
+	Log  *slog.Logger
 	// OnState, if set, is called whenever a stage begins or its script has been started. It must return soon.
 	OnState func(State)
 	// OnInputs, if set, is called when the job's inputs were put in, with unknown or sensitive where one could not be.
@@ -84,6 +89,7 @@ type run struct {
 
 	cacheNotice sync.Once // that remote caches are not there yet
 	control     control
+	replay
 }
 
 // Run runs a job that the coordinator has just handed out, and returns when its end is reported and nothing of it is left on the
@@ -96,6 +102,10 @@ func Run(ctx context.Context, p Params) Result {
 	r := newRun(p)
 	res := r.run(ctx)
 	res.Duration = time.Since(began)
+	if res.Left {
+		r.log.Info("job left to the next agent", "stages_done", len(r.progress.Done))
+		return res
+	}
 	r.log.Info("job ended", "state", res.State, "reason", res.Reason, "exit_code", res.Code, "duration", res.Duration.Round(time.Millisecond), "error", res.Err)
 	return res
 }
@@ -113,12 +123,12 @@ func newRun(p Params) *run {
 	return r
 }
 
-func (r *run) run(ctx context.Context) Result {
-	tr, err := trace.New(r.traceOptions())
-	if err != nil {
+func (r *run) run(ctx context.Context) (res Result) {
+	if err := r.openTrace(); err != nil {
+		defer r.forget(res)
 		return r.stillborn(ctx, err)
 	}
-	r.trace = tr
+	tr := r.trace
 	defer tr.Close()
 	r.maskValues()
 	// What must still be done when the agent is told to stop goes by alive, the job itself by ctx.
@@ -127,15 +137,30 @@ func (r *run) run(ctx context.Context) Result {
 	ctx, abort := context.WithCancelCause(ctx)
 	defer abort(nil)
 	r.control.abort = abort
+	r.start = func() { tr.Start(alive) }
+	r.gone = func() bool { return left(ctx) }
+	defer context.AfterFunc(ctx, func() {
+		if left(ctx) {
+			tr.Leave()
+		}
+	})()
+	defer func() { r.forget(res) }()
 
-	accepted, err := r.accept(ctx, alive)
+	accepted, err := r.take(ctx, alive)
+	if left(ctx) {
+		return r.leave()
+	}
 	if !accepted {
+		_ = r.cleanup(alive) // of a job that was taken up
 		return Result{State: coordinator.JobFailed, Reason: coordinator.JobCanceled, Err: err, Dropped: true}
 	}
-	tr.Start(alive)
 	if err == nil {
 		err = r.body(ctx)
 	}
+	if left(ctx) {
+		return r.leave()
+	}
+	r.goLive()
 	return r.finish(alive, r.blameProvider(alive, err))
 }
 
@@ -154,8 +179,8 @@ func (r *run) body(ctx context.Context) error {
 	if err := r.resolveSecrets(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, r.timeout, timeoutf("execution took longer than %s", r.timeout))
-	defer cancel()
+	ctx, end := r.within(ctx, "job", r.timeout, timeoutf("execution took longer than %s", r.timeout))
+	defer end()
 	return r.stages(ctx)
 }
 

@@ -21,6 +21,8 @@ type Result struct {
 	Dropped bool
 	// Broken tells that the engine failed and should not be used again.
 	Broken bool
+	// Left tells that the job goes on without this agent, which hands its jobs over: nothing has been reported or cleared.
+	Left bool
 	// Unsent is why the end could not be reported; nil when it was.
 	Unsent   error
 	Duration time.Duration // from the acceptance to the final state

@@ -56,9 +56,9 @@ func (r *run) stages(ctx context.Context) error {
 // begin is everything before the sources, within prepare_timeout.
 func (r *run) begin(ctx context.Context) error {
 	if d := time.Duration(r.p.Runner.PrepareTimeout); d > 0 && d < r.timeout {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, d, timeoutf("prepare timeout: exceeded timeout of %s", d))
-		defer cancel()
+		var end func()
+		ctx, end = r.within(ctx, "prepare", d, timeoutf("prepare timeout: exceeded timeout of %s", d))
+		defer end()
 	}
 	err := r.prepare(ctx)
 	if err == nil {
@@ -80,9 +80,9 @@ func (r *run) getSources(ctx context.Context) error {
 		return err
 	}
 	if d := time.Duration(r.p.Runner.GetSourcesTimeout); d > 0 && d < r.timeout {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, d, timeoutf("get sources timeout: exceeded timeout of %s", d))
-		defer cancel()
+		var end func()
+		ctx, end = r.within(ctx, "get_sources", d, timeoutf("get sources timeout: exceeded timeout of %s", d))
+		defer end()
 	}
 	script := shell.GetSources(r.frame(), src)
 	err = r.attempts(ctx, "GET_SOURCES_ATTEMPTS", func(try int) error {
@@ -150,9 +150,9 @@ func (r *run) steps(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if d := r.limit("RUNNER_SCRIPT_TIMEOUT", 0); d > 0 {
-		var stop context.CancelFunc
-		ctx, stop = context.WithTimeoutCause(ctx, d, timeoutf("script timeout: %v", context.DeadlineExceeded))
-		defer stop()
+		var end func()
+		ctx, end = r.within(ctx, "script", d, timeoutf("script timeout: %v", context.DeadlineExceeded))
+		defer end()
 	}
 	r.control.enter(inScripts, cancel)
 	for _, step := range r.p.Job.Steps {
@@ -224,8 +224,8 @@ func (r *run) afterScript(ctx context.Context) error {
 			continue
 		}
 		d := r.limit("RUNNER_AFTER_SCRIPT_TIMEOUT", defaultAfterScriptTimeout)
-		ctx, cancel := context.WithTimeoutCause(ctx, d, timeoutf("after_script timeout: %v", context.DeadlineExceeded))
-		defer cancel()
+		ctx, end := r.within(ctx, "after_script", d, timeoutf("after_script timeout: %v", context.DeadlineExceeded))
+		defer end()
 		err := r.stage(ctx, "after_script", "Running after_script", executor.Build, shell.AfterScript(r.frame(), step.Script))
 		if ctx.Err() != nil {
 			err = ended(ctx)
@@ -287,7 +287,7 @@ const tidyLimit = 30 * time.Second
 // tidy removes file variables and git's settings with the token, however the job ended. Its failure is the agent's matter.
 func (r *run) tidy(ctx context.Context) {
 	var interrupted *interruptedError
-	if err := ended(ctx); errors.As(err, &interrupted) || errors.Is(err, errAborted) {
+	if err := ended(ctx); errors.As(err, &interrupted) || errors.Is(err, errAborted) || left(ctx) {
 		return
 	}
 	alive, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyLimit)
@@ -309,29 +309,18 @@ func (r *run) stage(ctx context.Context, name, title string, place executor.Plac
 	}
 	end := r.trace.Section(name, title)
 	defer end()
-	r.observe(name, executor.Position{})
 	tries := r.tries("EXECUTOR_JOB_SECTION_ATTEMPTS")
 	for try := 1; ; try++ {
-		err := r.exec.Run(ctx, executor.Stage{
+		err := r.perform(ctx, executor.Stage{
 			Name: name, Place: place, Script: script,
 			Stdout: r.trace.Stdout(trace.StreamJob), Stderr: r.trace.Stderr(trace.StreamJob),
-			Started: r.starter(name),
 		})
-		r.trace.FlushJob()
 		var kind *executor.Error
 		if !errors.As(err, &kind) || kind.Kind != executor.Gone || try >= tries {
 			return err
 		}
 		r.trace.Infoln("Retrying " + name)
 	}
-}
-
-// starter returns what passes the position of a started script on; nil when nobody wants it.
-func (r *run) starter(stage string) func(executor.Position) {
-	if r.p.OnState == nil {
-		return nil
-	}
-	return func(at executor.Position) { r.observe(stage, at) }
 }
 
 func (r *run) observe(stage string, at executor.Position) {

@@ -49,7 +49,7 @@ func (r *run) heedProvider(ctx context.Context) (end func()) {
 		if notice := n.Interrupted(ctx); notice != nil {
 			r.notice = notice
 			r.log.Warn("the provider takes the job's machine back", "machine", r.engine.Machine, "notice", notice)
-			r.trace.Warningln(fmt.Sprintf("The provider takes the machine %s back (%v); this job may not come to its end", r.engine.Machine, notice))
+			r.trace.Noticeln(fmt.Sprintf("The provider takes the machine %s back (%v); this job may not come to its end", r.engine.Machine, notice))
 		}
 	}()
 	return func() {

@@ -174,16 +174,9 @@ func Resume(o Options) (*Trace, []byte, error) {
 	if o.Job == nil || o.Client == nil || o.Keep == "" {
 		return nil, nil, errors.New("trace: Options needs a Job, a Client and Keep")
 	}
-	data, err := os.ReadFile(filepath.Join(o.Keep, keptCheckpoint))
+	c, err := readCheckpoint(o.Keep)
 	if err != nil {
-		return nil, nil, fmt.Errorf("trace: %w", err)
-	}
-	var c checkpoint
-	if err := json.Unmarshal(data, &c); err != nil {
-		return nil, nil, fmt.Errorf("trace: checkpoint: %w", err)
-	}
-	if c.Version != checkpointVersion {
-		return nil, nil, fmt.Errorf("trace: checkpoint: version %d; this agent reads %d", c.Version, checkpointVersion)
+		return nil, nil, err
 	}
 	t := newTrace(o)
 	if t.buf, err = openKept(o.Keep, o.Limit, c); err != nil {
@@ -192,6 +185,27 @@ func Resume(o Options) (*Trace, []byte, error) {
 	t.begin()
 	t.muted, t.sender.offset = c.Said, min(c.Sent, c.Size)
 	return t, c.State, nil
+}
+
+// State returns the state that the last checkpoint in a folder came with.
+func State(dir string) ([]byte, error) {
+	c, err := readCheckpoint(dir)
+	return c.State, err
+}
+
+func readCheckpoint(dir string) (checkpoint, error) {
+	var c checkpoint
+	data, err := os.ReadFile(filepath.Join(dir, keptCheckpoint))
+	if err != nil {
+		return c, fmt.Errorf("trace: %w", err)
+	}
+	if err := json.Unmarshal(data, &c); err != nil {
+		return c, fmt.Errorf("trace: checkpoint: %w", err)
+	}
+	if c.Version != checkpointVersion {
+		return c, fmt.Errorf("trace: checkpoint: version %d; this agent reads %d", c.Version, checkpointVersion)
+	}
+	return c, nil
 }
 
 // openKept opens the buffer that a checkpoint speaks of.

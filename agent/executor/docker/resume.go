@@ -131,7 +131,7 @@ func (e *Executor) Attach(ctx context.Context, s executor.Stage, from executor.S
 // still be under way at the engine, so it gets a moment.
 func (e *Executor) started(ctx context.Context, from executor.Start) (executor.Position, error) {
 	for began := time.Now(); ; {
-		call, cancel := context.WithTimeout(ctx, callTimeout)
+		call, cancel := lasting(ctx) // a job that is stopped has its container stopped, which has to be known
 		info, err := e.api.ContainerInspect(call, from.Container)
 		cancel()
 		if err != nil {
@@ -144,7 +144,7 @@ func (e *Executor) started(ctx context.Context, from executor.Start) (executor.P
 			}
 			return position, nil
 		}
-		if time.Since(began) > settle {
+		if ctx.Err() != nil || time.Since(began) > settle {
 			return executor.Position{}, nil
 		}
 		if err := sleep(ctx, settle/10); err != nil {

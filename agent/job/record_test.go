@@ -1,0 +1,85 @@
+package job_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millwright-ci/millwright/agent/job"
+)
+
+// fill gives every field of a value something that is not zero.
+func fill(v reflect.Value) {
+	switch x := v.Addr().Interface().(type) {
+	case *time.Time:
+		*x = time.Date(2026, 8, 22, 10, 11, 12, 13, time.UTC)
+		return
+	case *json.RawMessage:
+		*x = json.RawMessage(`{"a":1}`)
+		return
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		if v.Elem().Kind() == reflect.Struct { // false and 0 behind a pointer are not the same as none
+			fill(v.Elem())
+		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fill(v.Index(0))
+	case reflect.Map:
+		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		fill(key)
+		fill(value)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(key, value)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i))
+		}
+	case reflect.String:
+		v.SetString("text")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Interface:
+		v.Set(reflect.ValueOf("any"))
+	default:
+		if v.CanInt() {
+			v.SetInt(7)
+		}
+		if v.CanFloat() {
+			v.SetFloat(1.5)
+		}
+	}
+}
+
+// A record keeps all that the payload and the runner's configuration hold, secrets too, for this user alone.
+func TestRecord(t *testing.T) {
+	var want job.Record
+	fill(reflect.ValueOf(&want).Elem())
+	dir := filepath.Join(t.TempDir(), "7")
+	if err := want.Save(dir); err != nil {
+		t.Fatal(err)
+	}
+	got, err := job.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.Version, want.CorrelationID, want.TLS = got.Version, want.Job.CorrelationID, want.Job.TLS
+	if diff := cmp.Diff(want, got.Record); diff != "" {
+		t.Error(diff)
+	}
+	if got.Job.Token.Reveal() != "text" || got.Runner.Cache.S3.SecretKey.Reveal() != "text" {
+		t.Error("a secret is lost")
+	}
+	for path, mode := range map[string]os.FileMode{dir: 0o700, filepath.Join(dir, "job.json"): 0o600} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%s: %v, %v", path, info.Mode(), err)
+		}
+	}
+}
