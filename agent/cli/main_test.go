@@ -225,7 +225,7 @@ func startTo(t *testing.T, stdout *os.File, binary string, env []string, args ..
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.cmd.Env = append(append(os.Environ(), "MILLWRIGHT_HELPER_DIR="+helpers, "NO_COLOR=", "MACHINE_DEBUG=", "LOG_FORMAT=text", "LOG_LEVEL=", "RUNNER_DEBUG="), env...)
+	p.cmd.Env = append(append(os.Environ(), "MILLWRIGHT_HELPER_DIR="+helpers, "NO_COLOR=", "MACHINE_DEBUG=", "LOG_FORMAT=text", "LOG_LEVEL=", "RUNNER_DEBUG=", "RUNTIME_DIRECTORY="+filepath.Join(scratch, "run")), env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
 	if stdout != nil {
 		p.cmd.Stdout = stdout

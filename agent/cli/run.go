@@ -77,7 +77,7 @@ func (a *app) run(ctx context.Context, configPath, stateDir, listen string, obse
 	}
 	o := supervisor.Options{
 		StateDir: stateDir, Load: l.load, Applied: l.applied, ConfigPath: configPath, Version: jobVersion(), Log: log,
-		HelperArchive: helperArchive, Debug: a.machineDebug(), Operator: a.operator(configPath, log), Incumbent: watched,
+		HelperArchive: helperArchive, Debug: a.machineDebug(), Operator: a.operator(configPath, log), Incumbent: watched, RuntimeDir: runtimeDir(stateDir, log),
 	}
 	for _, f := range a.change {
 		f(&o)

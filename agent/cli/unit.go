@@ -18,7 +18,8 @@ type unit struct {
 // stopTimeout is how long systemd waits for running jobs to end, in seconds, before it kills: GitLab's documentation recommends two hours.
 const stopTimeout = 7200
 
-// systemd is the unit file. A stop is SIGQUIT, to the agent alone: it lets running jobs end, with all that they started.
+// systemd is the unit file. A stop is SIGQUIT, to the agent alone: it lets running jobs end, with all that they started. The runtime
+// directory holds the state of running jobs, for the agent that comes after a crash.
 func (u unit) systemd() string {
 	target := "multi-user.target"
 	if u.userService {
@@ -44,6 +45,9 @@ func (u unit) systemd() string {
 	if u.directory != "" {
 		line("WorkingDirectory=%s", strings.ReplaceAll(u.directory, "%", "%%"))
 	}
+	line("RuntimeDirectory=%s", u.name)
+	line("RuntimeDirectoryMode=0700")
+	line("RuntimeDirectoryPreserve=yes")
 	line("KillSignal=SIGQUIT")
 	line("KillMode=mixed")
 	line("TimeoutStopSec=%d", stopTimeout)

@@ -31,6 +31,9 @@ type Operator struct {
 	// Machines says how the agent looks after its machines. It comes from the file alone.
 	Machines MachineCare `toml:"machines"`
 
+	// ResumeJobs is whether jobs outlive the agent; nil means that they do. It comes from the file alone.
+	ResumeJobs *bool `toml:"resume_jobs"`
+
 	// The ceilings of the agent as a whole; 0 sets none. They, and what follows, come from the file alone.
 	MaxMachines       int      `toml:"max_machines"`         // in any state
 	MaxCreatesPerHour int      `toml:"max_creates_per_hour"` // that providers are asked for
@@ -84,6 +87,7 @@ func LoadOperator(configPath string) (*Operator, []Diagnostic, error) {
 		Path: path, StateDir: k.String("state_dir"), PoliciesDir: k.String("policies_dir"), DriversDir: k.String("drivers_dir"),
 		LegacyDrivers: k.Strings("legacy_drivers"), Grants: sections.Grants, Credentials: sections.Credentials,
 		Machines:    sections.Machines,
+		ResumeJobs:  sections.ResumeJobs,
 		MaxMachines: sections.MaxMachines, MaxCreatesPerHour: sections.MaxCreatesPerHour, MaxMachineAge: sections.MaxMachineAge,
 		Runners: sections.Runners, Drivers: sections.Drivers, CeilingsErr: ceilingsErr(d.diagnostics), lines: d.lines,
 	}

@@ -3,6 +3,7 @@ package feed
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -93,6 +94,31 @@ func (l *loop) start(a asked) {
 	if !r.settings.StrictCheckInterval {
 		r.blocked = true // fill follows
 	}
+}
+
+// adopted is a job that an agent before has begun.
+type adopted struct {
+	key string
+	job *coordinator.Job
+	run func()
+}
+
+// startAdopted starts the adopted jobs whose runner is there.
+func (l *loop) startAdopted() {
+	l.adopted = slices.DeleteFunc(l.adopted, func(a adopted) bool {
+		i := slices.IndexFunc(l.runners, func(r *runner) bool { return r.settings.Key == a.key })
+		if i < 0 {
+			return false
+		}
+		r, began := l.runners[i], time.Now()
+		r.running++
+		l.running++
+		go func() {
+			a.run()
+			l.ended <- ended{r: r, job: a.job, took: time.Since(began)}
+		}()
+		return true
+	})
 }
 
 // noLease waits for Wake, or for the next turn.

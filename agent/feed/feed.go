@@ -157,6 +157,12 @@ func (f *Feed) Configure(s Settings) { f.post(func(l *loop) { l.configure(s) }) 
 // Remove takes one runner out. Its jobs go on.
 func (f *Feed) Remove(key string) { f.post(func(l *loop) { l.remove(key) }) }
 
+// Adopt has run called, in a goroutine of its own, for a job that an agent before has begun for the runner of that key: it holds a slot
+// until run returns. It is called before the Configure that brings the runner.
+func (f *Feed) Adopt(key string, job *coordinator.Job, run func()) {
+	f.post(func(l *loop) { l.adopted = append(l.adopted, adopted{key, job, run}) })
+}
+
 // Wake says that those runners, or all when none is named, may have a machine again. Those that had none ask at once.
 func (f *Feed) Wake(keys ...string) { f.post(func(l *loop) { l.wake(keys) }) }
 

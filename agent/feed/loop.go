@@ -18,6 +18,7 @@ type loop struct {
 
 	asking, running int // over all runners, those that are removed too
 	draining        bool
+	adopted         []adopted       // jobs whose runner has not come yet
 	jobs            context.Context // what handlers get
 
 	asked chan asked // from the requests
@@ -192,6 +193,7 @@ func (l *loop) configure(s Settings) {
 	for _, r := range old {
 		r.remove()
 	}
+	l.startAdopted()
 	if l.draining {
 		l.drain()
 		return

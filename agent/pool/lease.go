@@ -90,6 +90,31 @@ func (p *Pool) lease(ctx context.Context, waits bool) (*Lease, error) {
 	}
 }
 
+// goOn makes the lease of a machine whose job an agent before has begun and this one goes on with.
+func (p *Pool) goOn(m *machine) {
+	l := &Lease{p: p, state: held, m: m, waits: true, job: m.JobID, answer: func(error) {}, ready: make(chan struct{}), notice: make(chan struct{})}
+	close(l.ready)
+	m.lease = l
+	p.kept[m.JobID] = l
+	p.demand.arrived(time.Now())
+	if p.otherDriver(m) {
+		p.spoil(m, reasonDriver)
+	}
+}
+
+// Kept returns the lease of a job of Options.GoesOn, once; nil when its machine is not there any more.
+func (p *Pool) Kept(jobID int64) *Lease {
+	var l *Lease
+	p.do(func() {
+		l = p.kept[jobID]
+		delete(p.kept, jobID)
+		if l != nil && l.m == nil {
+			l = nil
+		}
+	})
+	return l
+}
+
 // Use says that the job runs on the lease's machine from now on, or will as soon as it has one. Where it has one, the journal knows
 // when Use returns. A lease serves one job.
 func (l *Lease) Use(jobID int64) error {

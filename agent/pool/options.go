@@ -90,6 +90,10 @@ type Options struct {
 	// Shared is what this pool and the others of the agent have in common; nil: it has nothing in common with any.
 	Shared *Shared
 
+	// GoesOn are the machines of jobs that an agent before has begun and this one goes on with, by the machine's name. Kept gives their
+	// leases out; who names a job here asks for it.
+	GoesOn map[string]int64
+
 	// Decider is nil for a runner that is no more: its machines are taken up so that Stop can drain them, and none is made.
 	Decider Decider
 

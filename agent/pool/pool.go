@@ -50,9 +50,10 @@ type Pool struct {
 	askedAt  time.Time
 	askAgain bool // once it answered, since the settings changed meanwhile
 
-	wanting  []*Lease // have a job and no machine, the longest waiting first
-	reserved int      // leases that may have a machine made
-	newIdle  bool     // a machine became idle since the last step
+	kept     map[int64]*Lease // of jobs that go on and were not asked for yet
+	wanting  []*Lease         // have a job and no machine, the longest waiting first
+	reserved int              // leases that may have a machine made
+	newIdle  bool             // a machine became idle since the last step
 
 	breaker    breaker
 	ladder     ladder
@@ -133,7 +134,7 @@ func New(o Options) (*Pool, error) {
 		queue: make(chan func(), 64), done: make(chan struct{}),
 		creates: make(chan struct{}, o.Parallel), removes: make(chan struct{}, o.Parallel),
 		byName: map[string]*machine{}, groups: map[string]*group{}, orphans: map[string]*orphan{},
-		past: map[string]time.Time{}, unreadable: map[string]error{}, shared: o.Shared, layouts: map[string][]abi.Option{}, logged: map[string]bool{},
+		kept: map[int64]*Lease{}, past: map[string]time.Time{}, unreadable: map[string]error{}, shared: o.Shared, layouts: map[string][]abi.Option{}, logged: map[string]bool{},
 	}
 	p.out.init(o.Events, o.OnIdle)
 	return p, nil
@@ -357,7 +358,8 @@ func (p *Pool) retireOthers() {
 }
 
 // adopt takes up the runner's machines as the agent before left them. What was idle stays so, with its age and use count, but is
-// cleaned before it serves. What was half-made or in use is removed: nobody knows what state it is in.
+// cleaned before it serves. What was half-made or in use is removed: nobody knows what state it is in. But a machine whose job goes on
+// stays in use.
 func (p *Pool) adopt(found []fleet.Machine) {
 	now := time.Now()
 	slices.SortStableFunc(found, func(a, b fleet.Machine) int { return a.CreatedAt.Compare(b.CreatedAt) })
@@ -368,6 +370,8 @@ func (p *Pool) adopt(found []fleet.Machine) {
 		m := &machine{Machine: f, answered: now, listed: f.Instance.ID != "", dirty: true}
 		p.add(m)
 		switch {
+		case f.State == fleet.Used && f.JobID != 0 && p.opts.GoesOn[f.Name] == f.JobID:
+			p.goOn(m)
 		case p.otherDriver(m):
 			p.remove(m, reasonDriver)
 		case f.State == fleet.Idle || f.State == fleet.Acquired:

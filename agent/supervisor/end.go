@@ -78,10 +78,14 @@ func atLeast[T int | config.Duration](v, standard T) T {
 
 // stopPools stops every pool, side by side. Machines are removed when the options or [machine.shutdown_drain] say so.
 func (s *Supervisor) stopPools(ctx context.Context) error {
+	return s.stopPoolsBy(ctx, s.drainSettings())
+}
+
+// stopPoolsBy is stopPools with given settings; with nil the machines are left alone.
+func (s *Supervisor) stopPoolsBy(ctx context.Context, drain *pool.Drain) error {
 	s.reload.Lock()
 	s.ending = true
 	s.reload.Unlock()
-	drain := s.drainSettings()
 	limit := s.shutdownTimeout()
 	if drain != nil {
 		limit = max(limit, removalTimeout)

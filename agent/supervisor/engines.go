@@ -23,6 +23,7 @@ type machineEngines struct {
 
 	mu   sync.Mutex // guards what follows
 	held *pool.Lease
+	kept *pool.Lease  // that an agent before has taken for the job
 	on   *slog.Logger // names the machine that the job is on; nil while it is on none
 }
 
@@ -35,9 +36,11 @@ func (e *machineEngines) Engine(ctx context.Context) (job.Engine, error) {
 	if err != nil {
 		return job.Engine{}, err
 	}
-	if err := lease.Use(e.jobID); err != nil {
-		e.release(lease, false)
-		return job.Engine{}, err
+	if lease != e.kept {
+		if err := lease.Use(e.jobID); err != nil {
+			e.release(lease, false)
+			return job.Engine{}, err
+		}
 	}
 	m, endpoint, err := lease.Machine(ctx)
 	if err != nil {

@@ -95,6 +95,10 @@ func (s *Supervisor) control() http.Handler {
 	for path, handler := range map[string]http.HandlerFunc{"/": pprof.Index, "/profile": pprof.Profile, "/trace": pprof.Trace} {
 		mux.HandleFunc("GET /debug/pprof"+path, handler)
 	}
+	mux.HandleFunc("POST /v1/handover", func(w http.ResponseWriter, _ *http.Request) {
+		s.HandOver()
+		reply(w, struct{}{})
+	})
 	s.controlHand(mux)
 	s.controlModules(mux)
 	return mux

@@ -9,6 +9,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/feed"
 	"github.com/millwright-ci/millwright/agent/job"
 	"github.com/millwright-ci/millwright/agent/metrics"
+	"github.com/millwright-ci/millwright/agent/pool"
 	"github.com/millwright-ci/millwright/sdk/go/period"
 )
 
@@ -18,51 +19,99 @@ const stageTimesFlag = "FF_EXPORT_HIGH_CARDINALITY_METRICS"
 // handle runs one job that the feed received, on what it held when it asked. It returns when the job's end is reported and its
 // machine is given back.
 func (s *Supervisor) handle(w *worker, j *coordinator.Job, lease feed.Lease) {
-	defer lease.Release()
+	slot := w.takeSlot()
+	runner := w.current()
+	record := job.Record{
+		Job: *j, RunnerKey: w.key, Runner: runner, SystemID: s.systemID, Slot: slot, ProjectSlot: slot, Began: time.Now(),
+	}
+	held, _ := lease.(*hold)
+	if held != nil && held.lease != nil {
+		record.ProjectSlot = 0
+	}
+	one := &runningJob{record: record, dir: s.keepJob(record), held: held}
+	s.log.Info("Job received", "job", j.ID, "runner", runner.Name, "project", j.Info.ProjectID, "correlation_id", j.CorrelationID, "queued", queued(j))
+	s.work(w, one)
+	if held == nil {
+		lease.Release()
+	}
+}
+
+// runningJob is a job that a worker runs.
+type runningJob struct {
+	record job.Record
+	dir    string // that it is kept in; "" when it is not
+	held   *hold
+	kept   *pool.Lease // its machine, when an agent before has begun it
+	lost   error       // why a job of an agent before can't be taken up
+}
+
+func queued(j *coordinator.Job) time.Duration {
+	return time.Duration(j.Info.TimeInQueueSeconds * float64(time.Second))
+}
+
+// work runs a job and gives back what it held, unless it is left to another agent.
+func (s *Supervisor) work(w *worker, one *runningJob) {
+	record, j, runner := one.record, &one.record.Job, one.record.Runner
+	if one.held != nil {
+		defer one.held.Release()
+	}
 	if s.o.Jobs != nil {
 		s.o.Jobs(1)
 		defer s.o.Jobs(-1)
 	}
-	runner, client := w.current(), w.api()
+	client := w.api()
 	defer w.done(client)
-	slot := w.takeSlot()
-	defer w.giveSlot(slot)
-	began := time.Now()
-	queued := time.Duration(j.Info.TimeInQueueSeconds * float64(time.Second))
+	defer w.giveSlot(record.Slot)
+	began := record.Began
 	counted := s.metrics.JobStarted(w.labels(), metrics.JobStart{
-		Executor: runner.Executor, Queued: queued,
+		Executor: runner.Executor, Queued: queued(j),
 		ProjectRunning: j.Info.ProjectJobsRunning, QueueSize: j.Info.QueueSize, QueueDepth: j.Info.QueueDepth,
-		TooLong: queuedTooLong(runner.Monitoring, began, queued, j.Info.ProjectJobsRunning), StageTimes: runner.FeatureFlags[stageTimesFlag],
+		TooLong: queuedTooLong(runner.Monitoring, began, queued(j), j.Info.ProjectJobsRunning), StageTimes: runner.FeatureFlags[stageTimesFlag],
 	})
-	log := s.log.With("job", j.ID, "runner", runner.Name)
-	log.Info("Job received", "project", j.Info.ProjectID, "correlation_id", j.CorrelationID, "queued", queued)
 	view := s.jobs.add(w, j, began)
 	defer s.jobs.remove(view)
 	params := job.Params{
-		Job: j, Runner: &runner, Client: client, Engines: job.Local{}, Version: s.o.Version, SystemID: s.systemID,
-		Slot: slot, ProjectSlot: slot, HelperArchive: s.o.HelperArchive, Log: s.log,
+		Job: j, Runner: &runner, Client: client, Engines: job.Local{}, Version: s.o.Version, SystemID: record.SystemID,
+		Slot: record.Slot, ProjectSlot: record.ProjectSlot, HelperArchive: s.o.HelperArchive, Log: s.log, Keep: one.dir, Lost: one.lost,
 		OnState: func(at job.State) {
 			counted.Stage(at.Stage)
 			s.jobs.stage(view, at.Stage)
 		},
 		OnInputs: s.metrics.Interpolated,
 	}
-	var engines *machineEngines
-	if held, ok := lease.(*hold); ok && held.lease != nil {
-		engines = &machineEngines{pool: w.pool, jobID: j.ID, since: began, held: held.lease, log: log}
+	engines := s.enginesOf(w, one)
+	switch {
+	case engines != nil:
 		engines.waits = func() { counted.ExecutorStage(metrics.StageUseMachine) }
 		engines.placed = func(e job.Engine) {
 			counted.Placed(e.Machine, e.Instance, time.Since(began))
 			s.jobs.placed(view, e)
 		}
-		params.Engines, params.ProjectSlot, params.OnEnding = engines, 0, engines.ending
+		params.Engines, params.OnEnding = engines, engines.ending
+	case one.lost != nil && runner.Executor == executorMachine:
+		params.Engines = nil // its machine is removed, with all that is on it
 	}
-	result := job.Run(s.jobsCtx, params)
-	if engines != nil {
+	ctx := s.jobsCtx
+	if one.dir != "" {
+		ctx = s.keptCtx
+	}
+	result := job.Run(ctx, params)
+	if engines != nil && result.Left {
+		one.held.lease = nil // the machine stays the job's
+	} else if engines != nil {
 		counted.ExecutorStage(metrics.StageReleaseMachine)
 		engines.end(result.Broken)
 	}
 	counted.End(result.Duration, string(result.Reason))
+}
+
+// enginesOf gives a job the engines of machines; nil when it runs on no machine.
+func (s *Supervisor) enginesOf(w *worker, one *runningJob) *machineEngines {
+	if one.held == nil || w.pool == nil || one.lost != nil {
+		return nil
+	}
+	log := s.log.With("job", one.record.Job.ID, "runner", one.record.Runner.Name)
+	return &machineEngines{pool: w.pool, jobID: one.record.Job.ID, since: one.record.Began, held: one.held.lease, kept: one.kept, log: log}
 }
 
 // queuedTooLong tells whether a job waited longer at the coordinator than [runners.monitoring] calls acceptable: the last section counts

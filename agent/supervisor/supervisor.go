@@ -59,6 +59,9 @@ type Options struct {
 	// Modules says where the built-in modules lie and what they may take; the zero value is what the binary embeds, with native code
 	// kept in the state directory.
 	Modules module.Options
+	// RuntimeDir is where the state of running jobs is kept, so that they outlive the agent: a folder on a tmpfs, since it holds their
+	// tokens. "" keeps none.
+	RuntimeDir string
 	// Incumbent is a gitlab-runner that works by the same config.toml. With it the agent only watches: it takes no job, creates and
 	// removes nothing, and tells what it would have done.
 	Incumbent *incumbent.Incumbent
@@ -94,8 +97,16 @@ type Supervisor struct {
 	jobsCtx  context.Context // of running jobs; its cause is why they are stopped
 	stopJobs context.CancelCauseFunc
 
+	keptCtx   context.Context // of those among them that another agent could go on with
+	leaveJobs context.CancelCauseFunc
+	kept      []job.Kept // jobs of an agent before
+	keepDir   string     // the folder of running jobs; "" keeps none
+	resumes   bool       // jobs of an agent before are taken up
+
 	drain     chan struct{} // closed by Drain
 	drainOnce sync.Once
+	handOver  chan struct{} // closed by HandOver
+	handOnce  sync.Once
 
 	applied chan struct{} // capacity 1: a configuration came into force, for the rotation of tokens
 
@@ -124,9 +135,10 @@ func New(o Options) (*Supervisor, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Supervisor{o: o, log: o.Log, journal: j, workers: map[string]*worker{}, jobs: newJobTable(), rails: map[string][]railed{}, rotated: map[config.Secret]*rotated{}, drain: make(chan struct{}), applied: make(chan struct{}, 1),
+	s := &Supervisor{o: o, log: o.Log, journal: j, workers: map[string]*worker{}, jobs: newJobTable(), rails: map[string][]railed{}, rotated: map[config.Secret]*rotated{}, drain: make(chan struct{}), handOver: make(chan struct{}), applied: make(chan struct{}, 1),
 		operatorChanged: make(chan struct{}, 1)}
 	s.jobsCtx, s.stopJobs = context.WithCancelCause(context.Background())
+	s.keptCtx, s.leaveJobs = context.WithCancelCause(s.jobsCtx)
 	s.retiring, s.giveUp = context.WithCancel(context.Background())
 	if err := s.open(); err != nil {
 		s.Close()
@@ -177,6 +189,7 @@ func (s *Supervisor) open() (err error) {
 	if err := s.openShared(); err != nil {
 		return err
 	}
+	s.openKept()
 	s.preload()
 	return s.openModules(context.Background())
 }
@@ -232,11 +245,13 @@ func (s *Supervisor) Run(ctx context.Context) (err error) {
 	if err := s.listen(background, &group); err != nil {
 		return err
 	}
+	s.adoptJobs()
 	if err := s.apply(s.config); err != nil {
 		return errors.Join(err, s.stopPools(ctx))
 	}
 	group.Go(func() error { s.reloadLoop(background); return nil })
 	if s.o.Incumbent == nil {
+		s.reportLost()
 		if err := s.retireUnknown(); err != nil {
 			s.log.Error("Machines of runners that are no more are left alone", "error", err)
 		}
@@ -252,6 +267,8 @@ func (s *Supervisor) Run(ctx context.Context) (err error) {
 	case <-ctx.Done():
 	case <-s.drain:
 		draining = true
+	case <-s.handOver:
+		return s.leave(ctx)
 	}
 	return s.end(ctx, draining)
 }

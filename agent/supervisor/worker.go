@@ -298,3 +298,10 @@ func (s *Supervisor) event(e fleet.Event) {
 		s.o.Events(e)
 	}
 }
+
+// claimSlot takes the job number that a job of an agent before has.
+func (w *worker) claimSlot(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.jobs[n] = true
+}
