@@ -151,7 +151,9 @@ func (r *run) run(ctx context.Context) (res Result) {
 		return r.leave()
 	}
 	if !accepted {
-		_ = r.cleanup(alive) // of a job that was taken up
+		if err := r.cleanup(alive); err != nil { // of a job that was taken up
+			r.log.Warn("clean-up", "error", err)
+		}
 		return Result{State: coordinator.JobFailed, Reason: coordinator.JobCanceled, Err: err, Dropped: true}
 	}
 	if err == nil {

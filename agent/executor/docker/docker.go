@@ -305,17 +305,13 @@ func (e *Executor) Cleanup(ctx context.Context) error {
 		if e.o.Config.VolumeKeep {
 			break
 		}
-		if err := e.api.VolumeRemove(ctx, v, true); err != nil && !errdefs.IsNotFound(err) {
-			errs = append(errs, err)
-		}
+		errs = append(errs, e.removed(ctx, func() error { return e.api.VolumeRemove(ctx, v, true) }))
 	}
 	if err := e.findNetwork(ctx); err != nil {
 		errs = append(errs, err)
 	}
 	if e.net.id != "" {
-		if err := e.api.NetworkRemove(ctx, e.net.id); err != nil && !errdefs.IsNotFound(err) {
-			errs = append(errs, err)
-		}
+		errs = append(errs, e.removed(ctx, func() error { return e.api.NetworkRemove(ctx, e.net.id) }))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return engineErr(fmt.Errorf("clean-up: %w", err))

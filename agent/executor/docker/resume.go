@@ -226,6 +226,20 @@ func (e *Executor) appeared(ctx context.Context, name string, why error) (string
 	return "", why
 }
 
+// removed calls remove until it has its way. An agent before may have been at it: as long as the engine is removing a container for that
+// one, the container's volumes and its network are in use.
+func (e *Executor) removed(ctx context.Context, remove func() error) error {
+	for began := time.Now(); ; {
+		err := remove()
+		if err == nil || errdefs.IsNotFound(err) {
+			return nil
+		}
+		if !e.resumed || time.Since(began) > stopGrace || sleep(ctx, settle/10) != nil {
+			return err
+		}
+	}
+}
+
 // findNetwork finds the network of a preparation that an agent before did not finish.
 func (e *Executor) findNetwork(ctx context.Context) error {
 	if !e.resumed || e.net.id != "" || !e.o.Flags.NetworkPerBuild {
