@@ -326,3 +326,29 @@ func TestKillAtRandom(t *testing.T) {
 	w.stop()
 	t.Logf("%d kills", w.kills)
 }
+
+// TestHandOver hands a job over to the next agent again and again, as an upgrade does.
+func TestHandOver(t *testing.T) {
+	w := newResumeWorld(t)
+	w.begin()
+	const lines = 150
+	id := w.coordinator.Enqueue(w.job(lines, "0.05"))
+	for range 3 {
+		w.agent.until(`msg="Configuration loaded"`)
+		for deadline := time.Now().Add(patience); w.at() != "step_script runs" && !w.over(id); {
+			if time.Now().After(deadline) {
+				t.Fatalf("the job is %q\n%s", w.at(), w.agent.text())
+			}
+			time.Sleep(time.Millisecond) // the next look at the file
+		}
+		if code, text := run(t, w.binary, "restart", "--hand-over-only", "--state-dir", w.state); code != 0 {
+			t.Fatalf("exit code %d: %s", code, text)
+		}
+		if code := w.agent.wait(); code != 0 {
+			t.Errorf("the agent: exit code %d\n%s", code, w.agent.text())
+		}
+		w.begin()
+	}
+	w.check(w.ended(w.agent, id), lines)
+	w.stop()
+}

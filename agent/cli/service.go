@@ -21,10 +21,9 @@ func (idle) Stop(service.Service) error  { return nil }
 
 // serviceCommands are those that speak to the system's service manager.
 func (a *app) serviceCommands() []*cobra.Command {
-	commands := []*cobra.Command{a.installCommand(), a.statusCommand()}
+	commands := []*cobra.Command{a.installCommand(), a.statusCommand(), a.restartCommand()}
 	for name, short := range map[string]string{
 		"uninstall": "Remove the system service", "start": "Start the system service", "stop": "Stop the system service",
-		"restart": "Stop the system service and start it again",
 	} {
 		c := &cobra.Command{Use: name, Short: short, Args: noArgs}
 		n := a.serviceFlag(c)
