@@ -92,6 +92,9 @@ var changing = regexp.MustCompile(`\d+\.\d+\.\d+\.\d+|section_(start|end):\d+|[0
 // calm is a trace without what differs, its lines sorted: stages write on two streams, and the preparation does several things at once.
 func calm(trace string) string {
 	lines := strings.Split(changing.ReplaceAllString(trace, "#"), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimLeft(lines[i], "#") // a section's mark may stand before either of two lines
+	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
 }
