@@ -51,7 +51,7 @@ func (p *Pool) RemoveMachine(ctx context.Context, name string) error {
 			return nil, ErrHeld
 		case p.shared.frozen():
 			return nil, ErrFrozen
-		case m.lease != nil:
+		case m.State == fleet.Used || m.lease != nil && m.lease.job != 0: // one that only waits for a job gets another machine
 			return nil, ErrInUse
 		case m.State == fleet.Removing:
 			m.retryAt = time.Time{}
