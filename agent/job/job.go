@@ -162,7 +162,6 @@ func (r *run) run(ctx context.Context) (res Result) {
 	if left(ctx) {
 		return r.leave()
 	}
-	r.goLive()
 	return r.finish(alive, r.blameProvider(alive, err))
 }
 
@@ -216,6 +215,8 @@ func (r *run) finish(ctx context.Context, err error) Result {
 	if r.p.OnEnding != nil && !isEngineFault(err) {
 		r.p.OnEnding()
 	}
+	r.goLive() // not before the last line, which an agent before may have said
+	r.noteEnding()
 	var group sync.WaitGroup
 	group.Go(func() {
 		if err := r.cleanup(ctx); err != nil {

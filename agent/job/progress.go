@@ -25,6 +25,7 @@ type progress struct {
 	Ends     []ending             `json:"ends,omitempty"`
 	Done     []done               `json:"done,omitempty"`
 	Now      *current             `json:"now,omitempty"`
+	Ending   bool                 `json:"ending,omitempty"` // the coordinator may know the end already
 }
 
 // ending is a cancel or a time-out, when it came.

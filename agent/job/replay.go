@@ -77,6 +77,9 @@ func (r *run) take(ctx, alive context.Context) (accepted bool, err error) {
 			r.lost = fmt.Errorf("its machine %s is gone", r.progress.Machine)
 		}
 	}
+	if r.progress.Ending && r.lost == nil {
+		return true, nil // the same end is reported once more, which a coordinator that knows it takes well
+	}
 	reply, err := r.p.Client.UpdateJob(alive, r.p.Job, coordinator.Update{State: coordinator.JobRunning})
 	switch {
 	case reply.State == coordinator.ReplyAbort, reply.State == coordinator.ReplyNotFound, errors.Is(err, coordinator.ErrConflict):
@@ -331,6 +334,14 @@ func (r *run) noteHandle() {
 	}
 	r.mu.Lock()
 	r.progress.Handle, r.progress.Machine = l.Handle(), r.engine.Machine
+	r.mu.Unlock()
+	r.commit(false)
+}
+
+// noteEnding notes that the job's end is about to be reported: it does not run any more.
+func (r *run) noteEnding() {
+	r.mu.Lock()
+	r.progress.Ending = true
 	r.mu.Unlock()
 	r.commit(false)
 }

@@ -55,6 +55,7 @@ func (s *sender) deliver(ctx context.Context, o Outcome) error {
 		if err := s.sendRest(ctx); err != nil || s.over {
 			return err
 		}
+		s.t.noteSent() // no byte goes out again once the coordinator knows the end
 		res, err := s.t.o.Client.UpdateJob(ctx, s.t.o.Job, s.update(o))
 		s.heed(res.State, res.Canceling, res.Interval)
 		switch res.State {

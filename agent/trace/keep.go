@@ -125,6 +125,16 @@ func (t *Trace) sendable() int64 {
 	return b.size()
 }
 
+// noteSent makes a checkpoint that knows what has been sent.
+func (t *Trace) noteSent() {
+	t.buf.mu.Lock()
+	if t.buf.kept != nil {
+		t.buf.kept.stale = true
+	}
+	t.buf.mu.Unlock()
+	t.sendable()
+}
+
 // ErrNotKept means that no checkpoint could be made: another agent can't go on with the trace.
 var ErrNotKept = errors.New("the trace is not kept")
 
