@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/internal/guests"
+	"github.com/millwright-ci/millwright/agent/internal/heartbeat"
 	"github.com/millwright-ci/millwright/agent/module"
 	"github.com/millwright-ci/millwright/agent/module/moduletest"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
@@ -148,8 +149,7 @@ func (s *siege) peace(t testing.TB, n int) {
 // under runs one attack, twice, while decisions go on, and returns how late a heartbeat of a millisecond was at worst.
 func (s *siege) under(t testing.TB, a attack) (late time.Duration) {
 	t.Helper()
-	stop, beats := make(chan struct{}), make(chan time.Duration)
-	go heartbeat(stop, beats)
+	stop, beats := make(chan struct{}), heartbeat.Start()
 	var others sync.WaitGroup
 	others.Go(func() {
 		for {
@@ -166,7 +166,7 @@ func (s *siege) under(t testing.TB, a attack) (late time.Duration) {
 		time.Sleep(500 * time.Millisecond) // as long as an attack takes
 	}
 	close(stop)
-	late = <-beats
+	late = beats()
 	others.Wait()
 	if !strings.Contains(got, a.want) {
 		t.Errorf("%s: got %.300s\nwant %s", a.name, got, a.want)

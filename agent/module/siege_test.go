@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"time"
 )
 
 // loopback is what is granted to guests that reach servers of this test.
@@ -55,23 +54,4 @@ func fickle() wasm {
 	w := tiny(returns(`{}`))
 	w.functions[0].code = code
 	return w
-}
-
-// heartbeat sends how late it was at worst, once stop is closed.
-func heartbeat(stop <-chan struct{}, worst chan<- time.Duration) {
-	var late time.Duration
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	last := time.Now()
-	for {
-		select {
-		case <-tick.C:
-			now := time.Now()
-			late = max(late, now.Sub(last)-time.Millisecond)
-			last = now
-		case <-stop:
-			worst <- max(late, time.Since(last)-time.Millisecond)
-			return
-		}
-	}
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
+
+	"github.com/millwright-ci/millwright/agent/internal/heartbeat"
 )
 
 // hostile are programs that never end, each in its own way. Their export is run.
@@ -161,8 +163,7 @@ func runHostile(t testing.TB, wasm []byte, deadline time.Duration) (over, late t
 	}
 
 	stop := make(chan struct{})
-	beats := make(chan time.Duration)
-	go heartbeat(stop, beats)
+	beats := heartbeat.Start()
 	go collect(stop)
 	ctx, cancel := context.WithTimeout(With(t.Context(), &Meter{}), deadline)
 	defer cancel()
@@ -173,29 +174,11 @@ func runHostile(t testing.TB, wasm []byte, deadline time.Duration) (over, late t
 	}
 	over = time.Since(end)
 	close(stop)
-	late = <-beats
+	late = beats()
 	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, ErrStack) {
 		t.Errorf("it ended with %v", err)
 	}
 	return over, late
-}
-
-func heartbeat(stop <-chan struct{}, worst chan<- time.Duration) {
-	var late time.Duration
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	last := time.Now()
-	for {
-		select {
-		case <-tick.C:
-			now := time.Now()
-			late = max(late, now.Sub(last)-time.Millisecond)
-			last = now
-		case <-stop:
-			worst <- max(late, time.Since(last)-time.Millisecond)
-			return
-		}
-	}
 }
 
 func collect(stop <-chan struct{}) {
