@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,10 +24,26 @@ func TestPolicy(t *testing.T) {
 // server is as much of GitLab's API as the policy asks for.
 type server struct {
 	*httptest.Server
-	jobs     map[string][]string // tags of each pending job, by project
+	jobs   map[string][]string // tags of each pending job, by project
+	counts bool                // it sends X-Total, as older ones did
+
+	mu       sync.Mutex // a request whose answer the policy doesn't wait for may still run when the next one is prepared
 	requests int
 	fail     func(w http.ResponseWriter, r *http.Request) bool
-	counts   bool // it sends X-Total, as older ones did
+}
+
+// failing makes the requests from now on end with fail, or succeed with nil, and counts them from 0.
+func (s *server) failing(fail func(w http.ResponseWriter, r *http.Request) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests, s.fail = 0, fail
+}
+
+// counted gives the number of requests since failing.
+func (s *server) counted() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.requests
 }
 
 func newServer(t *testing.T) *server {
@@ -45,8 +62,11 @@ func newServer(t *testing.T) *server {
 		fmt.Fprint(w, `{"id":7,"tag_list":["docker","linux"],"run_untagged":false}`)
 	})
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
 		s.requests++
-		if s.fail == nil || !s.fail(w, r) {
+		fail := s.fail
+		s.mu.Unlock()
+		if fail == nil || !fail(w, r) {
 			mux.ServeHTTP(w, r)
 		}
 	}))
@@ -112,11 +132,12 @@ func TestCount(t *testing.T) {
 		"no more requests":            {`"projects":[42,43],"max_requests":2`, false, 100, 2, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s.requests, s.counts = 0, tc.counts
+			s.failing(nil)
+			s.counts = tc.counts
 			out, err := s.observe(tc.config, nil, now)
 			q, ok := readQueue(out)
-			if err != nil || !ok || q.pending != tc.pending || q.more != tc.more || q.atUnixMS != now || s.requests != tc.requests {
-				t.Errorf("%s, %v in %d requests; want %d jobs in %d", out, err, s.requests, tc.pending, tc.requests)
+			if err != nil || !ok || q.pending != tc.pending || q.more != tc.more || q.atUnixMS != now || s.counted() != tc.requests {
+				t.Errorf("%s, %v in %d requests; want %d jobs in %d", out, err, s.counted(), tc.pending, tc.requests)
 			}
 		})
 	}
@@ -145,7 +166,7 @@ func TestFailures(t *testing.T) {
 		}, "project 42: "},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s.fail = tc.fail
+			s.failing(tc.fail)
 			if out, err := s.observe(`"projects":[42]`, nil, now); err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("%s, %v; want an error that tells %q, so that the count before stays", out, err, tc.want)
 			}
@@ -172,20 +193,19 @@ func TestRateLimit(t *testing.T) {
 		"years":           {"Retry-After", "99999999", time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s.fail = func(w http.ResponseWriter, r *http.Request) bool {
+			s.failing(func(w http.ResponseWriter, r *http.Request) bool {
 				w.Header().Set(tc.header, tc.value)
 				w.WriteHeader(http.StatusTooManyRequests)
 				return true
-			}
-			s.requests = 0
+			})
 			limited, err := s.observe(`"projects":[42,43]`, before, now+30_000)
 			q, ok := readQueue(limited)
 			until := now + 30_000 + tc.wait.Milliseconds()
-			if err != nil || !ok || q.pending != 2 || q.atUnixMS != now || q.waitUntilUnixMS != until || s.requests != 1 {
-				t.Fatalf("%s, %v after %d requests; want to wait until %d", limited, err, s.requests, until)
+			if err != nil || !ok || q.pending != 2 || q.atUnixMS != now || q.waitUntilUnixMS != until || s.counted() != 1 {
+				t.Fatalf("%s, %v after %d requests; want to wait until %d", limited, err, s.counted(), until)
 			}
-			s.fail = nil
-			if out, err := s.observe(`"projects":[42,43]`, limited, until-1); err != nil || out != nil || s.requests != 1 {
+			s.failing(nil)
+			if out, err := s.observe(`"projects":[42,43]`, limited, until-1); err != nil || out != nil || s.counted() != 0 {
 				t.Errorf("%s, %v: asked again too early", out, err)
 			}
 			if out, err := s.observe(`"projects":[42,43]`, limited, until); err != nil || !strings.Contains(string(out), `"pending":3`) {
@@ -197,10 +217,10 @@ func TestRateLimit(t *testing.T) {
 
 func TestFirstAnswerIsARateLimit(t *testing.T) {
 	s := newServer(t)
-	s.fail = func(w http.ResponseWriter, r *http.Request) bool {
+	s.failing(func(w http.ResponseWriter, r *http.Request) bool {
 		w.WriteHeader(http.StatusTooManyRequests)
 		return true
-	}
+	})
 	out, err := s.observe(`"projects":[42]`, nil, now)
 	p, errDecide := queueDepth{}.Decide(abi.Snapshot{NowUnixMS: now, Config: abi.Raw(`{"projects":[42]}`), Observed: out})
 	if err != nil || errDecide != nil || p.IdleTarget != nil || p.Reason != "the queue at GitLab is not known yet" {
