@@ -39,6 +39,8 @@ var rules = []rule{
 	{pkg: "agent/coordinator", inner: []string{"agent/config"}, why: "the runner API needs the runner's settings and nothing else"},
 	{pkg: "agent/feed", inner: []string{"agent/coordinator", "agent/config"}, why: "it asks for jobs and hands them on; machines come through its own interface"},
 	{pkg: "agent/trace", inner: []string{"agent/coordinator", "agent/config"}, why: "a trace goes to the coordinator; how jobs run is not its matter"},
+	{pkg: "agent/job/jobtest", inner: []string{"agent/config", "agent/coordinator/...", "agent/executor/...", "agent/internal/need", "agent/job"}, libraries: []string{"github.com/docker/docker/..."},
+		why: "it gives the tests of jobs a coordinator and an engine; only tests import it"},
 	{pkg: "agent/job/...", inner: []string{"agent/config", "agent/coordinator", "agent/trace", "agent/executor/...", "agent/fleet"}, libraries: []string{"github.com/minio/..."},
 		why: "a job knows stages and scripts; containers are the executor's, machines the pool's"},
 	{pkg: "agent/executor/...", inner: []string{"agent/config", "agent/fleet", "agent/internal/need"},

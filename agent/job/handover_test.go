@@ -13,29 +13,30 @@ import (
 	"github.com/millwright-ci/millwright/agent/coordinator"
 	"github.com/millwright-ci/millwright/agent/executor"
 	"github.com/millwright-ci/millwright/agent/job"
+	"github.com/millwright-ci/millwright/agent/job/jobtest"
 )
 
 // handOver is the payload of a job with all kinds of stages.
-func handOver(b *bench) coordinator.Job {
-	j := with(script([]string{"for i in 1 2 3 4 5 6; do echo out $i; echo err $i >&2; sleep 0.1; done; mkdir -p deps; date >deps/f", "ping -c1 -W2 db >/dev/null"}, "echo after $CI_JOB_STATUS"),
+func handOver(b *jobtest.Bench) coordinator.Job {
+	j := jobtest.With(jobtest.Script([]string{"for i in 1 2 3 4 5 6; do echo out $i; echo err $i >&2; sleep 0.1; done; mkdir -p deps; date >deps/f", "ping -c1 -W2 db >/dev/null"}, "echo after $CI_JOB_STATUS"),
 		"FF_NETWORK_PER_BUILD", "true", "GIT_STRATEGY", "clone")
-	j.Services = []coordinator.Image{{Name: b.image, Alias: "db", Command: []string{"sleep", "1000"}}}
+	j.Services = []coordinator.Image{{Name: b.Image, Alias: "db", Command: []string{"sleep", "1000"}}}
 	j.Cache = []coordinator.Cache{{Key: "k", Paths: []string{"deps"}}}
-	return archived(j, coordinator.Artifact{Paths: []string{"deps"}})
+	return jobtest.Archived(j, coordinator.Artifact{Paths: []string{"deps"}})
 }
 
 // A job that is handed over whenever something begins goes on as if nothing had been.
 func TestHandOver(t *testing.T) {
-	b := newBench(t)
+	b := jobtest.New(t)
 	volumes := func(_ *job.Params, r *config.Runner) { r.Docker.Volumes = []string{"/cache"} }
-	_ = b.run(t, t.Context(), handOver(b), volumes) // leaves a cache to the others
-	whole := b.run(t, t.Context(), handOver(b), volumes)
-	checkTrace(t, whole, []string{"\nafter success\n", "Job succeeded"}, nil)
+	_ = b.Run(t, t.Context(), handOver(b), volumes) // leaves a cache to the others
+	whole := b.Run(t, t.Context(), handOver(b), volumes)
+	jobtest.CheckTrace(t, whole, []string{"\nafter success\n", "Job succeeded"}, nil)
 
 	var mu sync.Mutex
 	seen := map[string]bool{}
 	agents := 0
-	parts := b.run(t, t.Context(), handOver(b), func(p *job.Params, r *config.Runner) {
+	parts := b.Run(t, t.Context(), handOver(b), func(p *job.Params, r *config.Runner) {
 		volumes(p, r)
 		p.Keep = filepath.Join(t.TempDir(), "job")
 		if err := (job.Record{Job: *p.Job, Runner: *r}).Save(p.Keep); err != nil {
@@ -79,11 +80,11 @@ func TestHandOver(t *testing.T) {
 		}
 	})
 	t.Logf("%d agents had the job: %v", agents, seen)
-	checkTrace(t, parts, []string{"\nafter success\n", "Job succeeded"}, nil)
-	if got, want := calm(parts.trace), calm(whole.trace); got != want {
+	jobtest.CheckTrace(t, parts, []string{"\nafter success\n", "Job succeeded"}, nil)
+	if got, want := calm(parts.Trace), calm(whole.Trace); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	uploads(1)(t, parts)
+	jobtest.CheckUploads(t, parts, 1)
 }
 
 // changing is what differs from job to job.

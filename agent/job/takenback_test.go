@@ -9,6 +9,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/coordinator"
 	"github.com/millwright-ci/millwright/agent/job"
+	"github.com/millwright-ci/millwright/agent/job/jobtest"
 )
 
 // spot is a machine that its provider can take back: at once, or once it is asked.
@@ -63,16 +64,16 @@ func TestTakenBack(t *testing.T) {
 		{"not told", &spot{asked: true}, "exit 3", coordinator.ScriptFailure, 3, nil, []string{"provider"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBench(t)
+			b := jobtest.New(t)
 			machine := tt.spot
 			machine.notice = make(chan struct{})
-			e := b.run(t, t.Context(), script([]string{tt.script}), func(p *job.Params, _ *config.Runner) { p.Engines = machine })
-			checkTrace(t, e, tt.want, tt.not)
+			e := b.Run(t, t.Context(), jobtest.Script([]string{tt.script}), func(p *job.Params, _ *config.Runner) { p.Engines = machine })
+			jobtest.CheckTrace(t, e, tt.want, tt.not)
 			if wasBack := tt.spot.soon || tt.reason == coordinator.RunnerSystemFailure; e.Broken != wasBack {
 				t.Errorf("broken: %t", e.Broken)
 			}
 			e.Broken = false
-			checkEnd(t, e, tt.reason, tt.code)
+			jobtest.CheckEnd(t, e, tt.reason, tt.code)
 		})
 	}
 }

@@ -1,0 +1,129 @@
+package conformance
+
+import (
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/millwright-ci/millwright/agent/config"
+	"github.com/millwright-ci/millwright/agent/coordinator"
+	"github.com/millwright-ci/millwright/agent/job"
+	"github.com/millwright-ci/millwright/agent/job/jobtest"
+)
+
+// numbers is how many examples there are.
+const numbers = 100
+
+// atOnce is how many rows run at the same time: most of a row's time is waiting.
+const atOnce = "6"
+
+// row is one example: a payload, and what can be seen of it. Several rows may share a number.
+type row struct {
+	n       int
+	name    string
+	payload coordinator.Job
+	runner  func(*config.Runner) // changes the configuration
+	want    []string             // in the trace, in this order
+	not     []string             // nowhere in the trace
+	reason  coordinator.FailureReason
+	code    int
+	check   func(t *testing.T, e jobtest.Ended)
+	// run takes the place of all of the above where one payload is not enough.
+	run func(t *testing.T, b *jobtest.Bench)
+}
+
+// Shorter names for what every row uses.
+var (
+	script   = jobtest.Script
+	with     = jobtest.With
+	archived = jobtest.Archived
+)
+
+const (
+	scriptFailure = coordinator.ScriptFailure
+	timedOut      = coordinator.JobExecutionTimeout
+)
+
+// rows is the table.
+func rows() []row {
+	return slices.Concat(scriptRows(), variableRows(), traceRows(), timeoutRows(), answerRows(), sourceRows(), imageRows(),
+		serviceRows(), artifactRows(), cacheRows(), endRows())
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
+	if !chosen {
+		_ = flag.Set("test.parallel", atOnce) // it is a number, so it is taken
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// TestConformance runs the table and says how it went.
+func TestConformance(t *testing.T) {
+	site := jobtest.NewSite(t)
+	var mu sync.Mutex
+	var passed, failed int
+	covered := map[int]bool{}
+	t.Run("rows", func(t *testing.T) {
+		for _, r := range rows() {
+			t.Run(fmt.Sprintf("%d %s", r.n, r.name), func(t *testing.T) {
+				t.Parallel()
+				t.Cleanup(func() { // after those of the bench
+					mu.Lock()
+					defer mu.Unlock()
+					switch {
+					case t.Failed():
+						failed++
+					case !t.Skipped():
+						passed++
+						covered[r.n] = true
+					}
+				})
+				r.play(t, site.Bench(t))
+			})
+		}
+	})
+	var missing []string
+	for n := 1; n <= numbers; n++ {
+		if !covered[n] && !slices.Contains(notYet, n) {
+			missing = append(missing, fmt.Sprint(n))
+		}
+	}
+	fmt.Printf("%d passed, %d failed; %d not covered %s\n", passed, failed, len(missing), strings.Join(missing, " "))
+	if picked := flag.Lookup("test.run").Value.String() + flag.Lookup("test.skip").Value.String(); len(missing) > 0 && !strings.Contains(picked, "/") {
+		t.Errorf("these numbers have no row that passed: %s", strings.Join(missing, " "))
+	}
+}
+
+// play runs a row on its bench.
+func (r row) play(t *testing.T, b *jobtest.Bench) {
+	if r.run != nil {
+		r.run(t, b)
+		return
+	}
+	payload := r.payload
+	if payload.Image == nil {
+		payload.Image = &coordinator.Image{Name: b.Image}
+	}
+	e := b.Run(t, t.Context(), payload, func(_ *job.Params, c *config.Runner) {
+		if r.runner != nil {
+			r.runner(c)
+		}
+	})
+	jobtest.CheckTrace(t, e, r.want, r.not)
+	jobtest.CheckEnd(t, e, r.reason, r.code)
+	if r.check != nil {
+		r.check(t, e)
+	}
+}
+
+// notYet are the numbers whose rows are still to come.
+var notYet = []int{17, 22, 23, 24, 25, 26, 27, 28, 29, 30, 36, 38, 39, 40, 41, 42, 43, 51, 52, 54, 55, 59, 60, 61, 63, 64, 65, 66, 67, 68, 69, 72, 73, 75, 76, 80, 81,
+	83, 84, 85, 86, 87, 89, 90, 91, 92, 93, 94, 95, 96, 97, 98}
