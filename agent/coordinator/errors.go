@@ -68,6 +68,13 @@ func (e *Error) Is(target error) bool {
 	return ok && e.Status == int(s)
 }
 
+// Passing tells whether a call failed for a reason that may pass: no answer came, or the coordinator was busy or broken. A refusal does not
+// pass.
+func Passing(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && !errors.Is(err, ErrClient) && (e.Status == 0 || retriable(e.Status))
+}
+
 // hints say what to do, by status.
 var hints = map[int]string{
 	http.StatusMovedPermanently:      "set url to the place that it points to",

@@ -80,6 +80,9 @@ func (c *Client) PatchTrace(ctx context.Context, job *Job, content []byte, offse
 		res.State = ReplyAbort
 	case r.status == http.StatusAccepted:
 		res.SentTo = end
+		if has := rangeEnd(r.header); offset < has && has < end {
+			res.SentTo = has // it took less than it was sent
+		}
 		if canceling {
 			res.State = ReplyCancel
 		}

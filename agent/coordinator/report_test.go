@@ -22,6 +22,9 @@ func TestPatchTrace(t *testing.T) {
 	}{
 		{"stored", 202, []string{"Range: 0-2600", "X-GitLab-Trace-Update-Interval: 60"},
 			PatchResult{State: ReplyOK, SentTo: 2600, Interval: time.Minute}, false},
+		{"stored in part", 202, []string{"Range: 0-2100"}, PatchResult{State: ReplyOK, SentTo: 2100}, false},
+		{"claims less than before", 202, []string{"Range: 0-100"}, PatchResult{State: ReplyOK, SentTo: 2600}, false},
+		{"claims more than it was sent", 202, []string{"Range: 0-9999"}, PatchResult{State: ReplyOK, SentTo: 2600}, false},
 		{"canceling", 202, []string{"Job-Status: canceling"}, PatchResult{State: ReplyCancel, SentTo: 2600, Canceling: true}, false},
 		{"running", 202, []string{"Job-Status: running"}, PatchResult{State: ReplyOK, SentTo: 2600}, false},
 		{"canceled", 202, []string{"Job-Status: canceled"}, PatchResult{State: ReplyAbort, SentTo: 2048}, false},

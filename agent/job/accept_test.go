@@ -60,6 +60,15 @@ func TestAccept(t *testing.T) {
 			return coordinator.UpdateResult{}, nil
 		}
 	}
+	away := &coordinator.Error{Err: errors.New("connection refused")}
+	after := func(calls int, s coordinator.ReplyState) func(coordinator.Update) (coordinator.UpdateResult, error) {
+		return func(coordinator.Update) (coordinator.UpdateResult, error) {
+			if calls--; calls >= 0 {
+				return coordinator.UpdateResult{State: coordinator.ReplyFailed}, away
+			}
+			return coordinator.UpdateResult{State: s}, nil
+		}
+	}
 	for _, tt := range []struct {
 		name     string
 		wait     time.Duration
@@ -77,7 +86,11 @@ func TestAccept(t *testing.T) {
 		{name: "given up before it runs", answer: reply(coordinator.ReplyAbort, nil), err: errAborted, states: []coordinator.JobState{running}},
 		{name: "canceled before it runs", answer: reply(coordinator.ReplyCancel, nil), accepted: true, err: errCanceled, states: []coordinator.JobState{running}},
 		{name: "another runner has it", answer: reply(coordinator.ReplyFailed, coordinator.ErrConflict), err: errAborted, states: []coordinator.JobState{running}},
-		{name: "a silent coordinator", answer: reply(coordinator.ReplyFailed, errors.New("away")), accepted: true, states: []coordinator.JobState{running}},
+		{name: "a coordinator that is away", answer: reply(coordinator.ReplyFailed, away), accepted: true, states: slices.Repeat([]coordinator.JobState{running}, 16), took: 115500 * time.Millisecond},
+		{name: "away for a moment", answer: after(3, coordinator.ReplyOK), accepted: true, states: []coordinator.JobState{running, running, running, running}, took: 3500 * time.Millisecond},
+		{name: "given up while it was away", answer: after(1, coordinator.ReplyAbort), err: errAborted, states: []coordinator.JobState{running, running}, took: 500 * time.Millisecond},
+		{name: "interrupted while it is away", stop: time.Second, answer: reply(coordinator.ReplyFailed, away), accepted: true, err: errStop, states: []coordinator.JobState{running, running, running}, took: time.Second},
+		{name: "a refusal", answer: reply(coordinator.ReplyFailed, &coordinator.Error{Status: 400}), accepted: true, states: []coordinator.JobState{running}},
 		{name: "interrupted while waiting", wait: time.Hour, stop: 70 * time.Second, answer: reply(coordinator.ReplyOK, nil), accepted: true, err: errStop, states: []coordinator.JobState{pending, pending, running}, took: 70 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

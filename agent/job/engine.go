@@ -49,19 +49,53 @@ func (r *run) accept(ctx, alive context.Context) (accepted bool, err error) {
 	if errors.Is(waitErr, errAborted) || left(ctx) {
 		return false, waitErr
 	}
-	reply, err := r.p.Client.UpdateJob(alive, r.p.Job, coordinator.Update{State: coordinator.JobRunning})
-	switch {
-	case reply.State == coordinator.ReplyAbort, reply.State == coordinator.ReplyNotFound, errors.Is(err, coordinator.ErrConflict):
-		return false, errAborted // a conflict: it has been given to another runner
-	case reply.State == coordinator.ReplyCancel:
-		return true, errCanceled
-	case err != nil:
-		r.log.Warn("the coordinator did not confirm the job; running it all the same", "error", err)
+	switch err := r.confirm(ctx, alive); {
+	case errors.Is(err, errAborted):
+		return false, err
+	case errors.Is(err, errCanceled):
+		return true, err
 	}
-	if errors.Is(waitErr, errCanceled) || ctx.Err() != nil {
+	if errors.Is(waitErr, errCanceled) {
 		return true, waitErr
 	}
+	if ctx.Err() != nil {
+		return true, ended(ctx)
+	}
 	return true, nil // an engine that could not be had counts as the first try to prepare
+}
+
+// The tries to tell the coordinator that the job runs: for as long as GitLab keeps it for this runner.
+const (
+	confirmLimit      = 2 * time.Minute
+	firstConfirmPause = 500 * time.Millisecond
+	maxConfirmPause   = 10 * time.Second
+)
+
+// confirm tells the coordinator that the job runs, again and again while it does not answer: it would refuse the trace of a job that still
+// waits there, and so end the job. Nil means that the job is this runner's, or that the coordinator stays silent.
+func (r *run) confirm(ctx, alive context.Context) error {
+	began, wait := time.Now(), firstConfirmPause
+	for {
+		reply, err := r.p.Client.UpdateJob(alive, r.p.Job, coordinator.Update{State: coordinator.JobRunning})
+		switch {
+		case reply.State == coordinator.ReplyAbort, reply.State == coordinator.ReplyNotFound, errors.Is(err, coordinator.ErrConflict):
+			return errAborted // a conflict: it has been given to another runner
+		case reply.State == coordinator.ReplyCancel:
+			return errCanceled
+		case err == nil:
+			return nil
+		}
+		silent := time.Since(began)
+		if ctx.Err() != nil || silent+wait > confirmLimit || !coordinator.Passing(err) {
+			r.log.Warn("the coordinator did not confirm the job; running it all the same", "error", err, "silent_for", silent.Round(time.Second))
+			return nil
+		}
+		r.log.Info("the coordinator did not confirm the job; asking again", "error", err, "next_try", wait)
+		if pause(ctx, wait) != nil && left(ctx) {
+			return nil
+		}
+		wait = min(2*wait, maxConfirmPause)
+	}
 }
 
 // awaitEngine gets an engine. While it waits, pending tells the coordinator so and learns of a cancel; without pending the

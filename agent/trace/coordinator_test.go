@@ -122,8 +122,14 @@ func (s *server) complete(t *testing.T) {
 // start makes a trace of job 7 whose coordinator is s. change may alter the options.
 func start(t *testing.T, s *server, change func(*Options)) *Trace {
 	t.Helper()
+	return startWith(t, s, s, change)
+}
+
+// startWith is start with a handler before the coordinator.
+func startWith(t *testing.T, front http.Handler, s *server, change func(*Options)) *Trace {
+	t.Helper()
 	s.t = t
-	network := memnet.Serve(t, s)
+	network := memnet.Serve(t, front)
 	client, err := coordinator.New(coordinator.Options{URL: "http://gitlab.test", Token: "runner-token", Dial: network.Dial})
 	if err != nil {
 		t.Fatal(err)

@@ -51,6 +51,7 @@ func (t *Trace) Finish(ctx context.Context, o Outcome) error {
 // deliver is one try: all of the trace, then the state. It returns nil when there is nothing more to do.
 func (s *sender) deliver(ctx context.Context, o Outcome) error {
 	began := time.Now()
+	doubted := false
 	for rewinds := 0; ; {
 		if err := s.sendRest(ctx); err != nil || s.over {
 			return err
@@ -68,11 +69,15 @@ func (s *sender) deliver(ctx context.Context, o Outcome) error {
 			if err := sleep(ctx, s.interval); err != nil {
 				return err
 			}
+			if !doubted && s.taken < s.offset {
+				// It may lack bytes that it claimed to have. Sent once more, they are taken, or it claims them again.
+				doubted, s.offset = true, s.taken
+			}
 		case coordinator.ReplyTraceInvalid:
 			if rewinds++; rewinds > maxRewinds {
 				return errors.New("the coordinator finds the trace's checksum wrong again and again")
 			}
-			s.offset = 0
+			s.offset, s.taken = 0, 0
 		default:
 			return failure(err)
 		}

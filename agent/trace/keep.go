@@ -193,7 +193,7 @@ func Resume(o Options) (*Trace, []byte, error) {
 		return nil, nil, err
 	}
 	t.begin()
-	t.muted, t.sender.offset = c.Said, min(c.Sent, c.Size)
+	t.muted, t.sender.offset, t.sender.taken = c.Said, min(c.Sent, c.Size), min(c.Sent, c.Size)
 	return t, c.State, nil
 }
 

@@ -32,6 +32,7 @@ const (
 type sender struct {
 	t        *Trace
 	offset   int64 // what the coordinator has
+	taken    int64 // what of that it took from here; the rest it only claims to have
 	interval time.Duration
 	piece    []byte
 	patched  time.Time // end of the last PATCH
@@ -185,6 +186,9 @@ func (s *sender) patch(ctx context.Context) (coordinator.ReplyState, error) {
 	case coordinator.ReplyOK, coordinator.ReplyCancel, coordinator.ReplyRangeMismatch:
 		// A coordinator that claims more than there is gets nothing more.
 		s.offset = min(max(res.SentTo, 0), s.t.Size())
+		if s.taken = min(s.taken, s.offset); res.State != coordinator.ReplyRangeMismatch {
+			s.taken = s.offset
+		}
 		s.t.buf.noteSent(s.offset)
 		s.heard = s.patched
 	}
