@@ -21,7 +21,7 @@ const (
 	backlogInterval = time.Second
 	// lineAge is how old an unfinished line gets before it is sent as a part of a line.
 	lineAge = time.Second
-	// touchInterval is how long the coordinator may hear nothing of a job, and so the longest time until a cancel is noticed.
+	// touchInterval is how long the coordinator may hear nothing of a job at most: it names a minute where nobody watches.
 	touchInterval    = 30 * time.Second
 	maxTouchInterval = 30 * time.Minute
 	// maxPiece is the size of a PATCH in bytes.
@@ -150,11 +150,13 @@ func (s *sender) patchAt(since time.Time) time.Time {
 	return due
 }
 
+// touchAfter is how long the coordinator hears nothing of a job that prints nothing, and so how late a cancel is noticed: its own interval,
+// as for a job that prints.
 func (s *sender) touchAfter() time.Duration {
 	if s.t.o.DynamicForceSend {
 		return min(max(4*s.interval, touchInterval), maxTouchInterval)
 	}
-	return touchInterval
+	return min(s.interval, touchInterval)
 }
 
 // tick sends one piece and tells whether something is left to send.

@@ -90,18 +90,21 @@ func TestPace(t *testing.T) {
 
 func TestTouchWhenSilent(t *testing.T) {
 	for _, tc := range []struct {
-		name    string
-		dynamic bool
-		want    time.Duration
+		name     string
+		interval string
+		dynamic  bool
+		want     time.Duration
 	}{
-		{"fixed", false, 30 * time.Second},
-		{"dynamic", true, 240 * time.Second},
+		{"watched", "3", false, 3 * time.Second},
+		{"the coordinator's interval", "20", false, 20 * time.Second},
+		{"half a minute at most", "60", false, 30 * time.Second},
+		{"dynamic", "60", true, 240 * time.Second},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				canceled := make(chan time.Time, 2)
 				s := &server{
-					onPatch: answer(map[int][]string{1: {"202", "X-GitLab-Trace-Update-Interval: 60"}}),
+					onPatch: answer(map[int][]string{1: {"202", "X-GitLab-Trace-Update-Interval: " + tc.interval}}),
 					onPut:   answer(map[int][]string{1: {"200", "Job-Status: canceling"}, 2: {"200", "Job-Status: canceling"}}),
 				}
 				tr := start(t, s, func(o *Options) {
