@@ -22,9 +22,14 @@ func (r *run) sources() (shell.Sources, error) {
 		FetchFlags:  shell.Fields(r.vars.get("GIT_FETCH_EXTRA_FLAGS"), "--prune --quiet"),
 		CleanConfig: r.p.Runner.CleanGitConfig == nil || *r.p.Runner.CleanGitConfig,
 		SafeDir:     r.p.Runner.SafeDirectory == nil || *r.p.Runner.SafeDirectory,
-		UserAgent:   fmt.Sprintf("gitlab-runner %s %s/%s", coordinator.CompatVersion, runtime.GOOS, runtime.GOARCH),
-		BundleURI:   r.flags["FF_USE_GIT_BUNDLE_URIS"],
-		SkipLFS:     r.vars.has("GIT_LFS_SKIP_SMUDGE"),
+		// The helper container is the job's own, and a build container's user may have made files of any owner.
+		SafeAnywhere: true,
+		UserAgent:    fmt.Sprintf("gitlab-runner %s %s/%s", coordinator.CompatVersion, runtime.GOOS, runtime.GOARCH),
+		BundleURI:    r.flags["FF_USE_GIT_BUNDLE_URIS"],
+		SkipLFS:      r.vars.flag("GIT_LFS_SKIP_SMUDGE", false),
+		Proactive:    r.flags["FF_USE_GIT_PROACTIVE_AUTH"],
+		NativeClone:  r.flags["FF_USE_GIT_NATIVE_CLONE"] && git.Ref != "",
+		CloneFlags:   shell.Fields(r.vars.get("GIT_CLONE_EXTRA_FLAGS"), "none"),
 
 		CredentialHelper: r.flags["FF_GIT_URLS_WITHOUT_TOKENS"],
 		PreHooks:         r.hooks("pre_get_sources_script", r.p.Runner.PreGetSourcesScript, true),
@@ -52,7 +57,7 @@ func (r *run) sources() (shell.Sources, error) {
 	if origin.Host != remote.Host || origin.Scheme != remote.Scheme {
 		src.Rewrite = append(src.Rewrite, rewrite(origin))
 	}
-	src.TLS = r.tlsFiles(remote)
+	src.TLS = r.tlsFiles()
 	src.Submodules, err = r.submodules(origin)
 	return src, err
 }
@@ -91,7 +96,7 @@ func withoutUser(u *url.URL) string {
 	return clean.String()
 }
 
-func (r *run) tlsFiles(remote *url.URL) shell.TLSFiles {
+func (r *run) tlsFiles() shell.TLSFiles {
 	path := func(name string) string {
 		if r.vars.has(name) {
 			return r.vars.get(name)
@@ -99,8 +104,7 @@ func (r *run) tlsFiles(remote *url.URL) shell.TLSFiles {
 		return ""
 	}
 	return shell.TLSFiles{
-		Server: remote.Scheme + "://" + remote.Host,
-		CA:     path("CI_SERVER_TLS_CA_FILE"), Cert: path("CI_SERVER_TLS_CERT_FILE"), Key: path("CI_SERVER_TLS_KEY_FILE"),
+		CA: path("CI_SERVER_TLS_CA_FILE"), Cert: path("CI_SERVER_TLS_CERT_FILE"), Key: path("CI_SERVER_TLS_KEY_FILE"),
 	}
 }
 
@@ -125,6 +129,9 @@ func (r *run) submodules(server *url.URL) (shell.Submodules, error) {
 	}
 	if r.vars.flag("GIT_SUBMODULE_FORCE_HTTPS", false) {
 		to := rewrite(server).To
+		if r.flags["FF_GIT_URLS_WITHOUT_TOKENS"] {
+			to = rewrite(server).From
+		}
 		host := orElse(r.vars.get("CI_SERVER_SHELL_SSH_HOST"), server.Hostname())
 		m.ForceHTTPS = []shell.Rewrite{{From: "git@" + host + ":", To: to}, {From: "ssh://git@" + host + "/", To: to}}
 		if port := r.vars.get("CI_SERVER_SHELL_SSH_PORT"); port != "" {

@@ -141,11 +141,14 @@ func TestHelperScriptsParse(t *testing.T) {
 	f := Frame{ProjectDir: "/builds/" + nasty, TempDir: "/tmp/" + nasty, Variables: coordinator.Variables{{Key: "A", Value: nasty, File: true}}}
 	sources := Sources{Strategy: StrategyFetch, URL: nasty, Rewrite: []Rewrite{{nasty, nasty}}, ObjectFormat: nasty, SHA: nasty, Ref: nasty, Refspecs: []string{nasty},
 		Checkout: true, CleanFlags: []string{nasty}, FetchFlags: []string{nasty}, CleanConfig: true, SafeDir: true, UserAgent: nasty, Correlation: nasty,
-		BundleURI: true, TLS: TLSFiles{nasty, nasty, nasty, nasty}, Submodules: Submodules{Strategy: "recursive", Depth: 3, Paths: []string{nasty}, Flags: []string{nasty}, ForceHTTPS: []Rewrite{{nasty, nasty}}}}
+		BundleURI: true, Proactive: true, CloneFlags: []string{nasty}, SafeAnywhere: true, TLS: TLSFiles{nasty, nasty, nasty}, Submodules: Submodules{Strategy: "recursive", Depth: 3, Paths: []string{nasty}, Flags: []string{nasty}, ForceHTTPS: []Rewrite{{nasty, nasty}}}}
+	native := sources
+	native.Strategy, native.NativeClone, native.Depth, native.CredentialHelper = StrategyClone, true, 1, true
 	cache := []Cache{{Key: nasty, Archives: []Archive{{nasty, nasty}, {nasty, nasty}}, Paths: []string{nasty}, Untracked: true}, {Skip: nasty}}
 	scripts := map[string][]byte{
 		"prepare":     Prepare(f, nasty, []string{nasty}),
 		"get_sources": GetSources(f, sources),
+		"clone":       GetSources(f, native),
 		"clear":       ClearWorktree(f),
 		"restore":     RestoreCache(f, 10, cache),
 		"save":        SaveCache(f, 10, 5, cache),

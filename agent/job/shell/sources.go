@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strconv"
@@ -27,13 +28,17 @@ type Sources struct {
 	Checkout     bool
 	CleanFlags   []string // none: no git clean
 	FetchFlags   []string
-	CleanConfig  bool // remove locks, hooks and settings that an earlier job may have left
-	SafeDir      bool
+	CleanConfig  bool // remove hooks and settings that an earlier job may have left
+	SafeDir      bool // tell git, for good, that the checkout may belong to another user
+	SafeAnywhere bool // and any submodule too: where git's own settings end with the job
 	UserAgent    string
 	Correlation  string // X-Gitaly-Correlation-ID; "" leaves it out
 	BundleURI    bool
+	Proactive    bool // send the token before it is asked for (FF_USE_GIT_PROACTIVE_AUTH; git 2.46)
+	NativeClone  bool // clone in the place of init and fetch (FF_USE_GIT_NATIVE_CLONE; git 2.49)
+	CloneFlags   []string
 	TLS          TLSFiles
-	SkipLFS      bool // the user set GIT_LFS_SKIP_SMUDGE
+	SkipLFS      bool // GIT_LFS_SKIP_SMUDGE
 	// CredentialHelper makes git take the token from CI_JOB_TOKEN instead of a rewritten URL (FF_GIT_URLS_WITHOUT_TOKENS).
 	CredentialHelper bool
 	Submodules       Submodules
@@ -44,11 +49,11 @@ type Sources struct {
 // Rewrite makes git use To, which holds a token, wherever an address begins with From.
 type Rewrite struct{ From, To string }
 
-// TLSFiles are the variables that hold the paths of TLS files for the server; "" where there is none.
-type TLSFiles struct {
-	Server        string // scheme and host
-	CA, Cert, Key string // paths
-}
+// Server is the scheme and host that the rewrite is for, without a slash at the end.
+func (r Rewrite) Server() string { return strings.TrimSuffix(r.From, "/") }
+
+// TLSFiles are the paths of TLS files for the servers of Rewrite; "" where there is none.
+type TLSFiles struct{ CA, Cert, Key string }
 
 // Submodules says which submodules are taken.
 type Submodules struct {
@@ -84,9 +89,9 @@ func GetSources(f Frame, o Sources) []byte {
 	}
 	s.Line("export GIT_TERMINAL_PROMPT=0 GCM_INTERACTIVE=Never")
 	s.repository(o)
-	s.fetch(o)
 	s.checkout(o)
 	s.submodules(o)
+	s.forgetToken(o)
 	for _, hook := range o.PostHooks {
 		s.Entries(hook)
 	}
@@ -103,7 +108,7 @@ func ClearWorktree(f Frame) []byte {
 	return s.Bytes()
 }
 
-// repository makes or mends the checkout's repository and its settings.
+// repository makes the checkout's repository, or mends the one that is there, and fetches what the job is about.
 func (s *Script) repository(o Sources) {
 	f := s.frame
 	if o.Correlation != "" {
@@ -114,66 +119,131 @@ func (s *Script) repository(o Sources) {
 	} else {
 		s.Notice("Fetching changes...")
 	}
-	template := path.Join(f.TempDir, "git-template")
-	s.Command("mkdir", "-p", template)
-	settings := path.Join(template, "config")
-	for _, kv := range [][2]string{
-		{"init.defaultBranch", "none"}, {"fetch.recurseSubmodules", "false"},
-		{"credential.interactive", "never"}, {"gc.autoDetach", "false"},
-	} {
-		s.Command("git", "config", "-f", settings, kv[0], kv[1])
-	}
-	for _, kv := range [][2]string{{"sslCAInfo", o.TLS.CA}, {"sslCert", o.TLS.Cert}, {"sslKey", o.TLS.Key}} {
-		if kv[1] != "" {
-			s.Command("git", "config", "-f", settings, "http."+o.TLS.Server+"."+kv[0], kv[1])
-		}
+	template := s.template()
+	s.extConfig(o)
+	switch {
+	case o.SafeAnywhere && o.SafeDir:
+		s.Command("git", "config", "--global", "--replace-all", "safe.directory", "*")
+	case o.SafeDir:
+		s.Command("git", "config", "--global", "--add", "safe.directory", f.ProjectDir)
+		s.Command("git", "config", "--global", "--add", "safe.directory", f.ProjectDir+"/.git")
 	}
 	if o.Strategy == StrategyClone {
 		s.Command("rm", "-rf", f.ProjectDir)
 	}
-	if o.CleanConfig {
-		s.cleanConfig(f.ProjectDir)
+	if o.Strategy == StrategyClone && o.NativeClone {
+		s.Line(atLeastGit(2, 49))
+		s.clone(o, template)
+		s.Line("else")
+		s.initialise(o, template)
+		s.fetch(o)
+		s.Line("fi")
+		return
 	}
-	init := []string{"git", "init", "--quiet", f.ProjectDir, "--template", template}
+	s.cleanConfig(o)
+	s.initialise(o, template)
+	s.fetch(o)
+}
+
+// template makes the folder that new repositories are made from, with the settings that every checkout gets.
+func (s *Script) template() string {
+	dir := path.Join(s.frame.TempDir, "git-template")
+	s.Command("mkdir", "-p", dir)
+	for _, kv := range [][2]string{
+		{"init.defaultBranch", "none"}, {"fetch.recurseSubmodules", "false"},
+		{"credential.interactive", "never"}, {"gc.autoDetach", "false"},
+	} {
+		s.Command("git", "config", "-f", path.Join(dir, "config"), kv[0], kv[1])
+	}
+	return dir
+}
+
+// initialise makes the repository and its remote; both may be there already.
+func (s *Script) initialise(o Sources, template string) {
+	dir := s.frame.ProjectDir
+	init := []string{"git", "init", "--quiet", dir, "--template", template}
 	if o.ObjectFormat != "" && o.ObjectFormat != "sha1" {
 		init = append(init, "--object-format", o.ObjectFormat)
 	}
-	s.Line("if [ ! -d " + Quote(f.ProjectDir+"/.git") + " ]; then millwright_fresh=1; else millwright_fresh=; fi")
+	s.Line("if [ ! -d " + Quote(dir+"/.git") + " ]; then millwright_fresh=1; else millwright_fresh=; fi")
 	s.Command(init...)
-	s.Cd(f.ProjectDir)
-	if o.SafeDir {
-		s.Command("git", "config", "--global", "--add", "safe.directory", f.ProjectDir)
-		s.Command("git", "config", "--global", "--add", "safe.directory", f.ProjectDir+"/.git")
-	}
+	s.Cd(dir)
 	s.Linef("if git remote add origin %s >/dev/null 2>&1; then", o.URL)
 	s.Line(`if [ -n "$millwright_fresh" ]; then ` + notice("Created fresh repository.") + "; fi")
 	s.Linef("else git remote set-url origin %s; fi", o.URL)
-	s.extConfig(o)
+	s.include()
 }
 
-// cleanConfig removes what an earlier job, perhaps of a malicious fork, may have left in the repository: locks of a killed git,
-// hooks, and settings that name programs. git init writes the settings anew.
-func (s *Script) cleanConfig(dir string) {
-	git := Quote(dir + "/.git")
-	for _, lock := range []string{"index.lock", "shallow.lock", "HEAD.lock", "config.lock", "hooks", "config"} {
-		s.Command("rm", "-rf", dir+"/.git/"+lock)
+// atLeastGit is an if whose branch is for that version of git and later ones.
+func atLeastGit(major, minor int) string {
+	return `millwright_git=$(git version); millwright_git=${millwright_git#git version }; millwright_minor=${millwright_git#*.}; ` +
+		fmt.Sprintf(`if [ "${millwright_git%%%%.*}" -gt %d ] || { [ "${millwright_git%%%%.*}" -eq %d ] && [ "${millwright_minor%%%%.*}" -ge %d ]; }; then`, major, major, minor)
+}
+
+// clone makes the repository in one go. The job's commit need not be what its branch points to by now; it is fetched then.
+func (s *Script) clone(o Sources, template string) {
+	args := []string{"git", "-c", "include.path=" + s.frame.ExtConfig()}
+	if o.UserAgent != "" {
+		args = append(args, "-c", "http.userAgent="+o.UserAgent)
 	}
-	s.Line("if [ -d " + git + "/refs ]; then find " + git + "/refs -name '*.lock' -type f -exec rm -f {} +; fi")
-	s.Line("if [ -d " + git + "/modules ]; then find " + git + "/modules -name '*.lock' -type f -exec rm -f {} +;" +
-		" find " + git + "/modules -name hooks -type d -prune -exec rm -rf {} +; fi")
+	args = append(args, "clone", "--no-checkout", "--template", template)
+	if strings.HasPrefix(o.Ref, "refs/") {
+		args = append(args, "--revision", o.Ref)
+	} else {
+		args = append(args, "--branch", o.Ref)
+	}
+	if o.Depth > 0 {
+		args = append(args, "--depth", strconv.Itoa(o.Depth))
+	}
+	s.Command(slices.Concat(args, o.CloneFlags, []string{o.URL, s.frame.ProjectDir})...)
+	s.Cd(s.frame.ProjectDir)
+	s.include()
+	s.Linef("if ! git cat-file -e %s 2>/dev/null; then", o.SHA+"^{commit}")
+	s.fetch(o)
+	s.Line("fi")
 }
 
-// extConfig writes the settings that must not stay in .git/config, and makes the checkout include them.
+// cleanConfig removes what an earlier job, perhaps of a malicious fork, may have left in the repository: locks of a killed git and,
+// unless the configuration wants them kept, hooks and settings that name programs. git init and git submodule write the settings anew.
+func (s *Script) cleanConfig(o Sources) {
+	git := s.frame.ProjectDir + "/.git"
+	files := []string{"rm", "-rf"}
+	for _, name := range []string{"index.lock", "shallow.lock", "HEAD.lock", "config.lock"} {
+		files = append(files, git+"/"+name)
+	}
+	if o.CleanConfig {
+		files = append(files, git+"/hooks", git+"/config", git+"/config.worktree")
+	}
+	s.Command(files...)
+	s.Linef("if [ -d %s ]; then find %s -name '*.lock' -type f -exec rm -f {} +; fi", git+"/refs", git+"/refs")
+	s.Linef("if [ -d %s ]; then find %s -name '*.lock' -type f -exec rm -f {} +", git+"/modules", git+"/modules")
+	if o.CleanConfig {
+		s.Linef("find %s -name hooks -type d -prune -exec rm -rf {} +", git+"/modules")
+		// A submodule's settings are known by what lies beside them; a branch may be called config.
+		s.Linef(`find %s -name config -type f | while IFS= read -r millwright_file; do if [ -f "${millwright_file%%/*}/HEAD" ]; then rm -f "$millwright_file"; fi; done`, git+"/modules")
+	}
+	s.Line("fi")
+}
+
+// extConfig writes the settings that must not stay in .git/config. git's children, which fetch submodules, get the file by include.
 func (s *Script) extConfig(o Sources) {
 	ext := s.frame.ExtConfig()
 	s.Command("rm", "-f", ext)
 	set := func(key, value string) { s.Command("git", "config", "-f", ext, "--add", key, value) }
-	if o.CredentialHelper {
-		set("credential.helper", "")
-		set("credential.helper", `!f(){ test "$1" = get && echo username=gitlab-ci-token && echo "password=$CI_JOB_TOKEN"; }; f`)
-	} else {
-		for _, r := range o.Rewrite {
+	for _, r := range o.Rewrite {
+		if o.CredentialHelper { // for this server alone: no other one shall get the token
+			set("credential."+r.Server()+".helper", "")
+			set("credential."+r.Server()+".helper", `!f(){ test "$1" = get && echo username=gitlab-ci-token && echo "password=$CI_JOB_TOKEN"; }; f`)
+		} else {
 			set("url."+r.To+".insteadOf", r.From)
+		}
+		if o.Proactive {
+			set("http."+r.Server()+".proactiveAuth", "basic")
+		}
+		for _, kv := range [][2]string{{"sslCAInfo", o.TLS.CA}, {"sslCert", o.TLS.Cert}, {"sslKey", o.TLS.Key}} {
+			if kv[1] != "" {
+				set("http."+r.Server()+"."+kv[0], kv[1])
+			}
 		}
 	}
 	for _, r := range o.Submodules.ForceHTTPS {
@@ -185,7 +255,18 @@ func (s *Script) extConfig(o Sources) {
 	if o.BundleURI {
 		set("transfer.bundleURI", "true")
 	}
-	s.Command("git", "config", "--replace-all", "include.path", ext)
+}
+
+// include makes the checkout's settings name the file of extConfig.
+func (s *Script) include() {
+	s.Command("git", "config", "--replace-all", "include.path", s.frame.ExtConfig())
+}
+
+// forgetToken tells credential helpers that git may have told the token to.
+func (s *Script) forgetToken(o Sources) {
+	for _, r := range o.Rewrite {
+		s.Linef(`printf 'url=%%s\nusername=gitlab-ci-token\n\n' %s | git credential reject >/dev/null 2>&1 || true`, r.Server())
+	}
 }
 
 func (s *Script) fetch(o Sources) {
