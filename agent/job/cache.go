@@ -1,8 +1,6 @@
 package job
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"path"
@@ -10,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/millwright-ci/millwright/agent/coordinator"
+	"github.com/millwright-ci/millwright/agent/job/remotecache"
 	"github.com/millwright-ci/millwright/agent/job/shell"
 )
 
@@ -39,9 +38,13 @@ func (r *run) cachesToSave(ok bool) ([]shell.Cache, error) {
 			due = append(due, c)
 		}
 	}
-	return r.cachesOf(due, "cache creation", func(c coordinator.Cache, policy, key string) (use bool, skip string) {
+	out, err := r.cachesOf(due, "cache creation", func(c coordinator.Cache, policy, key string) (use bool, skip string) {
 		return policy != "pull", "Not uploading cache " + key + " due to policy"
 	})
+	for i := range out {
+		out[i].Archives = out[i].Archives[:min(1, len(out[i].Archives))] // the others are for reading
+	}
+	return out, err
 }
 
 type cachePick func(c coordinator.Cache, policy, key string) (use bool, skip string)
@@ -51,11 +54,6 @@ func (r *run) caches(what string, pick cachePick) ([]shell.Cache, error) {
 }
 
 func (r *run) cachesOf(list []coordinator.Cache, what string, pick cachePick) ([]shell.Cache, error) {
-	if len(list) > 0 && r.p.Runner.Cache.Type != "" {
-		r.cacheNotice.Do(func() {
-			r.trace.Warningln(fmt.Sprintf("Remote caches (%s) come with a later version of Millwright; using the local cache.", r.p.Runner.Cache.Type))
-		})
-	}
 	var out []shell.Cache
 	for _, c := range list {
 		policy, err := r.cachePolicy(c)
@@ -115,10 +113,8 @@ func (r *run) cacheKey(key string) (string, error) {
 	if r.flags["FF_HASH_CACHE_KEYS"] {
 		return key, nil // it is hashed, whatever it holds
 	}
-	clean := strings.NewReplacer("%2f", "/", "%2F", "/", "%2e", ".", "%2E", ".", `\`, "/").Replace(key)
-	clean = strings.TrimPrefix(path.Clean("/"+clean), "/")
-	clean = strings.TrimRight(clean, " \t\r\n")
-	if clean == "" || clean == "." || clean == ".." {
+	clean, ok := cleanKey(key)
+	if !ok {
 		return "", errors.New("cache key " + strconv.Quote(key) + " could not be sanitized")
 	}
 	if clean != key {
@@ -127,13 +123,40 @@ func (r *run) cacheKey(key string) (string, error) {
 	return clean, nil
 }
 
+// cleanKey is a key as a path that leads nowhere else; false when nothing is left of it.
+func cleanKey(key string) (string, bool) {
+	clean := strings.NewReplacer("%2f", "/", "%2F", "/", "%2e", ".", "%2E", ".", `\`, "/").Replace(key)
+	clean = strings.TrimPrefix(path.Clean("/"+clean), "/")
+	clean = strings.TrimRight(clean, " \t\r\n")
+	return clean, clean != "" && clean != "." && clean != ".."
+}
+
+// cacheArchive is where the archive of a key lies. One to read has another place too: the one by the other setting of FF_HASH_CACHE_KEYS,
+// so that switching the flag loses no cache.
 func (r *run) cacheArchive(key string) shell.Archive {
-	folder := key
-	if r.flags["FF_HASH_CACHE_KEYS"] {
-		sum := sha256.Sum256([]byte(key))
-		folder = hex.EncodeToString(sum[:])
+	hashed := r.flags["FF_HASH_CACHE_KEYS"]
+	a := shell.Archive{Key: key, Place: r.cachePlace(key, hashed)}
+	if clean, ok := cleanKey(key); hashed && ok {
+		a.Other = r.cachePlace(clean, false)
+	} else if !hashed {
+		a.Other = r.cachePlace(key, true)
 	}
-	return shell.Archive{Key: key, File: path.Join(r.paths.cache, repoPath(r.p.Job.Git.RepoURL), folder, "cache.zip")}
+	return a
+}
+
+func (r *run) cachePlace(key string, hashed bool) shell.Place {
+	folder := key
+	if hashed {
+		folder = remotecache.Hash(key)
+	}
+	p := shell.Place{File: path.Join(r.paths.cache, repoPath(r.p.Job.Git.RepoURL), folder, "cache.zip")}
+	if r.remoteCache() {
+		var err error
+		if p.Object, err = remotecache.Name(&r.p.Runner.Cache, r.p.Runner.Token, r.p.Job.Info.ProjectID, key, hashed); err != nil {
+			r.log.Warn("a cache stays on its machine", "error", err)
+		}
+	}
+	return p
 }
 
 // protectedCache tells whether the job's volumes are those of protected refs.

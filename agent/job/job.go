@@ -14,6 +14,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/coordinator"
 	"github.com/millwright-ci/millwright/agent/executor"
+	"github.com/millwright-ci/millwright/agent/job/remotecache"
 	"github.com/millwright-ci/millwright/agent/trace"
 )
 
@@ -31,7 +32,9 @@ type Params struct {
 	Host              string // the agent's host, for engines that are no machine's; "" asks the system
 	// HelperArchive returns the path of the helper image's archive for an architecture in Go's words; "" when there is none.
 	HelperArchive func(arch string) string
-	TraceDir      string // for the trace's buffer; "" means os.TempDir
+	// Caches signs the addresses of remote caches; nil makes one for this job alone, which fetches its credentials anew.
+	Caches   *remotecache.Store
+	TraceDir string // for the trace's buffer; "" means os.TempDir
 	// Keep is the job's folder among those of running jobs, which holds the Record; Run removes it at the job's end. "" keeps nothing: the
 	// job ends with the agent.
 	Keep string
@@ -87,8 +90,7 @@ type run struct {
 	ready     executor.Ready
 	status    string
 
-	cacheNotice sync.Once // that remote caches are not there yet
-	control     control
+	control control
 	replay
 }
 
@@ -117,6 +119,9 @@ func newRun(p Params) *run {
 	}
 	job := *p.Job // configure changes it
 	p.Job = &job
+	if p.Caches == nil {
+		p.Caches = remotecache.New(remotecache.Options{Log: log})
+	}
 	log = log.With("job", p.Job.ID, "runner", p.Runner.Name)
 	r := &run{p: p, log: log, base: log, status: "running"}
 	r.configure()

@@ -161,6 +161,13 @@ func (r *run) replaying() bool {
 	return r.next < len(r.progress.Done)
 }
 
+// upcoming tells whether the next stage of those that are done is that one.
+func (r *run) upcoming(name string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.next < len(r.progress.Done) && r.progress.Done[r.next].Name == name
+}
+
 // replayed returns the next stage of those that are done, when there is one.
 func (r *run) replayed(name string) (done, bool) {
 	r.mu.Lock()

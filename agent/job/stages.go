@@ -102,7 +102,7 @@ func (r *run) restoreCache(ctx context.Context) error {
 	if err != nil || len(caches) == 0 {
 		return err
 	}
-	script := shell.RestoreCache(r.frame(), r.cacheTimeout(), caches)
+	script := shell.RestoreCache(r.frame(), r.transfer(ctx, "restore_cache", caches, r.linkDownloads), caches)
 	return r.attempts(ctx, "RESTORE_CACHE_ATTEMPTS", func(int) error {
 		return r.stage(ctx, "restore_cache", "Restoring cache", executor.Helper, script)
 	})
@@ -245,7 +245,7 @@ func (r *run) saveCache(ctx context.Context, ok bool) error {
 	if !ok {
 		name, title = "archive_cache_on_failure", "Saving cache for failed job"
 	}
-	return r.stage(ctx, name, title, executor.Helper, shell.SaveCache(r.frame(), r.cacheTimeout(), r.p.Runner.Cache.MaxUploadedArchiveSize, caches))
+	return r.stage(ctx, name, title, executor.Helper, shell.SaveCache(r.frame(), r.transfer(ctx, name, caches, r.linkUploads), caches))
 }
 
 func (r *run) uploadArtifacts(ctx context.Context, ok bool) error {

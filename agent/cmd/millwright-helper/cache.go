@@ -33,10 +33,12 @@ func archiveCache(ctx context.Context, args []string, c console) error {
 	var where cacheFlags
 	var what filesFlags
 	var limit int64
+	var check string
 	fl := newFlags("cache-archiver", c)
 	where.add(fl)
 	what.add(fl)
 	fl.Int64Var(&limit, "max-uploaded-archive-size", 0, "keep larger archives on this machine only; bytes, 0 is no limit")
+	fl.StringVar(&check, "check-url", os.Getenv("CACHE_CHECK_URL"), "where to ask (HEAD) whether the store still has an archive that is up to date; pre-signed")
 	if err := parse(fl, args); err != nil {
 		return err
 	}
@@ -61,7 +63,11 @@ func archiveCache(ctx context.Context, args []string, c console) error {
 	}
 	if upToDate(where.file, files) {
 		c.say("Archive is up to date!")
-		return nil
+		if where.url == "" || check == "" || !where.gone(ctx, check) {
+			return nil
+		}
+		c.say("The store does not have it any more.")
+		return where.upload(ctx, c, limit)
 	}
 	if err := replace(where.file, func(f *os.File) error {
 		return archive.Write(ctx, f, s.Dir, files, format, archive.Level(os.Getenv("CACHE_COMPRESSION_LEVEL")), c.say)
@@ -80,13 +86,20 @@ func archiveCache(ctx context.Context, args []string, c console) error {
 		c.say("No URL provided, cache will not be uploaded to shared cache server. Cache will be stored only locally.")
 		return nil
 	}
-	if info, err := os.Stat(where.file); err != nil {
+	return where.upload(ctx, c, limit)
+}
+
+// upload sends the archive to the store unless it is larger than limit.
+func (f *cacheFlags) upload(ctx context.Context, c console, limit int64) error {
+	info, err := os.Stat(f.file)
+	if err != nil {
 		return err
-	} else if limit > 0 && info.Size() > limit {
+	}
+	if limit > 0 && info.Size() > limit {
 		c.say("WARNING: Cache archive has %d bytes, more than the %d that are allowed; it is stored only locally.", info.Size(), limit)
 		return nil
 	}
-	return where.send(ctx, c)
+	return f.send(ctx, c)
 }
 
 // upToDate tells whether no file is newer than the archive.

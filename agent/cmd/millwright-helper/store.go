@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // storeTries is how often a transfer to or from a store is tried in all, on network errors and 5xx.
@@ -45,6 +46,22 @@ func (f *cacheFlags) send(ctx context.Context, c console) error {
 		}
 		return nil
 	})
+}
+
+// gone tells whether the store says that it has no such archive. What can't be asked counts as there: the next job asks again.
+func (f *cacheFlags) gone(ctx context.Context, check string) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, check, nil)
+	if err != nil {
+		return false
+	}
+	resp, err := storeClient.Do(req)
+	if err != nil {
+		return false
+	}
+	defer discard(resp)
+	return resp.StatusCode == http.StatusNotFound
 }
 
 // fetch takes the store's archive if it is newer than the local one. A store without it is an error, whatever lies here: the local

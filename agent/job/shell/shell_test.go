@@ -135,6 +135,25 @@ func FuzzQuote(f *testing.F) {
 	})
 }
 
+// No command with the address of a store is shown, though the job wishes to see its commands.
+func TestCacheScriptsAreHidden(t *testing.T) {
+	f := frame(t)
+	f.Trace = true
+	linked := []Cache{{Key: "k", Archives: []Archive{{Key: "k", Place: Place{File: "/c", Download: "https://s/?secret", Upload: "https://s/?secret"}}}}}
+	local := []Cache{{Key: "k", Archives: []Archive{{Key: "k", Place: Place{File: "/c"}}}}}
+	for name, script := range map[string]func([]Cache) []byte{
+		"restore": func(c []Cache) []byte { return RestoreCache(f, Transfer{}, c) },
+		"save":    func(c []Cache) []byte { return SaveCache(f, Transfer{}, c) },
+	} {
+		if bytes.Contains(script(linked), []byte("xtrace")) {
+			t.Errorf("%s shows its commands", name)
+		}
+		if !bytes.Contains(script(local), []byte("xtrace")) {
+			t.Errorf("%s without a store does not show its commands", name)
+		}
+	}
+}
+
 // The scripts for the helper are sound shell, whatever is in them.
 func TestHelperScriptsParse(t *testing.T) {
 	nasty := `a'b"$(touch owned)` + "\n`id`;"
@@ -144,14 +163,16 @@ func TestHelperScriptsParse(t *testing.T) {
 		BundleURI: true, Proactive: true, CloneFlags: []string{nasty}, SafeAnywhere: true, TLS: TLSFiles{nasty, nasty, nasty}, Submodules: Submodules{Strategy: "recursive", Depth: 3, Paths: []string{nasty}, Flags: []string{nasty}, ForceHTTPS: []Rewrite{{nasty, nasty}}}}
 	native := sources
 	native.Strategy, native.NativeClone, native.Depth, native.CredentialHelper = StrategyClone, true, 1, true
-	cache := []Cache{{Key: nasty, Archives: []Archive{{nasty, nasty}, {nasty, nasty}}, Paths: []string{nasty}, Untracked: true}, {Skip: nasty}}
+	place := Place{File: nasty, Object: nasty, Download: nasty, Check: nasty, Upload: nasty, UploadHeader: []string{nasty}}
+	transfer := Transfer{Minutes: 10, MaxUpload: 5, Problem: nasty}
+	cache := []Cache{{Key: nasty, Archives: []Archive{{nasty, place, place}, {Key: nasty, Place: place}}, Paths: []string{nasty}, Untracked: true}, {Skip: nasty}}
 	scripts := map[string][]byte{
 		"prepare":     Prepare(f, nasty, []string{nasty}),
 		"get_sources": GetSources(f, sources),
 		"clone":       GetSources(f, native),
 		"clear":       ClearWorktree(f),
-		"restore":     RestoreCache(f, 10, cache),
-		"save":        SaveCache(f, 10, 5, cache),
+		"restore":     RestoreCache(f, transfer, cache),
+		"save":        SaveCache(f, transfer, cache),
 		"download":    DownloadArtifacts(f, nasty, []Download{{nasty, nasty, nasty}}),
 		"upload":      UploadArtifacts(f, Upload{URL: nasty, Token: nasty, ID: nasty}, []coordinator.Artifact{{Name: nasty, Paths: []string{nasty}, Exclude: []string{nasty}, Untracked: true}}),
 		"cleanup":     Cleanup(f, CleanProject(f, StrategyFetch, []string{nasty}, true)),

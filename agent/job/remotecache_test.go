@@ -1,0 +1,85 @@
+package job_test
+
+import (
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/millwright-ci/millwright/agent/config"
+	"github.com/millwright-ci/millwright/agent/coordinator"
+	"github.com/millwright-ci/millwright/agent/job"
+	"github.com/millwright-ci/millwright/agent/job/jobtest"
+	"github.com/millwright-ci/millwright/agent/job/remotecache/storetest"
+)
+
+const storeSecret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+
+// cached is a job with a cache that no volume keeps.
+func cached(line string, change ...string) coordinator.Job {
+	j := jobtest.With(jobtest.Script([]string{line}), append([]string{"GIT_STRATEGY", "clone"}, change...)...)
+	j.Cache = []coordinator.Cache{{Key: "k", Paths: []string{"deps"}, FallbackKeys: []string{"other"}}}
+	return j
+}
+
+// What one job caches reaches the next one by the store alone, over addresses that the agent signed: the helper container has no
+// credentials, and the trace none of their signatures, though it shows every command.
+func TestRemoteCache(t *testing.T) {
+	b := jobtest.New(t)
+	front := storetest.S3(t, net.JoinHostPort(b.Gateway, "0"), storetest.Keys{"AKIDEXAMPLE": aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: storeSecret}})
+	remote := func(_ *job.Params, r *config.Runner) {
+		r.Docker.DisableCache = true
+		r.Cache = config.Cache{Type: "s3", Path: "ci"}
+		r.Cache.S3 = config.CacheS3{ServerAddress: front.Host, AccessKey: "AKIDEXAMPLE", SecretKey: storeSecret, BucketName: storetest.Bucket, BucketLocation: "eu-central-1", Insecure: true, ServerSideEncryption: "S3"}
+	}
+	sound := func(e jobtest.Ended) {
+		t.Helper()
+		for _, secret := range []string{storeSecret, "X-Amz-Signature=", "AKIDEXAMPLE"} {
+			if strings.Contains(e.Raw, secret) {
+				t.Errorf("the trace holds %q:\n%s", secret, e.Trace)
+			}
+		}
+	}
+	first := b.Run(t, t.Context(), cached("mkdir deps; echo kept >deps/f; env; cat /proc/*/environ | tr '\\0' '\\n'", "CI_DEBUG_TRACE", "true"), remote)
+	jobtest.CheckTrace(t, first, []string{"Checking cache for k...", "file does not exist", "Failed to extract cache", "Checking cache for other...",
+		"Creating cache k...", "Uploading cache.zip to " + front.URL + "/caches/ci/runner/" + config.ShortToken(b.Runner.Token) + "/project/3/k\n", "Created cache", "Job succeeded"}, nil)
+	sound(first)
+	second := b.Run(t, t.Context(), cached("cat deps/f"), remote)
+	jobtest.CheckTrace(t, second, []string{"Downloading cache.zip from ", "Successfully extracted cache", "\nkept\n", "Archive is up to date!", "Created cache", "Job succeeded"}, []string{"Checking cache for other", "Uploading cache"})
+	sound(second)
+	hashed := b.Run(t, t.Context(), cached("cat deps/f", "FF_HASH_CACHE_KEYS", "true"), remote)
+	jobtest.CheckTrace(t, hashed, []string{"file does not exist", "Downloading cache.zip from ", "Successfully extracted cache", "\nkept\n",
+		"Uploading cache.zip to " + front.URL + "/caches/ci/runner/" + config.ShortToken(b.Runner.Token) + "/project/3/82/8254c329a92850f6d539dd376f4816ee2764517da5e0235514af433164480d7a\n", "Job succeeded"}, nil)
+	front.Down(true)
+	down := b.Run(t, t.Context(), cached("mkdir deps; echo kept >deps/f"), remote)
+	jobtest.CheckTrace(t, down, []string{"503 Service Unavailable", "Failed to extract cache", "Creating cache k...", "503 Service Unavailable", "Failed to create cache", "Job succeeded"}, nil)
+	sound(down)
+
+	puts := 0
+	for _, r := range front.Requests() {
+		if r.Method == http.MethodPut && r.Status == http.StatusOK {
+			puts++
+			if r.Header.Get("X-Amz-Meta-Cachekey") != "k" || r.Header.Get("X-Amz-Server-Side-Encryption") != "AES256" || r.Header.Get("Content-Type") != "application/octet-stream" {
+				t.Errorf("an upload with %v", r.Header)
+			}
+		}
+	}
+	if puts != 2 {
+		t.Errorf("%d uploads, want 2", puts)
+	}
+}
+
+// Credentials that can't be had cost the remote cache, not the job. The user learns that, the operator why.
+func TestRemoteCacheWithoutCredentials(t *testing.T) {
+	b := jobtest.New(t)
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	t.Setenv("AWS_CONFIG_FILE", "/dev/null")
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+	t.Setenv("AWS_ACCESS_KEY_ID", "")
+	e := b.Run(t, t.Context(), cached("mkdir deps; echo kept >deps/f"), func(_ *job.Params, r *config.Runner) {
+		r.Cache = config.Cache{Type: "s3", S3: config.CacheS3{BucketName: "caches", BucketLocation: "eu-central-1"}}
+	})
+	jobtest.CheckTrace(t, e, []string{"WARNING: The cache server can't be used", "Failed to extract cache", "WARNING: The cache server can't be used", "No URL provided", "Created cache", "Job succeeded"}, nil)
+}
