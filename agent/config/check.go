@@ -177,15 +177,6 @@ func (c check) docker(d *Docker, section string) {
 	}
 }
 
-func (c check) cache(cache *Cache, section string) {
-	if cache.Type != "" && !slices.Contains([]string{"s3", "gcs", "azure"}, cache.Type) {
-		c.warn(section, "Type", "%q is not known, so caches stay local; allowed are s3, gcs, azure", cache.Type)
-	}
-	if strings.Contains(cache.S3.ServerAddress, "://") {
-		c.warn(section+".s3", "ServerAddress", "%q has a scheme; write HOST or HOST:PORT, and Insecure = true for http", cache.S3.ServerAddress)
-	}
-}
-
 func (c check) monitoring(m *Monitoring, section string) {
 	for i, j := range m.JobQueuingDurations {
 		at := fmt.Sprintf("%s.job_queuing_durations[%d]", section, i)

@@ -28,7 +28,7 @@ type Record struct {
 	CorrelationID     string              // of Job, which leaves it out of JSON
 	TLS               coordinator.TLSData // of Job too
 	RunnerKey         string
-	Runner            config.Runner // as it was when the job began
+	Runner            config.Runner // as it was when the job began; without the credentials of its cache
 	SystemID          string
 	Slot, ProjectSlot int
 	Began             time.Time
@@ -38,6 +38,8 @@ type Record struct {
 func (r Record) Save(dir string) error {
 	r.Version = recordVersion
 	r.CorrelationID, r.TLS = r.Job.CorrelationID, r.Job.TLS
+	c := &r.Runner.Cache // whoever takes the job up has its own, perhaps newer ones
+	c.S3.SecretKey, c.S3.SessionToken, c.GCS.PrivateKey, c.Azure.AccountKey = "", "", "", ""
 	data, err := json.Marshal(revealed(reflect.ValueOf(r)))
 	if err == nil {
 		err = os.MkdirAll(dir, 0o700)

@@ -58,7 +58,8 @@ func fill(v reflect.Value) {
 	}
 }
 
-// A record keeps all that the payload and the runner's configuration hold, secrets too, for this user alone.
+// A record keeps all that the payload and the runner's configuration hold, secrets too, for this user alone; but not the credentials of the
+// cache, which outlive the job.
 func TestRecord(t *testing.T) {
 	var want job.Record
 	fill(reflect.ValueOf(&want).Elem())
@@ -70,11 +71,13 @@ func TestRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c := &want.Runner.Cache
+	c.S3.SecretKey, c.S3.SessionToken, c.GCS.PrivateKey, c.Azure.AccountKey = "", "", "", ""
 	want.Version, want.CorrelationID, want.TLS = got.Version, want.Job.CorrelationID, want.Job.TLS
 	if diff := cmp.Diff(want, got.Record); diff != "" {
 		t.Error(diff)
 	}
-	if got.Job.Token.Reveal() != "text" || got.Runner.Cache.S3.SecretKey.Reveal() != "text" {
+	if got.Job.Token.Reveal() != "text" || got.Runner.Token.Reveal() != "text" {
 		t.Error("a secret is lost")
 	}
 	for path, mode := range map[string]os.FileMode{dir: 0o700, filepath.Join(dir, "job.json"): 0o600} {

@@ -72,7 +72,7 @@ func (s *Supervisor) work(w *worker, one *runningJob) {
 	defer s.jobs.remove(view)
 	params := job.Params{
 		Job: j, Runner: &runner, Client: client, Engines: job.Local{}, Version: s.o.Version, SystemID: record.SystemID,
-		Slot: record.Slot, ProjectSlot: record.ProjectSlot, HelperArchive: s.o.HelperArchive, Log: s.log, Keep: one.dir, Lost: one.lost,
+		Slot: record.Slot, ProjectSlot: record.ProjectSlot, HelperArchive: s.o.HelperArchive, Caches: s.caches, Log: s.log, Keep: one.dir, Lost: one.lost,
 		OnState: func(at job.State) {
 			counted.Stage(at.Stage)
 			s.jobs.stage(view, at.Stage)

@@ -93,6 +93,7 @@ func (s *Supervisor) adoptJobs() {
 func (s *Supervisor) goOn(w *worker, k job.Kept) {
 	w.claimSlot(k.Slot)
 	one := &runningJob{record: k.Record, dir: k.Dir, held: &hold{w: w}}
+	one.record.Runner.Cache = w.current().Cache // with the credentials, which no record holds
 	if !w.holds.take() {
 		one.held = nil
 	}

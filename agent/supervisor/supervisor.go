@@ -23,6 +23,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/incumbent"
 	"github.com/millwright-ci/millwright/agent/job"
+	"github.com/millwright-ci/millwright/agent/job/remotecache"
 	"github.com/millwright-ci/millwright/agent/journal"
 	"github.com/millwright-ci/millwright/agent/metrics"
 	"github.com/millwright-ci/millwright/agent/module"
@@ -85,6 +86,7 @@ type Supervisor struct {
 	first       *config.Config // the configuration at the start
 	preloading  sync.WaitGroup
 	credentials *credentials.Store
+	caches      *remotecache.Store // signs the addresses of remote caches
 	care        config.MachineCare
 	feed        *feed.Feed
 	drivers     *Drivers
@@ -161,6 +163,7 @@ func (s *Supervisor) open() (err error) {
 	}
 	s.drivers = &Drivers{host: s.modules}
 	s.credentials = credentials.NewStore(credentials.Options{Logger: s.log})
+	s.caches = remotecache.New(remotecache.Options{Log: s.log})
 	s.provisioner, err = provision.New(provision.Options{
 		StoreDir: s.journal.Store(), Logger: s.log, Debug: s.o.Debug,
 		HelperImage: func(arch string) (string, error) {
