@@ -63,7 +63,7 @@ func (e *execution) run(ctx context.Context) (err error) {
 	}
 	agent, err := supervisor.New(supervisor.Options{
 		StateDir: e.o.stateDir, Load: func() (*config.Config, error) { return e.config, nil },
-		Version: jobVersion(), Log: e.app.quietLogger(), Events: e.machines.event, HelperArchive: helperArchive,
+		Version: jobVersion(), Log: e.app.quietLogger(), Events: e.machines.event, HelperArchive: helperArchive, OnHost: onHost(""),
 		Debug: e.app.machineDebug(), OrphanGrace: new(time.Duration), RemoveMachines: true,
 	})
 	if err != nil {

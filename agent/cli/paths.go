@@ -82,7 +82,21 @@ func configFlag(c *cobra.Command) *string {
 // helperArchive finds the helper image's archive: where MILLWRIGHT_HELPER_DIR says, beside the binary, or in ../share/millwright of
 // it. It returns "" when there is none; jobs then need helper_image in config.toml.
 func helperArchive(arch string) string {
-	name := "helper-image-" + arch + ".tar"
+	return shipped("helper-image-" + arch + ".tar")
+}
+
+// shipped finds a file that ships with the binary; "" when it is not there.
+func shipped(name string) string {
+	for _, dir := range shippedDirs() {
+		path := filepath.Join(dir, name)
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+func shippedDirs() []string {
 	var dirs []string
 	if dir := os.Getenv("MILLWRIGHT_HELPER_DIR"); dir != "" {
 		dirs = append(dirs, dir)
@@ -93,11 +107,5 @@ func helperArchive(arch string) string {
 		}
 		dirs = append(dirs, filepath.Dir(exe), filepath.Join(filepath.Dir(exe), "..", "share", "millwright"))
 	}
-	for _, dir := range dirs {
-		path := filepath.Join(dir, name)
-		if _, err := os.Stat(path); err == nil {
-			return path
-		}
-	}
-	return ""
+	return dirs
 }

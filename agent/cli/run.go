@@ -33,7 +33,7 @@ func (a *app) runCommand() *cobra.Command {
 	observe := observeFlags(c.Flags())
 	directory := c.Flags().StringP("working-directory", "d", "", "the agent's working directory")
 	c.Flags().StringP("service", "n", a.name, "name of the service that this is")
-	c.Flags().StringP("user", "u", "", "taken for GitLab Runner's sake: jobs run as the agent's user")
+	user := c.Flags().StringP("user", "u", "", "whose rights jobs of the executor shell get, where the agent is root; wins over the file")
 	c.Flags().Bool("syslog", false, "taken for GitLab Runner's sake: the log goes to stderr, and the service manager keeps it")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		for _, path := range []*string{configPath, stateDir} { // they are meant from where we are
@@ -51,13 +51,13 @@ func (a *app) runCommand() *cobra.Command {
 			}
 		}
 		return a.supervised(c.Context(), func(ctx context.Context) error {
-			return a.run(ctx, *configPath, *stateDir, *listen, observe)
+			return a.run(ctx, *configPath, *stateDir, *listen, *user, observe)
 		})
 	}
 	return c
 }
 
-func (a *app) run(ctx context.Context, configPath, stateDir, listen string, observe *observation) error {
+func (a *app) run(ctx context.Context, configPath, stateDir, listen, user string, observe *observation) error {
 	thrifty()
 	l := &loader{app: a, path: configPath, listen: listen}
 	first, err := l.load()
@@ -77,7 +77,7 @@ func (a *app) run(ctx context.Context, configPath, stateDir, listen string, obse
 	}
 	o := supervisor.Options{
 		StateDir: stateDir, Load: l.load, Applied: l.applied, ConfigPath: configPath, Version: jobVersion(), Log: log,
-		HelperArchive: helperArchive, Debug: a.machineDebug(), Operator: a.operator(configPath, log), Incumbent: watched, RuntimeDir: runtimeDir(stateDir, log),
+		HelperArchive: helperArchive, OnHost: onHost(user), Debug: a.machineDebug(), Operator: a.operator(configPath, log), Incumbent: watched, RuntimeDir: runtimeDir(stateDir, log),
 	}
 	for _, f := range a.change {
 		f(&o)

@@ -109,7 +109,7 @@ func (a *app) runSingle(ctx context.Context, o single) error {
 	var begun, running atomic.Int64
 	s, err := supervisor.New(supervisor.Options{
 		StateDir: o.stateDir, Load: func() (*config.Config, error) { return cfg, nil }, Version: jobVersion(), Log: log,
-		HelperArchive: helperArchive, Debug: a.machineDebug(),
+		HelperArchive: helperArchive, OnHost: onHost(""), Debug: a.machineDebug(),
 		Jobs: func(n int) {
 			if n > 0 {
 				begun.Add(1)

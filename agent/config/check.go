@@ -112,7 +112,7 @@ func (c check) runner(config *Config, r *Runner, section string) {
 func (c check) executor(r *Runner, section string) {
 	provided := c.Executors
 	if provided == nil {
-		provided = []string{"docker+machine", "docker"}
+		provided = Provided()
 	}
 	switch {
 	case r.Executor == "":

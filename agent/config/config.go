@@ -21,6 +21,7 @@ type Config struct {
 	ShutdownTimeout  int               `toml:"shutdown_timeout"`   // seconds; 0 or less means 30
 	ConnectionMaxAge *Duration         `toml:"connection_max_age"` // default 15m; 0 or less = unlimited
 	SentryDSN        Secret            `toml:"sentry_dsn"`         // default: the variable SENTRY_DSN
+	User             string            `toml:"user"`               // whose rights jobs of the executor shell get; default: the agent's
 	Labels           map[string]string `toml:"labels"`
 	SessionServer    SessionServer     `toml:"session_server"`
 	Machine          MachineGlobal     `toml:"machine"`

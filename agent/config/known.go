@@ -7,7 +7,7 @@ import (
 
 // unsupported are keys, by section, that GitLab Runner knows and this agent does not serve. They are accepted and named once.
 var unsupported = map[string][]string{
-	"":                        {"user", "experimental"},
+	"":                        {"experimental"},
 	"runners":                 {"proxy_exec", "step_runner_image", "experimental", "parallels", "virtualbox", "kubernetes"},
 	"runners.docker.services": {"suspend_data_path"},
 }
@@ -32,6 +32,9 @@ const inS3 = "is not read here any more; it belongs into [runners.cache.s3]"
 var executors = []string{
 	"docker+machine", "docker", "docker-windows", "docker-autoscaler", "instance", "shell", "ssh", "parallels", "virtualbox", "kubernetes", "custom",
 }
+
+// Provided are the executors that this agent runs jobs with. Entries with others are named and skipped.
+func Provided() []string { return []string{"docker+machine", "docker", "shell"} }
 
 // unserved are those whose sections this agent doesn't read.
 var unserved = []string{"parallels", "virtualbox", "kubernetes"}

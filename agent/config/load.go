@@ -22,7 +22,7 @@ type Options struct {
 	// Driver checks the options of a machine driver, as they stand in MachineOptions, with %s of MachineOptionsWithName replaced;
 	// nil checks none.
 	Driver func(name string, options []string) []Problem
-	// Executors are those that the agent provides; nil means docker+machine and docker.
+	// Executors are those that the agent provides; nil means Provided.
 	Executors []string
 	// Getenv reads the environment for token and url; nil means os.LookupEnv.
 	Getenv func(string) (string, bool)

@@ -59,7 +59,7 @@ func features(executor string) map[string]bool {
 		docker, steps = true, true
 	case "instance":
 		shared, steps = true, true
-	case "ssh":
+	case "ssh", "shell", "custom":
 		shared = true
 	}
 	return map[string]bool{

@@ -24,7 +24,7 @@ const (
 type Stage struct {
 	Name   string // get_sources, step_script
 	Place  Place
-	Script []byte // a POSIX shell script, handed over as a file
+	Script []byte // in the dialect of the executor's shell, handed over as a file
 	Stdout io.Writer
 	Stderr io.Writer
 	// Starting, if set, is called before the script is started. When it returns, Attach can tell whether it has been.
@@ -53,12 +53,17 @@ type Start struct {
 // ErrLeft is the cause of a context that ends because the agent hands its jobs over: what runs is left alone.
 var ErrLeft = errors.New("the agent hands its jobs over")
 
-// Lasting is an executor whose stages outlive the agent. A new one that is made with its Handle goes on where it stopped: Resume, in the
-// place of Prepare, then Attach and Run.
-type Lasting interface {
+// Handled is an executor that tells what it makes: when the agent dies, a new executor that is made with its Handle clears it by Cleanup.
+type Handled interface {
 	Executor
 	// Handle is what another agent needs to find what this executor made, as JSON. It holds more after Prepare.
 	Handle() []byte
+}
+
+// Lasting is an executor whose stages outlive the agent. A new one that is made with its Handle goes on where it stopped: Resume, in the
+// place of Prepare, then Attach and Run.
+type Lasting interface {
+	Handled
 	// Resume takes up what the executor of the handle has prepared, or left of it. It asks little of the engine, and says nothing.
 	Resume(ctx context.Context) error
 	// Attach is Run for a stage that an agent before was about to start: it is false when the stage has not been started. Otherwise all
@@ -85,6 +90,13 @@ type Executor interface {
 type Ready struct {
 	Dirs      []string // to be made writable for every user before the first stage
 	Variables []Variable
+
+	// What follows is of executors without containers, which alone know the host that stages run on.
+	BuildsDir string // absolute; "" for that of the configuration
+	CacheDir  string // absolute; "" for that of the configuration
+	Shared    bool   // other jobs have the same builds directory
+	HelperDir string // a folder of the host that holds gitlab-runner-helper; "" looks along PATH
+	Shell     string // whose dialect scripts are in: bash, sh, pwsh, powershell; "" for that of the configuration
 }
 
 // Variable is a variable that the executor adds to the job.

@@ -17,23 +17,31 @@ import (
 // open before a mistake can be shown.
 func (r *run) configure() {
 	job := r.p.Job
-	environment := assign(r.p.Runner.Environment)
-	r.flags, r.warnings = resolveFlags(r.p.Runner, job.Variables, environment)
+	r.flags, r.warnings = resolveFlags(r.p.Runner, job.Variables, assign(r.p.Runner.Environment))
 	r.timeout = defaultTimeout
 	if job.Runner.Timeout > 0 {
 		r.timeout = time.Duration(job.Runner.Timeout) * time.Second
 	}
 	r.setup = r.checkPayload()
-
-	payload := r.withoutFlags(job.Variables)
-	early := newVariables("", r.flags.variables(), r.ownVariables(environment, paths{builds: orElse(r.p.Runner.BuildsDir, "/builds")}), payload)
-	r.strategy = r.gitStrategy(early)
-	dirs, err := resolvePaths(r.p, early, r.strategy)
-	if r.setup == nil {
+	r.strategy = r.gitStrategy(r.earlyVariables())
+	if err := r.arrange(); r.setup == nil {
 		r.setup = err
 	}
+}
+
+// earlyVariables are those that are known before CI_PROJECT_DIR is.
+func (r *run) earlyVariables() *variables {
+	own := r.ownVariables(assign(r.p.Runner.Environment), paths{builds: r.buildsDir()})
+	return newVariables("", r.flags.variables(), own, r.withoutFlags(r.p.Job.Variables))
+}
+
+// arrange settles the directories, and the variables that name them.
+func (r *run) arrange() error {
+	dirs, err := r.resolvePaths(r.earlyVariables())
 	r.paths = dirs
-	r.vars = newVariables(dirs.temp, r.flags.variables(), r.ownVariables(environment, dirs), payload, r.lateVariables())
+	own := r.ownVariables(assign(r.p.Runner.Environment), dirs)
+	r.vars = newVariables(dirs.temp, r.flags.variables(), own, r.withoutFlags(r.p.Job.Variables), r.lateVariables())
+	return err
 }
 
 // withoutFlags leaves out the variables that are feature flags: their resolved values come first in the list.
@@ -83,8 +91,12 @@ func (r *run) ownVariables(environment coordinator.Variables, dirs paths) coordi
 
 // lateVariables win over the payload's.
 func (r *run) lateVariables() coordinator.Variables {
+	environment := "CI_DISPOSABLE_ENVIRONMENT"
+	if r.onHost() {
+		environment = "CI_SHARED_ENVIRONMENT"
+	}
 	list := coordinator.Variables{
-		public("CI_DISPOSABLE_ENVIRONMENT", "true"),
+		public(environment, "true"),
 		public("CI_RUNNER_VERSION", coordinator.CompatVersion),
 		public("CI_RUNNER_REVISION", r.p.Version.Revision),
 		public("CI_RUNNER_EXECUTABLE_ARCH", runtime.GOOS+"/"+runtime.GOARCH),
@@ -159,18 +171,21 @@ func (r *run) maskValues() {
 
 // frame is what the scripts of the job have in common, as the variables are now.
 func (r *run) frame() shell.Frame {
-	return shell.Frame{
+	return r.hostFrame(shell.Frame{
 		Variables: r.vars.expanded(), ProjectDir: r.paths.project, TempDir: r.paths.temp,
 		Trace:          r.debug(),
 		CheckExit:      r.flags["FF_ENABLE_BASH_EXIT_CODE_CHECK"],
 		ScriptSections: r.flags["FF_SCRIPT_SECTIONS"] && r.p.Job.Features.TraceSections,
-	}
+	})
 }
 
-// via names the machine, or the host of the agent.
+// via names the machine, or the host of the agent; "" where that says nothing.
 func (r *run) via() string {
 	if r.engine.Machine != "" {
 		return r.engine.Machine
+	}
+	if r.onHost() && r.p.Runner.Executor != "ssh" { // the script is on the agent's host, or says itself where it is
+		return ""
 	}
 	if r.p.Host != "" {
 		return r.p.Host

@@ -15,6 +15,9 @@ import (
 
 // newExecutor makes the executor for the engine at hand; handle is of that of an agent before, or nil.
 func (r *run) newExecutor(handle []byte) (executor.Executor, error) {
+	if r.onHost() {
+		return r.hostExecutor(handle)
+	}
 	job := r.p.Job
 	o := docker.Options{
 		Host: r.engine.Endpoint.Host, CertPath: r.engine.Endpoint.CertPath, Config: &r.p.Runner.Docker,

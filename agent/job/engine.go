@@ -219,6 +219,7 @@ func (r *run) prepareOnce(ctx context.Context) (err error) {
 		return err
 	}
 	r.noteHandle() // so that nothing of an unfinished preparation is lost
+	r.warnOfServices()
 	r.ready, err = r.exec.Prepare(ctx)
 	if err == nil {
 		r.noteHandle()

@@ -32,6 +32,7 @@ type Params struct {
 	Host              string // the agent's host, for engines that are no machine's; "" asks the system
 	// HelperArchive returns the path of the helper image's archive for an architecture in Go's words; "" when there is none.
 	HelperArchive func(arch string) string
+	OnHost        OnHost
 	// Caches signs the addresses of remote caches; nil makes one for this job alone, which fetches its credentials anew.
 	Caches   *remotecache.Store
 	TraceDir string // for the trace's buffer; "" means os.TempDir

@@ -335,12 +335,12 @@ func (r *run) record(ctx context.Context, d done, err error) {
 
 // noteHandle notes what the executor has made.
 func (r *run) noteHandle() {
-	l, ok := r.exec.(executor.Lasting)
+	h, ok := r.exec.(executor.Handled)
 	if !ok || r.p.Keep == "" {
 		return
 	}
 	r.mu.Lock()
-	r.progress.Handle, r.progress.Machine = l.Handle(), r.engine.Machine
+	r.progress.Handle, r.progress.Machine = h.Handle(), r.engine.Machine
 	r.mu.Unlock()
 	r.commit(false)
 }

@@ -106,7 +106,7 @@ func TestPaths(t *testing.T) {
 				tt.change(p.Runner)
 			}
 			early := newVariables("", coordinator.Variables{{Key: "CI_BUILDS_DIR", Value: "/builds"}, {Key: "GIT_CLONE_PATH", Value: tt.clone}})
-			got, err := resolvePaths(p, early, tt.strategy)
+			got, err := (&run{p: p, strategy: tt.strategy}).resolvePaths(early)
 			if tt.err != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.err) {
 					t.Errorf("got %v, want an error with %q", err, tt.err)

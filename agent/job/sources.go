@@ -20,10 +20,10 @@ func (r *run) sources() (shell.Sources, error) {
 		Checkout:    r.vars.flag("GIT_CHECKOUT", true),
 		CleanFlags:  r.cleanFlags(),
 		FetchFlags:  shell.Fields(r.vars.get("GIT_FETCH_EXTRA_FLAGS"), "--prune --quiet"),
-		CleanConfig: r.p.Runner.CleanGitConfig == nil || *r.p.Runner.CleanGitConfig,
-		SafeDir:     r.p.Runner.SafeDirectory == nil || *r.p.Runner.SafeDirectory,
+		CleanConfig: or(r.p.Runner.CleanGitConfig, r.p.Runner.Executor != "shell"),
+		SafeDir:     or(r.p.Runner.SafeDirectory, !r.onHost()),
 		// The helper container is the job's own, and a build container's user may have made files of any owner.
-		SafeAnywhere: true,
+		SafeAnywhere: !r.onHost(),
 		UserAgent:    fmt.Sprintf("gitlab-runner %s %s/%s", coordinator.CompatVersion, runtime.GOOS, runtime.GOARCH),
 		BundleURI:    r.flags["FF_USE_GIT_BUNDLE_URIS"],
 		SkipLFS:      r.vars.flag("GIT_LFS_SKIP_SMUDGE", false),
@@ -60,6 +60,14 @@ func (r *run) sources() (shell.Sources, error) {
 	src.TLS = r.tlsFiles()
 	src.Submodules, err = r.submodules(origin)
 	return src, err
+}
+
+// or is a setting, or what holds where it is not set.
+func or(setting *bool, fallback bool) bool {
+	if setting == nil {
+		return fallback
+	}
+	return *setting
 }
 
 // remote is where git fetches from, with credentials: the payload's address, or the same project below the runner's clone_url.

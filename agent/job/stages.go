@@ -62,9 +62,9 @@ func (r *run) begin(ctx context.Context) error {
 	}
 	err := r.prepare(ctx)
 	if err == nil {
-		for _, v := range r.ready.Variables {
-			r.vars.add(public(v.Name, v.Value))
-		}
+		err = r.settle()
+	}
+	if err == nil {
 		err = r.stage(ctx, "prepare_script", "Preparing environment", executor.Helper, shell.Prepare(r.frame(), r.via(), r.ready.Dirs))
 	}
 	if ctx.Err() != nil {

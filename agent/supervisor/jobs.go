@@ -73,6 +73,7 @@ func (s *Supervisor) work(w *worker, one *runningJob) {
 	params := job.Params{
 		Job: j, Runner: &runner, Client: client, Engines: job.Local{}, Version: s.o.Version, SystemID: record.SystemID,
 		Slot: record.Slot, ProjectSlot: record.ProjectSlot, HelperArchive: s.o.HelperArchive, Caches: s.caches, Log: s.log, Keep: one.dir, Lost: one.lost,
+		OnHost: s.onHost(),
 		OnState: func(at job.State) {
 			counted.Stage(at.Stage)
 			s.jobs.stage(view, at.Stage)
@@ -92,7 +93,7 @@ func (s *Supervisor) work(w *worker, one *runningJob) {
 		params.Engines = nil // its machine is removed, with all that is on it
 	}
 	ctx := s.jobsCtx
-	if one.dir != "" {
+	if one.dir != "" && job.Lasting(runner.Executor) {
 		ctx = s.keptCtx
 	}
 	result := job.Run(ctx, params)
@@ -103,6 +104,15 @@ func (s *Supervisor) work(w *worker, one *runningJob) {
 		engines.end(result.Broken)
 	}
 	counted.End(result.Duration, string(result.Reason))
+}
+
+// onHost is what jobs need that run on a host, as the configuration is now.
+func (s *Supervisor) onHost() job.OnHost {
+	o := s.o.OnHost
+	if o.User == "" {
+		o.User = s.currentConfig().User
+	}
+	return o
 }
 
 // enginesOf gives a job the engines of machines; nil when it runs on no machine.

@@ -104,6 +104,8 @@ func (s *Supervisor) goOn(w *worker, k job.Kept) {
 		one.lost = errors.New("its runner is out of service")
 	case (w.pool == nil) != (k.Runner.Executor != executorMachine):
 		one.lost = fmt.Errorf("its runner has the executor %s now", w.current().Executor)
+	case !job.Lasting(k.Runner.Executor):
+		one.lost = fmt.Errorf("with the executor %s a job's scripts end with the agent that runs them", k.Runner.Executor)
 	case w.pool != nil && k.Prepared:
 		if one.kept = w.pool.Kept(k.Job.ID); one.kept == nil {
 			one.lost = fmt.Errorf("its machine %s is gone", k.Machine)

@@ -51,7 +51,9 @@ type Options struct {
 	Events     func(fleet.Event) // what becomes of machines; nil: nobody is told
 	// HelperArchive returns the path of the helper image's archive for an architecture in Go's words; "" when there is none.
 	HelperArchive func(arch string) string
-	Debug         io.Writer // the full log of provisioning; nil for none
+	// OnHost is for jobs that run on a host instead of in containers. Without a User it is that of the configuration.
+	OnHost job.OnHost
+	Debug  io.Writer // the full log of provisioning; nil for none
 	// OrphanGrace is how long an instance that no journal entry explains is left alone; nil means the pool's 30 minutes.
 	OrphanGrace *time.Duration
 	// Operator reads millwright.toml, at the start and whenever it changes: the folders of modules and what is granted to these. Its

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"path/filepath"
 	"reflect"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -44,7 +46,7 @@ type worker struct {
 }
 
 // errExecutor is an entry that this agent can't run; the others in the file run all the same.
-var errExecutor = errors.New("is not supported; there are docker+machine and docker")
+var errExecutor = errors.New("is not supported; there are " + strings.Join(config.Provided(), ", ") + "; the other runners run")
 
 // settings are what a worker works by, made of its configuration. They change as a whole.
 type settings struct {
@@ -58,7 +60,7 @@ type settings struct {
 // settings makes a runner's settings, and with that checks all that can be wrong with them. The client of those before is kept where
 // nothing of it changed.
 func (s *Supervisor) settings(c *config.Config, r config.Runner, before settings) (settings, error) {
-	if r.Executor != executorDocker && r.Executor != executorMachine {
+	if !slices.Contains(config.Provided(), r.Executor) {
 		return settings{}, fmt.Errorf("runner %s: executor %q %w", r.Name, r.Executor, errExecutor)
 	}
 	next := settings{runner: r, client: before.client, options: s.clientOptions(c, r)}

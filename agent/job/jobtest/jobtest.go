@@ -110,6 +110,9 @@ func (s *Site) Bench(t *testing.T, change ...func(*embedded.Options)) *Bench {
 		}
 	})
 	b.Runner = config.Runner{Name: "bench", URL: server.URL(), Token: server.RunnerToken(), Executor: "docker"}
+	if s.Image == "" {
+		return b // on a site without an engine
+	}
 	b.Runner.Docker = config.Docker{Image: s.Image, HelperImage: s.helper, PullPolicy: []string{"never"}, WaitForServicesTimeout: -1}
 	label := "com.gitlab.gitlab-runner.runner.id=" + config.ShortToken(b.Runner.Token)
 	dockertest.RemoveVolumes(t, label)

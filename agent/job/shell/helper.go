@@ -12,19 +12,34 @@ import (
 const HelperBinary = "gitlab-runner-helper"
 
 // newHelper begins a script for the helper container: what it makes may be written by whatever user the build container has.
-func newHelper(f Frame) *Script { return begin(f, "umask 0000") }
+// On a host both have the same user, and others must not write to it.
+func newHelper(f Frame) *Script {
+	if f.Host {
+		return begin(f)
+	}
+	return begin(f, "umask 0000")
+}
 
 // Prepare is the script of prepare_script: it says where it runs, makes new volumes writable and the temporary directory empty.
 func Prepare(f Frame, via string, dirs []string) []byte {
 	bare := f
 	bare.Variables = nil
 	s := newHelper(bare)
-	s.Linef(`printf 'Running on %%s via %%s...\n' "$(hostname)" %s`, via)
+	if via == "" {
+		s.Line(`printf 'Running on %s...\n' "$(hostname)"`)
+	} else {
+		s.Linef(`printf 'Running on %%s via %%s...\n' "$(hostname)" %s`, via)
+	}
 	for _, dir := range dirs {
 		s.Linef(HelperBinary+" cache-init %s >/dev/null 2>&1 || chmod 0777 %s || true", dir, dir)
 	}
 	s.Command("rm", "-rf", f.TempDir)
-	s.Command("mkdir", "-p", f.TempDir)
+	if f.Host { // it holds the job's secrets, and other users may be about
+		s.Command("mkdir", "-p", path.Dir(f.TempDir))
+		s.Command("mkdir", "-m", "0700", f.TempDir)
+	} else {
+		s.Command("mkdir", "-p", f.TempDir)
+	}
 	return s.Bytes()
 }
 
@@ -123,11 +138,28 @@ func files(args, paths, exclude []string, untracked bool) []string {
 
 // withHelper adds lines that need the helper binary. A helper image without it costs these lines, not the job.
 func (s *Script) withHelper(what string, lines func()) {
+	s.findHelper()
 	s.Line("if " + HelperBinary + " --version >/dev/null 2>&1; then")
 	lines()
 	s.Line("else")
 	s.Warning("Missing " + HelperBinary + ". " + what + " is disabled.")
 	s.Line("fi")
+}
+
+// findHelper makes the helper binary's name mean something on a host: the agent's own, or a gitlab-runner that is installed there, which
+// knows the same commands.
+func (s *Script) findHelper() {
+	f := s.frame
+	switch {
+	case !f.Host:
+	case f.HelperDir != "":
+		s.Line("export PATH=" + Quote(f.HelperDir) + `:"$PATH"`)
+	default:
+		bin := path.Join(f.TempDir, "bin")
+		s.Line("if ! command -v " + HelperBinary + " >/dev/null 2>&1; then for millwright_name in millwright-helper gitlab-runner; do" +
+			` if millwright_found="$(command -v "$millwright_name" 2>/dev/null)"; then ` + Words("mkdir", "-p", bin) +
+			`; ln -sf "$millwright_found" ` + Quote(path.Join(bin, HelperBinary)) + "; export PATH=" + Quote(bin) + `:"$PATH"; break; fi; done; fi`)
+	}
 }
 
 // relative is a path seen from the project's directory, as the helper wants its cache files.

@@ -21,6 +21,9 @@ type Frame struct {
 	CheckExit bool
 	// ScriptSections puts entries of several lines into a section (FF_SCRIPT_SECTIONS, where the coordinator knows sections).
 	ScriptSections bool
+	// Host says that stages run on a host, not in containers: what they make keeps the modes that the host's user wants.
+	Host      bool
+	HelperDir string // a folder of the host that holds gitlab-runner-helper; "" looks along PATH
 }
 
 // EnvFile is the file whose lines NAME=value later stages take over; GITLAB_ENV names it.

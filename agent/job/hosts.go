@@ -1,0 +1,72 @@
+package job
+
+import (
+	"runtime"
+	"slices"
+
+	"github.com/millwright-ci/millwright/agent/executor"
+	hostshell "github.com/millwright-ci/millwright/agent/executor/shell"
+	"github.com/millwright-ci/millwright/agent/job/shell"
+)
+
+// OnHost is what jobs need that run on a host instead of in containers.
+type OnHost struct {
+	User string // whose rights scripts get with the executor shell, where the agent is root; "" the agent's own
+	// Helper returns the path of the helper binary for an operating system and an architecture in Go's words; "" when there is none.
+	Helper     func(system, arch string) string
+	HelperHint string // where it is looked for
+}
+
+// own is the helper of the agent's own host.
+func (o OnHost) own() string {
+	if o.Helper == nil {
+		return ""
+	}
+	return o.Helper(runtime.GOOS, runtime.GOARCH)
+}
+
+// hostExecutors are the executors that run stages on a host: how its directories are called only the preparation tells.
+var hostExecutors = []string{"shell"}
+
+// Lasting tells whether jobs of an executor go on when the agent dies, so that a new one can take them up.
+func Lasting(name string) bool { return !slices.Contains(hostExecutors, name) }
+
+// onHost tells whether the job's stages run on a host.
+func (r *run) onHost() bool { return slices.Contains(hostExecutors, r.p.Runner.Executor) }
+
+// hostExecutor is newExecutor for executors without containers.
+func (r *run) hostExecutor(handle []byte) (executor.Executor, error) {
+	runner := r.p.Runner
+	o := hostshell.Options{
+		Shell: runner.Shell, BuildsDir: runner.BuildsDir, CacheDir: runner.CacheDir, User: r.p.OnHost.User,
+		Helper: r.p.OnHost.own(), HelperHint: r.p.OnHost.HelperHint,
+		Expand: r.vars.expand, Console: r.trace, Log: r.log, JobID: r.p.Job.ID, Handle: handle,
+	}
+	return hostshell.New(o)
+}
+
+// settle takes over what the preparation found out of the host: directories, and with them the variables.
+func (r *run) settle() (err error) {
+	if r.onHost() {
+		err = r.arrange()
+		r.maskValues()
+	}
+	for _, v := range r.ready.Variables {
+		r.vars.add(public(v.Name, v.Value))
+	}
+	return err
+}
+
+// hostFrame adds to the frame of the scripts what is different on a host.
+func (r *run) hostFrame(f shell.Frame) shell.Frame {
+	f.Host, f.HelperDir = r.onHost(), r.ready.HelperDir
+	return f
+}
+
+// warnOfServices names what a job asks for that a host does not give.
+func (r *run) warnOfServices() {
+	if !r.onHost() || len(r.p.Job.Services) == 0 {
+		return
+	}
+	r.trace.Warningln("The executor " + r.p.Runner.Executor + " runs no services; those of the job are left out")
+}
