@@ -128,6 +128,9 @@ func (c check) executor(r *Runner, section string) {
 	case !slices.Contains(provided, r.Executor):
 		c.warn(section, "executor", "%q is not provided by this agent; this entry is skipped, the others run", r.Executor)
 	}
+	if r.Executor == "custom" && (r.Custom == nil || r.Custom.RunExec == "") {
+		c.broken(section+".custom", "run_exec", "executor custom needs run_exec, the program that runs a stage's script")
+	}
 	if r.Executor == "docker+machine" && r.Machine == nil {
 		c.broken(section, "machine", "executor docker+machine needs a section [runners.machine] with MachineDriver and MachineName")
 	}

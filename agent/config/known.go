@@ -34,7 +34,7 @@ var executors = []string{
 }
 
 // Provided are the executors that this agent runs jobs with. Entries with others are named and skipped.
-func Provided() []string { return []string{"docker+machine", "docker", "shell"} }
+func Provided() []string { return []string{"docker+machine", "docker", "shell", "custom"} }
 
 // unserved are those whose sections this agent doesn't read.
 var unserved = []string{"parallels", "virtualbox", "kubernetes"}

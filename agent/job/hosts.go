@@ -1,12 +1,19 @@
 package job
 
 import (
+	"encoding/json"
+	"fmt"
+	"reflect"
 	"runtime"
 	"slices"
 
+	"github.com/millwright-ci/millwright/agent/config"
+	"github.com/millwright-ci/millwright/agent/coordinator"
 	"github.com/millwright-ci/millwright/agent/executor"
+	"github.com/millwright-ci/millwright/agent/executor/custom"
 	hostshell "github.com/millwright-ci/millwright/agent/executor/shell"
 	"github.com/millwright-ci/millwright/agent/job/shell"
+	"github.com/millwright-ci/millwright/agent/trace"
 )
 
 // OnHost is what jobs need that run on a host instead of in containers.
@@ -26,7 +33,7 @@ func (o OnHost) own() string {
 }
 
 // hostExecutors are the executors that run stages on a host: how its directories are called only the preparation tells.
-var hostExecutors = []string{"shell"}
+var hostExecutors = []string{"shell", "custom"}
 
 // Lasting tells whether jobs of an executor go on when the agent dies, so that a new one can take them up.
 func Lasting(name string) bool { return !slices.Contains(hostExecutors, name) }
@@ -36,6 +43,9 @@ func (r *run) onHost() bool { return slices.Contains(hostExecutors, r.p.Runner.E
 
 // hostExecutor is newExecutor for executors without containers.
 func (r *run) hostExecutor(handle []byte) (executor.Executor, error) {
+	if r.p.Runner.Executor == "custom" {
+		return r.customExecutor(handle)
+	}
 	runner := r.p.Runner
 	o := hostshell.Options{
 		Shell: runner.Shell, BuildsDir: runner.BuildsDir, CacheDir: runner.CacheDir, User: r.p.OnHost.User,
@@ -43,6 +53,49 @@ func (r *run) hostExecutor(handle []byte) (executor.Executor, error) {
 		Expand: r.vars.expand, Console: r.trace, Log: r.log, JobID: r.p.Job.ID, Handle: handle,
 	}
 	return hostshell.New(o)
+}
+
+func (r *run) customExecutor(handle []byte) (executor.Executor, error) {
+	response, err := json.Marshal(revealed(reflect.ValueOf(*r.p.Job)))
+	if err != nil {
+		return nil, fmt.Errorf("the job for its driver: %w", err)
+	}
+	services, err := json.Marshal(driverServices(r.p.Job.Services))
+	if err != nil {
+		return nil, fmt.Errorf("the job's services for its driver: %w", err)
+	}
+	runner := r.p.Runner
+	section := runner.Custom
+	if section == nil {
+		section = &config.Custom{}
+	}
+	return custom.New(custom.Options{
+		Config: section, Shell: runner.Shell, BuildsDir: r.vars.expand(runner.BuildsDir), CacheDir: r.vars.expand(runner.CacheDir),
+		Env: func() []string { return r.vars.environment(nil) },
+		Configured: func(ready executor.Ready) error {
+			r.ready = ready
+			return r.arrange()
+		},
+		Services: services, Response: response, Console: r.trace,
+		Stdout: r.trace.Stdout(trace.StreamRunner), Stderr: r.trace.Stderr(trace.StreamRunner),
+		Log: r.log, JobID: r.p.Job.ID, Handle: handle,
+	})
+}
+
+// driverService is a service as a driver reads it in CUSTOM_ENV_CI_JOB_SERVICES.
+type driverService struct {
+	Name       string   `json:"name"`
+	Alias      string   `json:"alias"`
+	Entrypoint []string `json:"entrypoint"`
+	Command    []string `json:"command"`
+}
+
+func driverServices(list []coordinator.Image) []driverService {
+	out := []driverService{}
+	for _, s := range list {
+		out = append(out, driverService{Name: s.Name, Alias: s.Alias, Entrypoint: s.Entrypoint, Command: s.Command})
+	}
+	return out
 }
 
 // settle takes over what the preparation found out of the host: directories, and with them the variables.
@@ -65,7 +118,7 @@ func (r *run) hostFrame(f shell.Frame) shell.Frame {
 
 // warnOfServices names what a job asks for that a host does not give.
 func (r *run) warnOfServices() {
-	if !r.onHost() || len(r.p.Job.Services) == 0 {
+	if !r.onHost() || r.p.Runner.Executor == "custom" || len(r.p.Job.Services) == 0 {
 		return
 	}
 	r.trace.Warningln("The executor " + r.p.Runner.Executor + " runs no services; those of the job are left out")

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -47,8 +48,6 @@ func hostRows() []hostRow {
 	file.Variables = coordinator.Variables{{Key: "F", Value: "v=$C", File: true}, {Key: "C", Value: "x"}}
 	secret := jobtest.Script([]string{"echo abcd1234"})
 	secret.Variables = coordinator.Variables{{Key: "S3CR", Value: "abcd1234", Masked: true}}
-	services := jobtest.Script([]string{"echo ran"})
-	services.Services = []coordinator.Image{{Name: "postgres:17"}}
 	timeout := jobtest.Script([]string{"sleep 60"}, "echo after")
 	timeout.Runner.Timeout = 3
 	const failed = coordinator.ScriptFailure
@@ -65,7 +64,6 @@ func hostRows() []hostRow {
 		{name: "no sources", payload: jobtest.With(jobtest.Script([]string{"ls -A"}), "GIT_STRATEGY", "none"), want: []string{"Skipping Git repository setup", "Job succeeded"}},
 		{name: "empty", payload: jobtest.With(jobtest.Script([]string{"pwd"}), "GIT_STRATEGY", "empty"), want: []string{"\n<project>-empty\n"}},
 		{name: "own clone path", payload: jobtest.With(jobtest.Script([]string{"pwd"}), "GIT_CLONE_PATH", "$CI_BUILDS_DIR/x"), want: []string{"GIT_CLONE_PATH is not allowed"}, reason: coordinator.ConfigurationError},
-		{name: "services", payload: services, want: []string{"runs no services", "\nran\n"}},
 		{name: "job timeout", payload: timeout, want: []string{"ERROR: Job failed: execution took longer than 3s"}, not: []string{"after\n"}, reason: coordinator.JobExecutionTimeout},
 		{name: "script timeout", payload: jobtest.With(jobtest.Script([]string{"sleep 60"}, "echo $CI_JOB_STATUS"), "RUNNER_SCRIPT_TIMEOUT", "2s"), want: []string{"step_script could not run to completion", "\ntimedout\n"}, reason: coordinator.JobExecutionTimeout},
 		{name: "binary output", payload: jobtest.Script([]string{`printf '\000\377\001x\n'`}), want: []string{"\x00\uFFFD\x01x\n"}},
@@ -174,6 +172,8 @@ func gone(t *testing.T, pid string) {
 	t.Errorf("process %s lives on", pid)
 }
 
+const goos, goarch = runtime.GOOS, runtime.GOARCH
+
 func TestShell(t *testing.T) {
 	on := jobtest.Helper(t)
 	t.Setenv("HOME", t.TempDir()) // whose profile costs nothing
@@ -188,12 +188,14 @@ func TestShell(t *testing.T) {
 	}
 }
 
-// Without the helper, caches and artifacts are named as off, and the job goes on.
+// Services are named as left out. Without the helper, caches and artifacts are named as off, and the job goes on.
 func TestShellWithoutHelper(t *testing.T) {
 	t.Parallel()
 	h := &host{Bench: jobtest.NewHost(t, "shell"), on: job.OnHost{HelperHint: "looked for in /nowhere"}}
-	e := h.run(t, t.Context(), jobtest.Archived(jobtest.Script([]string{"true"}), coordinator.Artifact{Paths: []string{"README.md"}}))
-	jobtest.CheckTrace(t, e, []string{"WARNING: millwright-helper was not found (looked for in /nowhere)", "Missing gitlab-runner-helper. Uploading artifacts is disabled.", "Job succeeded"}, nil)
+	payload := jobtest.Archived(jobtest.Script([]string{"true"}), coordinator.Artifact{Paths: []string{"README.md"}})
+	payload.Services = []coordinator.Image{{Name: "postgres:17"}}
+	e := h.run(t, t.Context(), payload)
+	jobtest.CheckTrace(t, e, []string{"WARNING: The executor shell runs no services", "WARNING: millwright-helper was not found (looked for in /nowhere)", "Missing gitlab-runner-helper. Uploading artifacts is disabled.", "Job succeeded"}, nil)
 }
 
 // Jobs run with the rights of the user that the configuration names, and read nobody else's secrets.
