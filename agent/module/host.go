@@ -117,6 +117,7 @@ type Host struct {
 	mu       sync.Mutex // guards what follows
 	byName   map[string]*pending
 	modules  map[*Module]struct{}
+	settling *time.Timer // nil before the first module
 	isClosed bool
 }
 
@@ -143,6 +144,7 @@ func NewHost(o Options) (*Host, error) {
 		return nil, fmt.Errorf("module cache %s: %w", o.CacheDir, err)
 	}
 	h.cacheDir = o.CacheDir
+	removeLeftCode(h.cacheDir)
 	cache, err := h.newCache()
 	if err != nil {
 		return nil, err
@@ -185,6 +187,9 @@ func makePrivate(dir string) error {
 func (h *Host) Close(ctx context.Context) error {
 	h.mu.Lock()
 	h.isClosed = true
+	if h.settling != nil {
+		h.settling.Stop()
+	}
 	modules := make([]*Module, 0, len(h.modules))
 	for m := range h.modules {
 		modules = append(modules, m)

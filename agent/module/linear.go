@@ -12,8 +12,8 @@ type memories struct{ all []*linear }
 
 // with makes what is instantiated under ctx take its memories from here.
 func (m *memories) with(ctx context.Context) context.Context {
-	return experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(func(capacity, _ uint64) experimental.LinearMemory {
-		made := &linear{data: make([]byte, 0, capacity)}
+	return experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(func(capacity, most uint64) experimental.LinearMemory {
+		made := newLinear(capacity, most)
 		m.all = append(m.all, made)
 		return made
 	}))
@@ -27,14 +27,38 @@ func (m *memories) guest() int64 {
 	return m.all[len(m.all)-1].size
 }
 
-// linear is a memory as wazero would make it.
+// linear is the memory of an instance. Where the system can, it lies outside of Go's heap in a range of addresses that is as long as it may
+// ever become: then it grows without being copied, takes what the guest has touched and no more, and the collector doesn't count it twice
+// over. It must not be read after Free.
 type linear struct {
-	data []byte
-	size int64 // in bytes; what it was when it has been freed
+	data     []byte
+	size     int64 // in bytes; what it was when it has been freed
+	reserved *reservation
 }
 
-// Reallocate implements experimental.LinearMemory. wazero holds it to the limits.
+// newLinear returns an empty memory of at most most bytes.
+func newLinear(capacity, most uint64) *linear {
+	l := &linear{}
+	if l.reserved = reserve(l, most); l.reserved == nil {
+		l.data = make([]byte, 0, capacity)
+	}
+	return l
+}
+
+// Reallocate implements experimental.LinearMemory. wazero holds it to the limits. It returns nil when the system has no more.
 func (l *linear) Reallocate(size uint64) []byte {
+	if l.reserved != nil {
+		grown := l.reserved.open(size)
+		switch {
+		case grown != nil:
+			l.data, l.size = grown, int64(size)
+			return l.data
+		case len(l.data) > 0:
+			return nil
+		}
+		l.reserved.free()
+		l.reserved = nil
+	}
 	if size <= uint64(cap(l.data)) {
 		l.data = l.data[:size]
 	} else {
@@ -45,4 +69,10 @@ func (l *linear) Reallocate(size uint64) []byte {
 }
 
 // Free implements experimental.LinearMemory.
-func (l *linear) Free() { l.data = nil }
+func (l *linear) Free() {
+	l.data = nil
+	if l.reserved != nil {
+		l.reserved.free()
+		l.reserved = nil
+	}
+}

@@ -1,6 +1,10 @@
 package module_test
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
 	"testing"
 
 	"github.com/millwright-ci/millwright/agent/module"
@@ -34,4 +38,37 @@ func TestMemoryUsage(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestMemoryIsGivenBack checks that the addresses which an instance reserves are free again when it has been closed, or has failed.
+func TestMemoryIsGivenBack(t *testing.T) {
+	const instances, each = 40, 16 << 20
+	m := moduletest.Load(t, moduletest.Host(t, module.Limits{}), probe)
+	before := addresses(t)
+	for i := range instances {
+		if i%2 == 0 {
+			m.Renew()
+			if _, err := m.Call(t.Context(), "decide", decideWith(t, `{"do":"count"}`)); err != nil {
+				t.Fatal(err)
+			}
+		} else if _, err := m.Call(t.Context(), "decide", decideWith(t, `{"do":"exit"}`)); err == nil {
+			t.Fatal("it came back")
+		}
+	}
+	if after := addresses(t); after > before+instances*each/4 {
+		t.Errorf("%d MB of addresses after %d instances, %d MB before", after>>20, instances, before>>20)
+	}
+}
+
+// addresses returns the size of the process's mappings in bytes.
+func addresses(t *testing.T) (size int) {
+	t.Helper()
+	statm, err := os.ReadFile("/proc/self/statm")
+	if errors.Is(err, fs.ErrNotExist) {
+		t.Skip("this system doesn't tell how many addresses are in use")
+	}
+	if _, err := fmt.Sscan(string(statm), &size); err != nil {
+		t.Fatal(err)
+	}
+	return size * os.Getpagesize()
 }

@@ -53,6 +53,7 @@ func (h *Host) Load(ctx context.Context, src Source) (*Module, error) {
 	if err := m.introduce(ctx); err != nil {
 		return nil, fmt.Errorf("module %s: %w", src.Name, errors.Join(err, m.Close(context.WithoutCancel(ctx))))
 	}
+	h.settleLater()
 	return m, nil
 }
 
@@ -106,6 +107,7 @@ func (h *Host) compile(ctx context.Context, src Source) (*Module, error) {
 		slots: make(chan struct{}, h.limits.Instances),
 	}
 	m.source.Wasm = nil
+	m.native = nativeCode(compiled)
 	m.describe.Kind = kind
 	if !h.adopt(m) {
 		return nil, errors.Join(ErrClosed, m.Close(ctx))

@@ -42,6 +42,7 @@ type Module struct {
 	logger   *slog.Logger
 	compiled *extism.CompiledPlugin
 	cache    wazero.CompilationCache // its own; see newCache
+	native   []native                // what is to be put into a file; the host's alone after Load
 	client   *httpsend.Client
 	grants   Grants
 

@@ -16,18 +16,19 @@ const (
 
 // program is a module in the making. Functions are numbered as the format does it, imports first.
 type program struct {
-	types    []signature
-	imports  []imported
-	funcs    []fn
-	tables   [][]byte // each a reference type and limits
-	pages    int      // of memory; -1 is none
-	maxPages int      // of memory; 0 is no maximum
-	globals  [][]byte // each a type, its mutability and a constant
-	exports  []exported
-	start    int // a function, 0 for none: function 0 never is one here
-	elements [][]byte
-	datas    [][]byte
-	more     [][]byte // whole sections, at the end
+	types     []signature
+	imports   []imported
+	funcs     []fn
+	tables    [][]byte // each a reference type and limits
+	pages     int      // of memory; -1 is none
+	maxPages  int      // of memory; 0 is no maximum
+	globals   [][]byte // each a type, its mutability and a constant
+	exports   []exported
+	start     int // a function, 0 for none: function 0 never is one here
+	elements  [][]byte
+	datas     [][]byte
+	uncounted bool     // no section tells the number of datas
+	more      [][]byte // whole sections, at the end
 }
 
 // fn is a function with the code that follows its locals; its last end is added.
@@ -99,7 +100,7 @@ func (p *program) bytes() []byte {
 		out = append(out, 8, 1, byte(p.start))
 	}
 	out = append(out, section(9, p.elements)...)
-	if len(p.datas) > 0 {
+	if len(p.datas) > 0 && !p.uncounted {
 		out = append(out, 12, 1, byte(len(p.datas)))
 	}
 	out = append(out, section(10, codes)...)

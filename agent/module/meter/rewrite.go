@@ -47,6 +47,7 @@ func Rewrite(wasm []byte, o Options) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("can't be metered: %w", err)
 	}
+	m.mergeDatas()
 	n := uint32(m.functionCount())
 	w := &rewriter{
 		m: m, o: o, host: uint32(len(m.imports)), refill: n + 1, fuel: uint32(len(m.globals)),

@@ -10,7 +10,7 @@ import (
 )
 
 // Footprint returns what modules may leave behind in this process, in bytes: the live heap, once finalizers and pools have let go, and
-// the anonymous memory that can be executed, which is the native code of modules; 0 where the system does not tell.
+// the native code of modules; 0 where the system does not tell.
 func Footprint(t testing.TB) (heap, code uint64) {
 	t.Helper()
 	var m runtime.MemStats
@@ -18,22 +18,29 @@ func Footprint(t testing.TB) (heap, code uint64) {
 		runtime.GC()
 	}
 	runtime.ReadMemStats(&m)
-	return m.HeapAlloc, mappedCode()
+	memory, files := NativeCode()
+	return m.HeapAlloc, memory + files
 }
 
-func mappedCode() (sum uint64) {
+// NativeCode returns how many bytes of native code the modules of this process have in memory, which is anonymous then, and in files
+// without a name; 0 where the system does not tell.
+func NativeCode() (memory, files uint64) {
 	f, err := os.Open("/proc/self/maps")
 	if err != nil {
-		return 0
+		return 0, 0
 	}
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		var from, to, offset, inode uint64
 		var mode, device string
 		n, _ := fmt.Sscanf(lines.Text(), "%x-%x %s %x %s %d", &from, &to, &mode, &offset, &device, &inode)
-		if n == 6 && inode == 0 && strings.Contains(mode, "x") {
-			sum += to - from
+		switch {
+		case n < 6 || !strings.Contains(mode, "x"):
+		case inode == 0:
+			memory += to - from
+		case strings.HasSuffix(lines.Text(), "(deleted)"):
+			files += to - from
 		}
 	}
-	return sum
+	return memory, files
 }
