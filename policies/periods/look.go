@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"time"
 
 	"github.com/millwright-ci/millwright/sdk/go/abi"
@@ -23,9 +24,9 @@ func look(zone abi.Zone, expressions []string, nowMS int64) found {
 	now := floorDiv(nowMS, 1000)
 	local := now + int64(zone.OffsetS)
 	for _, text := range expressions {
-		expr, err := period.Parse(text)
-		if err != nil {
-			res.problems = append(res.problems, err.Error())
+		expr, problem := parse(text)
+		if problem != "" {
+			res.problems = append(res.problems, problem)
 			continue
 		}
 		if expr.Matches(local) {
@@ -35,6 +36,38 @@ func look(zone abi.Zone, expressions []string, nowMS int64) found {
 		res.nextMS = min(res.nextMS, change*1000-nowMS)
 	}
 	return res
+}
+
+// parsed keeps what parse returned, since expressions stay the same from one decision to the next and reading one takes longer than all
+// the rest. A module is called by one caller at a time.
+var parsed = map[string]reading{}
+
+// mostParsed bounds parsed: a configuration that is changed all day must not fill the memory.
+const mostParsed = 256
+
+// reading is an expression, or what is wrong with it.
+type reading struct {
+	expr    period.Expr
+	problem string
+}
+
+// parse reads an expression. The problem is "" when it could.
+func parse(text string) (period.Expr, string) {
+	if known, ok := parsed[text]; ok {
+		return known.expr, known.problem
+	}
+	var res reading
+	expr, err := period.Parse(text)
+	if err != nil {
+		res.problem = err.Error()
+	} else {
+		res.expr = expr
+	}
+	if len(parsed) == mostParsed {
+		clear(parsed)
+	}
+	parsed[strings.Clone(text)] = res // text lies in the snapshot, which would stay with it
+	return res.expr, res.problem
 }
 
 // untilZoneChanges returns the milliseconds until the zone's offset changes, at most longestWaitMS.

@@ -46,14 +46,14 @@ func (r *reader) fail(what string) {
 
 // peek skips white space and returns the byte that follows, 0 at the end.
 func (r *reader) peek() byte {
-	for r.pos < len(r.in) {
-		switch c := r.in[r.pos]; c {
-		case ' ', '\t', '\n', '\r':
-			r.pos++
-		default:
+	in := r.in
+	for i := r.pos; i < len(in); i++ {
+		if c := in[i]; c > ' ' || c != ' ' && c != '\t' && c != '\n' && c != '\r' {
+			r.pos = i
 			return c
 		}
 	}
+	r.pos = len(in)
 	return 0
 }
 
@@ -89,11 +89,10 @@ func (r *reader) literal(word string) {
 
 // open enters an object ('{') or a list ('[') and tells whether it has an item. A null has none.
 func (r *reader) open(bracket byte) bool {
-	if r.null() {
-		return false
-	}
-	if r.peek() != bracket {
-		r.mismatch(kindOf(bracket))
+	if c := r.peek(); c != bracket {
+		if !r.null() {
+			r.mismatch(kindOf(bracket))
+		}
 		return false
 	}
 	if r.depth == maxDepth {

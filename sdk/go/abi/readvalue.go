@@ -45,8 +45,32 @@ func (r *reader) digits() bool {
 	return r.pos > start
 }
 
+// short consumes a number of one to nine digits and nothing else, as nearly all are; it leaves anything else where it is. Such a number fits
+// every type.
+func (r *reader) short() (int64, bool) {
+	c := r.peek()
+	in, i := r.in, r.pos
+	if c-'0' > 9 || c == '0' && i+1 < len(in) && in[i+1]-'0' <= 9 {
+		return 0, false
+	}
+	n := int64(0)
+	for ; i < len(in) && i < r.pos+9 && in[i]-'0' <= 9; i++ {
+		n = 10*n + int64(in[i]-'0')
+	}
+	if i < len(in) {
+		if c := in[i]; c-'0' <= 9 || c == '.' || c|0x20 == 'e' {
+			return 0, false
+		}
+	}
+	r.pos = i
+	return n, true
+}
+
 // integer reads an integer of at most bits bits; null is 0.
 func (r *reader) integer(bits int) int64 {
+	if n, ok := r.short(); ok {
+		return n
+	}
 	if r.null() {
 		return 0
 	}
@@ -67,6 +91,9 @@ func (r *reader) int() int { return int(r.integer(strconv.IntSize)) }
 
 // float reads a number; null is 0.
 func (r *reader) float() float64 {
+	if n, ok := r.short(); ok {
+		return float64(n)
+	}
 	if r.null() {
 		return 0
 	}
