@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -30,8 +31,12 @@ type OperatorRunner struct {
 	Overridable []string `toml:"overridable"`
 }
 
-// OperatorDriver is one [drivers.NAME] section of millwright.toml: how fast each account of the driver may be called. 0 leaves the default.
+// OperatorDriver is one [drivers.NAME] section of millwright.toml: where the driver's provider is, and how fast each account of it may be
+// called. 0 leaves the default.
 type OperatorDriver struct {
+	// Endpoint is the address of the provider's API, as scheme://host[:port], for private endpoints; "" is the provider's own.
+	Endpoint string `toml:"endpoint"`
+
 	CallsPerSecond   float64 `toml:"calls_per_second"`   // default 10
 	CallsBurst       int     `toml:"calls_burst"`        // default 30
 	RemovesPerSecond float64 `toml:"removes_per_second"` // default 5
@@ -69,6 +74,9 @@ func (d *decoder) checkCeilings(o Operator) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(o.Drivers)) {
 		section, b := "drivers."+name, o.Drivers[name]
+		if u, err := url.Parse(b.Endpoint); b.Endpoint != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || b.Endpoint != u.Scheme+"://"+u.Host) {
+			d.bad(section, "endpoint", "%q is no address of an API; write https://host or https://host:port", b.Endpoint)
+		}
 		for _, n := range []struct {
 			key   string
 			value float64

@@ -207,11 +207,11 @@ func hasAccount(options []abi.Option) bool {
 	return slices.ContainsFunc(options, func(o abi.Option) bool { return o.Role == abi.RoleAccount })
 }
 
-// accountOptions are those that tell who pays: of the role account and secret ones.
+// accountOptions are those that tell who pays: of the roles account and endpoint, and secret ones.
 func accountOptions(options []abi.Option, o abi.Options) abi.Options {
 	out := abi.Options{}
 	for _, d := range options {
-		if v, ok := o[d.Name]; ok && (d.Role == abi.RoleAccount || d.Secret) {
+		if v, ok := o[d.Name]; ok && (d.Role == abi.RoleAccount || d.Role == abi.RoleEndpoint || d.Secret) {
 			out[d.Name] = v
 		}
 	}

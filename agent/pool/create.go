@@ -200,6 +200,10 @@ func (p *Pool) advance(m *machine) {
 			p.provision(m)
 		}
 	case abi.StatusStopped, abi.StatusGone, abi.StatusInterrupted:
+		if i.Error != nil {
+			p.creationFailed(m, &driver.Error{Driver: m.Driver, Op: opCreate, Info: *i.Error})
+			return
+		}
 		p.creationFailed(m, fmt.Errorf("the instance is %s before it ever ran: %s", i.Status, i.Message))
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/driver"
 	"github.com/millwright-ci/millwright/agent/driver/wasm"
+	"github.com/millwright-ci/millwright/agent/grants"
 	"github.com/millwright-ci/millwright/agent/module"
 	"github.com/millwright-ci/millwright/agent/module/dropin"
 	"github.com/millwright-ci/millwright/agent/provision"
@@ -25,7 +26,10 @@ type Drivers struct {
 	host    *module.Host
 	dropped *dropin.Manager // nil: there is no folder
 
-	credentials *credentials.Store // of the folder's drivers, when there is no agent to hold it; nil otherwise
+	credentials *credentials.Store
+	lent        bool // the agent's; else the drivers close it
+	// operator is millwright.toml as it is now, nil when there is none.
+	operator func() *config.Operator
 
 	mu     sync.Mutex // guards loaded
 	loaded map[string]*wasm.Driver
@@ -37,7 +41,12 @@ func OpenDrivers(cacheDir string) (*Drivers, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Drivers{host: host}, nil
+	return newDrivers(host, nil), nil
+}
+
+// newDrivers makes drivers with credentials of their own.
+func newDrivers(host *module.Host, log *slog.Logger) *Drivers {
+	return &Drivers{host: host, credentials: credentials.NewStore(credentials.Options{Logger: log}), operator: func() *config.Operator { return nil }}
 }
 
 // UseFolder adds the drivers of the folder that operator, which reads millwright.toml, names. What is wrong there goes to the log.
@@ -48,7 +57,7 @@ func (d *Drivers) UseFolder(ctx context.Context, operator func() (*config.Operat
 func (d *Drivers) useFolder(ctx context.Context, stateDir string, operator func() (*config.Operator, error), log *slog.Logger) (err error) {
 	o := dropin.Options{Host: d.host, StateDir: stateDir, Log: log, InUse: func(string) bool { return true }}
 	op, _ := operator() // whoever reads the grants tells what is wrong
-	d.credentials = credentials.NewStore(credentials.Options{Logger: log})
+	d.operator = func() *config.Operator { return op }
 	folders(&o, op, operator, d.credentials)
 	o.Policies = ""
 	d.dropped, err = dropin.Open(ctx, o)
@@ -70,7 +79,7 @@ func (d *Drivers) Close(ctx context.Context) error {
 	if d.dropped != nil {
 		d.dropped.Close()
 	}
-	if d.credentials != nil {
+	if !d.lent {
 		d.credentials.Close()
 	}
 	return d.host.Close(ctx)
@@ -87,8 +96,19 @@ func (d *Drivers) use(name string) (drv *wasm.Driver, done func(), err error) {
 			return drv, release, nil
 		}
 	}
-	drv, err = d.get(name)
-	return drv, func() {}, err
+	if drv, err = d.get(name); err != nil {
+		return nil, nil, err
+	}
+	return drv.With(d.powers(name)), func() {}, nil
+}
+
+// powers are what the operator and the agent's environment add to a built-in driver now.
+func (d *Drivers) powers(name string) wasm.Powers {
+	p := wasm.Powers{Credentials: grants.Builtin(d.credentials, name)}
+	if op := d.operator(); op != nil {
+		p.Endpoint = op.Drivers[name].Endpoint
+	}
+	return p
 }
 
 // has tells whether there is a driver of that name now.
@@ -259,12 +279,24 @@ func (d *Drivers) read(ctx context.Context, name string, list []string) (abi.Opt
 	desc := drv.Describe()
 	desc.Options = append(slices.Clone(desc.Options), provision.HostOptions()...)
 	options, problems := wasm.ParseOptions(desc, list, os.Getenv)
+	problems = append(problems, operatorsAlone(desc, list)...)
 	problems = append(problems, provision.ValidateOptions(options)...)
 	if asError(problems) != nil {
 		return options, problems, nil
 	}
 	more, err := drv.Validate(ctx, options)
 	return options, append(problems, more...), err
+}
+
+// operatorsAlone names the options of a list that only millwright.toml may set: whoever writes config.toml must not choose where the
+// operator's credentials go.
+func operatorsAlone(desc abi.Describe, list []string) (problems []abi.Problem) {
+	for _, name := range config.OptionNames(list) {
+		if slices.ContainsFunc(desc.Options, func(o abi.Option) bool { return o.Name == name && o.Role == abi.RoleEndpoint }) {
+			problems = append(problems, abi.Problem{Option: name, Message: fmt.Sprintf("is the operator's alone; set endpoint in [drivers.%s] of millwright.toml", desc.Name)})
+		}
+	}
+	return problems
 }
 
 // options reads MachineOptions and MachineOptionsWithName; what holds the mark of the machine's name comes back apart.

@@ -39,7 +39,7 @@ func OpenOffline(stateDir string) (*Offline, error) {
 	if err != nil {
 		return nil, errors.Join(err, j.Close())
 	}
-	return &Offline{stateDir: stateDir, journal: j, drivers: &Drivers{host: host}}, nil
+	return &Offline{stateDir: stateDir, journal: j, drivers: newDrivers(host, nil)}, nil
 }
 
 // UseFolder adds the drivers of the folder that operator, which reads millwright.toml, names, and for machines whose driver is no more

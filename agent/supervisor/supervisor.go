@@ -163,9 +163,9 @@ func (s *Supervisor) open() (err error) {
 	if err != nil {
 		return err
 	}
-	s.drivers = &Drivers{host: s.modules}
 	s.credentials = credentials.NewStore(credentials.Options{Logger: s.log})
 	s.caches = remotecache.New(remotecache.Options{Log: s.log})
+	s.drivers = &Drivers{host: s.modules, credentials: s.credentials, lent: true, operator: s.currentOperator}
 	s.provisioner, err = provision.New(provision.Options{
 		StoreDir: s.journal.Store(), Logger: s.log, Debug: s.o.Debug,
 		HelperImage: func(arch string) (string, error) {

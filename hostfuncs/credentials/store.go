@@ -27,7 +27,8 @@ type Store struct {
 
 	mu       sync.Mutex // guards what follows
 	named    map[string]*credential
-	reported map[string]time.Time // when the log was last told of a credential
+	provided map[string]*credential // where named has none of the name
+	reported map[string]time.Time   // when the log was last told of a credential
 }
 
 // credential is one section with what was fetched for it.
@@ -40,7 +41,7 @@ type credential struct {
 
 // NewStore returns a store without credentials. Close it to end the fetches that are under way.
 func NewStore(o Options) *Store {
-	return &Store{host: newHost(o), named: map[string]*credential{}, reported: map[string]time.Time{}}
+	return &Store{host: newHost(o), named: map[string]*credential{}, provided: map[string]*credential{}, reported: map[string]time.Time{}}
 }
 
 // Set replaces the credentials, by name. One whose configuration is as it was keeps its tokens; one of an unknown kind can't be used.
@@ -51,20 +52,38 @@ func (s *Store) Set(configs map[string]Config) {
 	for name, c := range configs {
 		if old := s.named[name]; old != nil && old.config == c {
 			named[name] = old
-			continue
+		} else if made := s.make(name, c); made != nil {
+			named[name] = made
 		}
-		k, ok := kinds[c.Kind]
-		if !ok {
-			s.host.log.Error("credential ignored", "credential", name, "error", "the kind is not known", "kind", c.Kind)
-			continue
-		}
-		cred := &credential{config: c, kind: k, tls: &keyPair{config: c}}
-		if k.fetch != nil {
-			cred.cache = newCache(s.host, k.fetch(s.host, c), func(err error) { s.report(name, c, err) })
-		}
-		named[name] = cred
 	}
 	s.named = named
+}
+
+// Provide adds a credential that is there as long as Set names none of its name: what a built-in driver goes by when the operator says
+// nothing. Given again as it was it keeps its tokens.
+func (s *Store) Provide(name string, c Config) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old := s.provided[name]; old != nil && old.config == c {
+		return
+	}
+	if made := s.make(name, c); made != nil {
+		s.provided[name] = made
+	}
+}
+
+// make returns a credential without tokens, nil when there is no such kind.
+func (s *Store) make(name string, c Config) *credential {
+	k, ok := kinds[c.Kind]
+	if !ok {
+		s.host.log.Error("credential ignored", "credential", name, "error", "the kind is not known", "kind", c.Kind)
+		return nil
+	}
+	made := &credential{config: c, kind: k, tls: &keyPair{config: c}}
+	if k.fetch != nil {
+		made.cache = newCache(s.host, k.fetch(s.host, c), func(err error) { s.report(name, c, err) })
+	}
+	return made
 }
 
 // Close ends the fetches under way. Nothing can be signed after it.
@@ -106,7 +125,10 @@ type Signer struct {
 func (s *Signer) credential() *credential {
 	s.store.mu.Lock()
 	defer s.store.mu.Unlock()
-	return s.store.named[s.name]
+	if c := s.store.named[s.name]; c != nil {
+		return c
+	}
+	return s.store.provided[s.name]
 }
 
 // Scheme is the scheme that the credential signs with, "" when there is no such credential any more.

@@ -31,6 +31,7 @@ func newBench(t TB, s Subject) *bench {
 	newOwner := func() abi.Owner {
 		return abi.Owner{ID: strings.ToLower(rand.Text())[:16], Runner: "drivertest"}
 	}
+	s.Driver = guard{s.Driver, t, s.Secrets}
 	b := &bench{Subject: s, t: t, owner: newOwner(), other: newOwner()}
 	b.prefix = "mw-suite-" + b.owner.ID[:8]
 	t.Cleanup(b.clean)
@@ -59,12 +60,15 @@ func (b *bench) clean() {
 	}
 }
 
+// hostKeySecret stands for a private host key, which no answer may show.
+const hostKeySecret = "suite private"
+
 func (b *bench) name(i int) string { return fmt.Sprintf("%s-%d", b.prefix, i) }
 
 func (b *bench) request(owner abi.Owner, name string) abi.CreateRequest {
 	return abi.CreateRequest{ABI: abi.Version, Owner: owner, Name: name, Options: maps.Clone(b.Options), Bootstrap: abi.Bootstrap{
 		SSHUser: "root", AuthorizedKey: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPAxNrYMuBGu3rpsVmvAeiNdLhbVAhBpUmDKPChFJmCi suite",
-		HostKeyPrivate: "suite private\n", HostKeyPublic: "suite public",
+		HostKeyPrivate: hostKeySecret + "\n", HostKeyPublic: "suite public",
 	}}
 }
 

@@ -12,23 +12,28 @@ import (
 // Outcome is what became of one check.
 type Outcome struct {
 	Check    string
-	Problems []string // none: it passed, or was skipped
+	Problems []string // none: it passed, or was left out
 	Skipped  string   // why
 	Took     time.Duration
 }
 
-// Examine runs the suite outside of tests and tells report what became of each check as soon as that is known. newSubject is called once
-// for each. It ends early with ctx.
+// Examine runs the suite outside of tests and tells report what became of each check as soon as that is known. newSubject is called once,
+// and once for each that it declares what is wanted for. It ends early with ctx.
 func Examine(ctx context.Context, newSubject func() Subject, report func(Outcome)) {
+	declared := newSubject()
 	for _, c := range checks {
 		if ctx.Err() != nil {
 			return
+		}
+		if why := c.lacks(declared); why != "" {
+			report(Outcome{Check: c.name, Skipped: why})
+			continue
 		}
 		report(examine(ctx, c.name, func(t TB) { c.test(newBench(t, newSubject())) }))
 	}
 }
 
-// examine runs one check on a goroutine of its own, which Fatalf and Skip end.
+// examine runs one check on a goroutine of its own, which Fatalf ends.
 func examine(ctx context.Context, name string, check func(TB)) Outcome {
 	began := time.Now()
 	e := &examination{ctx: ctx, Outcome: Outcome{Check: name}}
@@ -71,10 +76,5 @@ func (e *examination) Errorf(format string, args ...any) {
 
 func (e *examination) Fatalf(format string, args ...any) {
 	e.Errorf(format, args...)
-	runtime.Goexit()
-}
-
-func (e *examination) Skip(args ...any) {
-	e.Skipped = fmt.Sprint(args...)
 	runtime.Goexit()
 }

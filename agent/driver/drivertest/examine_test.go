@@ -17,6 +17,7 @@ type twisted struct {
 	*fake.Cloud
 	create func(*fake.Cloud, abi.CreateRequest) (abi.Instance, error)
 	list   func(abi.ListRequest, abi.ListResult) abi.ListResult
+	each   bool // a list asks for each machine again
 	remove func(*fake.Cloud, abi.RemoveRequest) error
 }
 
@@ -31,6 +32,11 @@ func (d twisted) List(ctx context.Context, req abi.ListRequest) (abi.ListResult,
 	res, err := d.Cloud.List(ctx, req)
 	if d.list != nil && err == nil {
 		res = d.list(req, res)
+	}
+	if d.each {
+		for range res.Instances {
+			d.Cloud.List(ctx, req)
+		}
 	}
 	return res, err
 }
@@ -79,6 +85,24 @@ func TestExamineFindsFaults(t *testing.T) {
 			}
 			return i, err
 		}}, "refusals have their kind"},
+		"asks for each machine": {twisted{each: true}, "a list costs no more for more machines"},
+		"calls all that is there running": {twisted{list: func(_ abi.ListRequest, res abi.ListResult) abi.ListResult {
+			for i := range res.Instances {
+				res.Instances[i].Status = abi.StatusRunning
+			}
+			return res
+		}}, "each state has its word"},
+		"shows the host key": {twisted{create: func(c *fake.Cloud, req abi.CreateRequest) (abi.Instance, error) {
+			i, err := c.Create(all, req)
+			i.Message = "made with " + req.Bootstrap.HostKeyPrivate
+			return i, err
+		}}, "a machine comes to life and goes"},
+		"fails when its answer was lost": {twisted{remove: func(c *fake.Cloud, req abi.RemoveRequest) error {
+			if err := c.Remove(all, req); err != nil {
+				return &driver.Error{Driver: "bad", Op: "remove", Info: abi.Error{Kind: abi.Invalid, Message: "no"}}
+			}
+			return nil
+		}}, "a removal whose answer is lost is done once"},
 		"does not remove": {twisted{remove: func(*fake.Cloud, abi.RemoveRequest) error { return nil }}, "a machine comes to life and goes"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -90,10 +114,13 @@ func TestExamineFindsFaults(t *testing.T) {
 				d.Cloud = cloud
 				return drivertest.Subject{
 					Driver: d, Options: abi.Options{fake.OptZone: {"a"}}, Invalid: abi.Options{fake.OptZone: {"z"}}, Settle: 300 * time.Millisecond,
-					Inject: func(f drivertest.Fault) error { return cloud.Fail(string(f)) },
+					Inject: func(f drivertest.Fault) error { return cloud.Fail(string(f)) }, Faults: []drivertest.Fault{drivertest.LostRemove},
+					Put:    func(name string, s abi.Status) error { cloud.SetStatus(name, s); return nil },
+					States: []abi.Status{abi.StatusInterrupted},
+					Calls:  func() int { return cloud.Calls(fake.OpList) },
 				}
 			}, func(o drivertest.Outcome) {
-				if o.Skipped != "" {
+				if o.Skipped != "" && !strings.Contains(o.Skipped, "made to fail by") {
 					t.Errorf("%s: skipped: %s", o.Check, o.Skipped)
 				}
 				if len(o.Problems) > 0 {
@@ -123,7 +150,7 @@ func TestExamineSkipsAndEnds(t *testing.T) {
 		})
 	}
 	examine()
-	if skipped != 4 { // invalid options, and three with faults
+	if skipped != 10 { // invalid options, states, counts, and seven with faults
 		t.Errorf("%d of %d were skipped", skipped, ran)
 	}
 	cancel()

@@ -1,7 +1,10 @@
 package drivertest
 
 import (
+	"context"
 	"errors"
+	"slices"
+	"time"
 
 	"github.com/millwright-ci/millwright/agent/driver"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
@@ -20,17 +23,35 @@ const (
 	Broken      Fault = "trouble"      // every call: it has trouble of its own
 	LostCreate  Fault = "lost answer"  // creations are done and never answered
 	PartialList Fault = "partial list" // lists lack machines, and say so
+
+	LostRemove Fault = "lost removal" // removals are done and never answered
+	HalfMade   Fault = "half-made"    // creations fail for good when a part is made
+	Junk       Fault = "junk"         // every call is answered with what makes no sense
+	Silent     Fault = "silent"       // no call is answered
 )
 
 // RetryAfterS is what a provider under RateLimited tells its callers to wait.
 const RetryAfterS = 7
 
-// inject makes the provider fail until the end of the check, or skips the check where that can't be had.
+func fails(s Subject) string {
+	if s.Inject == nil {
+		return "the provider can't be made to fail"
+	}
+	return ""
+}
+
+func knows(f Fault) func(Subject) string {
+	return func(s Subject) string {
+		if s.Inject == nil || !slices.Contains(s.Faults, f) {
+			return "the provider can't be made to fail by: " + string(f)
+		}
+		return ""
+	}
+}
+
+// inject makes the provider fail until the end of the check.
 func (b *bench) inject(f Fault) {
 	b.t.Helper()
-	if b.Inject == nil {
-		b.t.Skip("the provider can't be made to fail")
-	}
 	if err := b.Inject(f); err != nil {
 		b.t.Fatalf("inject %s: %v", f, err)
 	}
@@ -42,7 +63,7 @@ func refusals(b *bench) {
 		Broken: driver.ErrTransient,
 	} {
 		b.inject(fault)
-		_, err := b.Driver.Create(b.t.Context(), b.request(b.owner, b.name(0)))
+		err := b.refused(b.name(0))
 		if !errors.Is(err, kind) {
 			b.t.Errorf("create with %s: %v; the kind must be %v", fault, err, kind)
 		}
@@ -87,4 +108,87 @@ func partialList(b *bench) {
 		b.t.Errorf("list says that it is complete, and lacks a machine")
 	}
 	b.inject(None)
+}
+
+// refused creates a machine that can't be made and returns why. Some providers tell it only after create has answered: then a list does.
+func (b *bench) refused(name string) error {
+	b.t.Helper()
+	_, err := b.Driver.Create(b.t.Context(), b.request(b.owner, name))
+	if err != nil {
+		return err
+	}
+	b.eventually("list tells why "+name+" was not made", func() bool {
+		i := b.find(b.owner, name)
+		if i.Status == abi.StatusGone && i.Error != nil {
+			err = &driver.Error{Driver: "list", Op: "create", Info: *i.Error}
+		}
+		return err != nil
+	})
+	return err
+}
+
+func lostRemove(b *bench) {
+	b.create(b.owner, b.name(0))
+	b.inject(LostRemove)
+	if err := b.Driver.Remove(b.t.Context(), b.removal(b.owner, b.name(0))); !errors.Is(err, driver.ErrTransient) {
+		b.t.Errorf("remove whose answer is lost: %v; the kind must be transient", err)
+	}
+	b.inject(None)
+	b.remove(b.owner, b.name(0))
+	b.gone(b.owner, b.name(0))
+}
+
+// halfMade relies on the look at what is left that follows each check.
+func halfMade(b *bench) {
+	b.inject(HalfMade)
+	if err := b.refused(b.name(0)); err == nil {
+		b.t.Errorf("a creation that fails on its way gave no error")
+	}
+	b.inject(None)
+	b.remove(b.owner, b.name(0))
+	b.gone(b.owner, b.name(0))
+	b.create(b.owner, b.name(0))
+}
+
+func junk(b *bench) {
+	b.create(b.owner, b.name(0))
+	b.inject(Junk)
+	if _, err := b.Driver.Create(b.t.Context(), b.request(b.owner, b.name(1))); err == nil {
+		b.t.Errorf("create took junk for an answer")
+	}
+	if res, err := b.Driver.List(b.t.Context(), b.listing(b.owner)); err == nil && res.Complete {
+		b.t.Errorf("list took junk for a complete answer")
+	}
+	if err := b.Driver.Remove(b.t.Context(), b.removal(b.owner, b.name(0))); err == nil {
+		b.t.Errorf("remove took junk for an answer")
+	}
+	b.inject(None)
+	b.eventually("the machine is there still", func() bool { return b.find(b.owner, b.name(0)).ID != "" })
+}
+
+func silent(b *bench) {
+	b.inject(Silent)
+	defer b.inject(None)
+	const patience = 500 * time.Millisecond
+	for op, call := range map[string]func(context.Context) error{
+		"create": func(ctx context.Context) error {
+			_, err := b.Driver.Create(ctx, b.request(b.owner, b.name(0)))
+			return err
+		},
+		"list": func(ctx context.Context) error {
+			_, err := b.Driver.List(ctx, b.listing(b.owner))
+			return err
+		},
+		"remove": func(ctx context.Context) error { return b.Driver.Remove(ctx, b.removal(b.owner, b.name(0))) },
+	} {
+		ctx, cancel := context.WithTimeout(b.t.Context(), patience)
+		began := time.Now()
+		if err := call(ctx); err == nil {
+			b.t.Errorf("%s: no error, though nothing answered", op)
+		}
+		if took := time.Since(began); took > patience+b.Settle {
+			b.t.Errorf("%s: took %v, with %v to go", op, took, patience)
+		}
+		cancel()
+	}
 }

@@ -18,7 +18,9 @@ func TestSuite(t *testing.T) {
 		cloud := fake.New(fake.Config{Zones: []string{"a", "b"}})
 		return drivertest.Subject{
 			Driver: cloud, Options: abi.Options{fake.OptZone: {"a"}}, Invalid: abi.Options{fake.OptZone: {"z"}},
-			Inject: func(f drivertest.Fault) error { return cloud.Fail(string(f)) },
+			Inject: func(f drivertest.Fault) error { return cloud.Fail(string(f)) }, Faults: []drivertest.Fault{drivertest.LostRemove},
+			Put:    func(name string, s abi.Status) error { cloud.SetStatus(name, s); return nil },
+			States: []abi.Status{abi.StatusStopped, abi.StatusInterrupted, abi.StatusUnknown, abi.StatusGone},
 			Leftovers: func(abi.Owner) (left []string) {
 				for _, m := range cloud.Machines() {
 					left = append(left, m.Name)

@@ -62,6 +62,7 @@ func (c *Cloud) Fail(name string) error {
 		"auth":        {Error: &abi.Error{Kind: abi.Auth, Code: "401", Message: "the token is not valid"}},
 		"trouble":     {Error: &abi.Error{Kind: abi.Transient, Code: "500", Message: "something went wrong"}},
 		"lost answer": {Op: OpCreate, Lost: true}, "partial list": {Op: OpList, Hide: 1},
+		"lost removal": {Op: OpRemove, Lost: true},
 	}[name]
 	if !ok && name != "" {
 		return fmt.Errorf("the cloud does not know how to fail by %q", name)

@@ -40,6 +40,13 @@ func checkInstance(i *abi.Instance) error {
 		i.Status = abi.StatusUnknown
 	}
 	i.Message = short(i.Message)
+	switch {
+	case i.Status != abi.StatusGone:
+		i.Error = nil // what is there needs no excuse
+	case i.Error != nil:
+		e := checkError(*i.Error)
+		i.Error = &e
+	}
 	return nil
 }
 

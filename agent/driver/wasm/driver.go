@@ -17,6 +17,7 @@ type Driver struct {
 	module   *module.Module
 	describe abi.Describe
 	options  map[string]abi.Option // by name
+	powers   Powers
 }
 
 var _ driver.Driver = (*Driver)(nil)
@@ -33,6 +34,14 @@ func New(m *module.Module) (*Driver, error) {
 	var err error
 	if d.options, err = optionsOf(d.describe); err != nil {
 		return nil, err
+	}
+	if !m.Builtin() {
+		for name, o := range d.options {
+			if o.Role == abi.RoleFile {
+				return nil, fmt.Errorf("driver %s: the option %s names a file of the agent's host, which only built-in drivers may be given; "+
+					"take the content as an option", d.describe.Name, name)
+			}
+		}
 	}
 	return d, nil
 }
@@ -72,16 +81,19 @@ func (d *Driver) Hash() string { return d.module.Hash() }
 
 // Validate asks the driver what is wrong with options, as ParseOptions returns them. It asks no provider.
 func (d *Driver) Validate(ctx context.Context, options abi.Options) ([]abi.Problem, error) {
-	res, err := call[abi.ValidateResult](ctx, d, abi.ExportValidate, options,
-		abi.ValidateRequest{ABI: abi.Version, Options: d.own(options)})
-	return res.Problems, err
+	given, problems := d.given(options, true)
+	res, err := call[abi.ValidateResult](ctx, d, abi.ExportValidate, given, abi.ValidateRequest{ABI: abi.Version, Options: given})
+	return append(problems, res.Problems...), err
 }
 
 // Create implements driver.Driver.
 func (d *Driver) Create(ctx context.Context, req abi.CreateRequest) (abi.Instance, error) {
-	options := req.Options
-	req.ABI, req.Options = abi.Version, d.own(options)
-	inst, err := call[abi.Instance](ctx, d, abi.ExportCreate, options, req)
+	var problems []abi.Problem
+	req.ABI = abi.Version
+	if req.Options, problems = d.given(req.Options, true); len(problems) > 0 {
+		return abi.Instance{}, d.failure(abi.ExportCreate, abi.Error{Kind: abi.Invalid, Message: problems[0].Option + ": " + problems[0].Message})
+	}
+	inst, err := call[abi.Instance](ctx, d, abi.ExportCreate, req.Options, req)
 	if err != nil {
 		return abi.Instance{}, err
 	}
@@ -97,9 +109,9 @@ func (d *Driver) Create(ctx context.Context, req abi.CreateRequest) (abi.Instanc
 // List implements driver.Driver. An instance that makes no sense, or that names another owner unasked, is left out, and then the list
 // is not complete.
 func (d *Driver) List(ctx context.Context, req abi.ListRequest) (abi.ListResult, error) {
-	options := req.Options
-	req.ABI, req.Options = abi.Version, d.own(options)
-	res, err := call[abi.ListResult](ctx, d, abi.ExportList, options, req)
+	req.ABI = abi.Version
+	req.Options, _ = d.given(req.Options, false)
+	res, err := call[abi.ListResult](ctx, d, abi.ExportList, req.Options, req)
 	if err != nil {
 		return abi.ListResult{}, err
 	}
@@ -118,24 +130,13 @@ func (d *Driver) List(ctx context.Context, req abi.ListRequest) (abi.ListResult,
 
 // Remove implements driver.Driver.
 func (d *Driver) Remove(ctx context.Context, req abi.RemoveRequest) error {
-	options := req.Options
-	req.ABI, req.Options = abi.Version, d.own(options)
-	_, err := call[struct{}](ctx, d, abi.ExportRemove, options, req)
+	req.ABI = abi.Version
+	req.Options, _ = d.given(req.Options, false)
+	_, err := call[struct{}](ctx, d, abi.ExportRemove, req.Options, req)
 	if errors.Is(err, driver.ErrNotFound) {
 		return nil // gone is what was asked for
 	}
 	return err
-}
-
-// own leaves out the options that the driver's description does not have: those are the host's, such as engine-opt.
-func (d *Driver) own(options abi.Options) abi.Options {
-	out := abi.Options{}
-	for name, values := range options {
-		if _, ok := d.options[name]; ok {
-			out[name] = values
-		}
-	}
-	return out
 }
 
 // call sends one request and reads the answer out of its envelope.

@@ -10,8 +10,8 @@ import (
 )
 
 // grants returns what a call for a machine with these options may reach. A built-in driver gets what its description asks for, with
-// {option} replaced by the option's value, so that a driver for one host is granted that host; any other module gets what the
-// operator granted it.
+// {option} replaced by the option's value, so that a driver for one host is granted that host, and there its credentials; any other module
+// gets what the operator granted it.
 func (d *Driver) grants(options abi.Options) (module.Grants, error) {
 	if !d.module.Builtin() {
 		return d.module.Grants(), nil
@@ -27,7 +27,15 @@ func (d *Driver) grants(options abi.Options) (module.Grants, error) {
 		}
 	}
 	g, err := module.ParseGrants(patterns)
-	return g.WithPrivate(httpsend.Everywhere...), err // where the operator's options lead
+	if err != nil {
+		return module.Grants{}, err
+	}
+	g = g.WithPrivate(httpsend.Everywhere...) // where the operator's options lead
+	signers := make(map[string]httpsend.CredentialGrant, len(d.powers.Credentials))
+	for name, c := range d.powers.Credentials {
+		signers[name] = httpsend.CredentialGrant{Credential: c, Hosts: g}
+	}
+	return g.WithCredentials(d.describe.Name, signers), nil
 }
 
 // expand fills a template. It returns "" when an option of it was not given: then there is nothing to reach.

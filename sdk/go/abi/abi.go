@@ -102,11 +102,16 @@ type OptionRole string
 
 // The roles of options. A list must show the owner's machines of every zone, type and spot. Where a driver has options of the role account,
 // these and the secret ones alone tell which machines share one list and one budget of calls; so a list must not depend on the others then.
+// Options of the roles endpoint and file are for built-in drivers; no other is loaded with one of the role file.
 const (
 	RoleZone    OptionRole = "zone"    // where a machine is made, within what one list shows
 	RoleType    OptionRole = "type"    // how large a machine is
 	RoleSpot    OptionRole = "spot"    // whether the provider may take a machine back
 	RoleAccount OptionRole = "account" // who is called and who pays: the project, the region, the endpoint
+	// where the provider's API answers: of a built-in driver the operator alone sets it, as endpoint of [drivers.NAME] in millwright.toml
+	RoleEndpoint OptionRole = "endpoint"
+	// a path of the operator's, in a list key=path: create and validate get the file's content in its place, list and remove get nothing
+	RoleFile OptionRole = "file"
 )
 
 // Options are a driver's options by name, each as the list of the values that were given (one, but for lists). A bool is "true"

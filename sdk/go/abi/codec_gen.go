@@ -641,6 +641,8 @@ func readInstance(r *reader) (v Instance) {
 			v.State = r.raw()
 		case "owner":
 			v.Owner = r.string()
+		case "error":
+			v.Error = option(r, readError)
 		default:
 			r.skip()
 		}
@@ -687,6 +689,10 @@ func writeInstance(w *writer, v *Instance) {
 	if v.Owner != "" {
 		w.key(`"owner":`)
 		w.string(v.Owner)
+	}
+	if v.Error != nil {
+		w.key(`"error":`)
+		writeError(w, v.Error)
 	}
 	w.close('}')
 }

@@ -97,6 +97,8 @@ type Instance struct {
 	CreatedAt  string `json:"created_at,omitempty"`  // RFC 3339
 	State      Raw    `json:"state,omitempty"`       // the driver's own, opaque to the host, handed back to remove
 	Owner      string `json:"owner,omitempty"`       // the id of the owner's tag; required in the answer to all_owners
+	// of status gone: why the provider never made it, where that shows only after create has answered, as a stock-out does at some
+	Error *Error `json:"error,omitempty"`
 }
 
 // Result is the envelope that every export of a driver but describe returns: one of its fields is set.
