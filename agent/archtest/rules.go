@@ -59,6 +59,8 @@ var rules = []rule{
 	{pkg: "agent/incumbent", inner: []string{"agent/fleet"}, libraries: []string{"github.com/prometheus/common/..."}, why: "it reads what another program leaves, and decides nothing"},
 	{pkg: "agent/journal", inner: []string{"agent/fleet", "sdk/go/abi"}, libraries: []string{"golang.org/x/sys/..."}, why: "the journal stores values"},
 	{pkg: "agent/driver/wasm", inner: []string{"agent/fleet", "sdk/go/abi", "agent/module", "hostfuncs/..."}, why: "the Wasm driver is a module behind the driver's interface"},
+	{pkg: "agent/driver/drivertest/native", inner: []string{"agent/driver", "sdk/go/abi", "sdk/go/driver"}, why: "it runs a guest without Wasm, for the tests of drivers"},
+	{pkg: "agent/driver/drivertest/fakegce", inner: []string{"agent/internal/fakecloud"}, why: "the cloud is the other side of the wire; it must not know drivers"},
 	{pkg: "agent/driver/...", inner: []string{"agent/fleet", "sdk/go/abi"}, libraries: []string{"github.com/google/go-cmp/..."}, why: "a driver knows machines and the ABI"},
 	{pkg: "agent/provision", inner: []string{"agent/fleet", "sdk/go/abi"},
 		libraries: []string{"golang.org/x/crypto/ssh/...", "github.com/docker/...", "github.com/containerd/errdefs/...", "golang.org/x/sys/..."}, why: "it makes a fresh machine ready and knows nothing of pools or jobs"},

@@ -7,6 +7,7 @@ import (
 
 	hostside "github.com/millwright-ci/millwright/agent/driver"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest"
+	"github.com/millwright-ci/millwright/agent/driver/drivertest/native"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -24,7 +25,7 @@ func TestEngine(t *testing.T) {
 			})
 		}
 	}
-	t.Run("suite natively", suite(native{}))
+	t.Run("suite natively", suite(native.Driver("docker")))
 	t.Run("suite as Wasm", suite(asWasm(t, w.host)))
 	for name, test := range map[string]func(*testing.T, *world, machine){
 		"the bootstrap data are there before the start": bootstrapArrives,

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"io"
 	"net/url"
 	"os"
@@ -15,11 +14,11 @@ import (
 	"testing"
 
 	hostside "github.com/millwright-ci/millwright/agent/driver"
+	"github.com/millwright-ci/millwright/agent/driver/drivertest/native"
 	"github.com/millwright-ci/millwright/agent/driver/wasm"
 	"github.com/millwright-ci/millwright/agent/module"
 	"github.com/millwright-ci/millwright/agent/module/moduletest"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
-	"github.com/millwright-ci/millwright/sdk/go/driver"
 )
 
 // asWasm is the driver as the module that ships.
@@ -30,43 +29,6 @@ func asWasm(t *testing.T, host string) hostside.Driver {
 		t.Fatal(err)
 	}
 	return d
-}
-
-// native runs the driver as the host would, through the bytes of the ABI, but in this process.
-type native struct{}
-
-func (native) Create(ctx context.Context, req abi.CreateRequest) (i abi.Instance, err error) {
-	return i, through(ctx, abi.ExportCreate, req, &i)
-}
-
-func (native) List(ctx context.Context, req abi.ListRequest) (l abi.ListResult, err error) {
-	return l, through(ctx, abi.ExportList, req, &l)
-}
-
-func (native) Remove(ctx context.Context, req abi.RemoveRequest) error {
-	return through(ctx, abi.ExportRemove, req, &struct{}{})
-}
-
-func through(ctx context.Context, export string, req, out any) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	in, err := json.Marshal(req)
-	if err != nil {
-		return err
-	}
-	answer, err := driver.Call(driver.Registered(), export, in)
-	if err != nil {
-		return err
-	}
-	var res abi.Result
-	if err := json.Unmarshal(answer, &res); err != nil {
-		return err
-	}
-	if res.Error != nil {
-		return &hostside.Error{Driver: "docker", Op: export, Info: *res.Error}
-	}
-	return json.Unmarshal(res.OK, out)
 }
 
 // world is a real engine with the test's image on it.
@@ -243,7 +205,7 @@ func (m machine) engine(t *testing.T) engine {
 
 func (m machine) create(t *testing.T) abi.Instance {
 	t.Helper()
-	i, err := native{}.Create(t.Context(), m.request())
+	i, err := native.Driver("docker").Create(t.Context(), m.request())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,7 +214,7 @@ func (m machine) create(t *testing.T) abi.Instance {
 
 func (m machine) list(t *testing.T) []abi.Instance {
 	t.Helper()
-	l, err := native{}.List(t.Context(), abi.ListRequest{Owner: m.owner, Options: m.options})
+	l, err := native.Driver("docker").List(t.Context(), abi.ListRequest{Owner: m.owner, Options: m.options})
 	if err != nil || !l.Complete {
 		t.Fatalf("%+v, %v", l, err)
 	}
@@ -261,7 +223,7 @@ func (m machine) list(t *testing.T) []abi.Instance {
 
 func (m machine) remove(t *testing.T) {
 	t.Helper()
-	if err := (native{}).Remove(context.Background(), abi.RemoveRequest{Owner: m.owner, Name: m.name, Options: m.options}); err != nil {
+	if err := native.Driver("docker").Remove(context.Background(), abi.RemoveRequest{Owner: m.owner, Name: m.name, Options: m.options}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -58,12 +58,16 @@ func (b *bench) inject(f Fault) {
 }
 
 func refusals(b *bench) {
-	for fault, kind := range map[Fault]error{
-		StockOut: driver.ErrCapacity, OverQuota: driver.ErrQuota, RateLimited: driver.ErrRateLimited, Denied: driver.ErrAuth,
-		Broken: driver.ErrTransient,
+	for n, c := range []struct {
+		fault Fault
+		kind  error
+	}{
+		{StockOut, driver.ErrCapacity}, {OverQuota, driver.ErrQuota}, {RateLimited, driver.ErrRateLimited}, {Denied, driver.ErrAuth},
+		{Broken, driver.ErrTransient},
 	} {
+		fault, kind := c.fault, c.kind
 		b.inject(fault)
-		err := b.refused(b.name(0))
+		err := b.refused(b.name(n))
 		if !errors.Is(err, kind) {
 			b.t.Errorf("create with %s: %v; the kind must be %v", fault, err, kind)
 		}
@@ -147,7 +151,14 @@ func halfMade(b *bench) {
 	b.inject(None)
 	b.remove(b.owner, b.name(0))
 	b.gone(b.owner, b.name(0))
-	b.create(b.owner, b.name(0))
+	ctx, cancel := context.WithTimeout(b.t.Context(), b.Settle)
+	defer cancel()
+	if err := b.retry(ctx, func() error { // while the rest goes, the name may be taken
+		_, err := b.Driver.Create(ctx, b.request(b.owner, b.name(0)))
+		return err
+	}); err != nil {
+		b.t.Errorf("create after the removal: %v", err)
+	}
 }
 
 func junk(b *bench) {

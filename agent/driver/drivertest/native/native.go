@@ -1,0 +1,73 @@
+// Package native runs a driver in Go as a part of a test: through the bytes of the ABI as the host would, but in the test's own process,
+// where it can be debugged and checked for races.
+package native
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/millwright-ci/millwright/agent/driver"
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+	guest "github.com/millwright-ci/millwright/sdk/go/driver"
+)
+
+// Driver is the driver that the test's own package main registers; its value is the driver's name. It signs nothing and asks for no grant.
+type Driver string
+
+// Create implements driver.Driver.
+func (d Driver) Create(ctx context.Context, req abi.CreateRequest) (i abi.Instance, err error) {
+	return i, d.call(ctx, abi.ExportCreate, req, &i)
+}
+
+// List implements driver.Driver.
+func (d Driver) List(ctx context.Context, req abi.ListRequest) (l abi.ListResult, err error) {
+	return l, d.call(ctx, abi.ExportList, req, &l)
+}
+
+// Remove implements driver.Driver.
+func (d Driver) Remove(ctx context.Context, req abi.RemoveRequest) error {
+	return d.call(ctx, abi.ExportRemove, req, &struct{}{})
+}
+
+// Validate asks the driver what is wrong with options.
+func (d Driver) Validate(ctx context.Context, options abi.Options) ([]abi.Problem, error) {
+	var res abi.ValidateResult
+	err := d.call(ctx, abi.ExportValidate, abi.ValidateRequest{ABI: abi.Version, Options: options}, &res)
+	return res.Problems, err
+}
+
+func (d Driver) call(ctx context.Context, export string, req, out any) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	in, err := json.Marshal(req)
+	if err != nil {
+		return err
+	}
+	type answered struct {
+		out []byte
+		err error
+	}
+	done := make(chan answered, 1)
+	go func() { // which goes on when nobody waits any more, as a guest's request does not
+		out, err := guest.Call(guest.Registered(), export, in)
+		done <- answered{out, err}
+	}()
+	var answer answered
+	select {
+	case answer = <-done:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if answer.err != nil {
+		return answer.err
+	}
+	var res abi.Result
+	if err := json.Unmarshal(answer.out, &res); err != nil {
+		return err
+	}
+	if res.Error != nil {
+		return &driver.Error{Driver: string(d), Op: export, Info: *res.Error}
+	}
+	return json.Unmarshal(res.OK, out)
+}

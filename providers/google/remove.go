@@ -1,0 +1,106 @@
+package main
+
+import (
+	"encoding/json"
+	"net/url"
+
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+)
+
+const kindInstance = "compute#instance"
+
+// get returns a VM of the zone.
+func (p place) get(name string) (vm, error) {
+	var v vm
+	err := p.call("GET", p.inZone("instances", name), url.Values{"fields": {"kind," + vmFields}}, nil, kindInstance, &v)
+	return v, err
+}
+
+// Remove deletes the VM, and its boot disk with it. It looks where the machine was made; when nothing tells where that was, in all zones.
+// What is not the owner's is never touched, whatever its name.
+func (google) Remove(req abi.RemoveRequest) error {
+	p, err := reachable(req.Options)
+	if err != nil {
+		return err
+	}
+	if !nameLike.MatchString(req.Name) {
+		return nil // there can be none of that name
+	}
+	var known state
+	if json.Unmarshal([]byte(req.State), &known) == nil && known.Zone != "" {
+		p.zone = known.Zone
+	}
+	found, err := p.removeInstance(req.Owner.ID, req.Name)
+	if found || err != nil {
+		return err
+	}
+	if known.Zone == "" {
+		return p.removeAnywhere(req)
+	}
+	return p.removeDisk(req.Owner.ID, req.Name)
+}
+
+// removeInstance deletes the owner's VM of that name in the zone, if there is one, by its id: what takes the name meanwhile stays.
+func (p place) removeInstance(owner, name string) (found bool, err error) {
+	v, err := p.get(name)
+	switch {
+	case is(err, abi.NotFound):
+		return false, nil
+	case err != nil:
+		return false, about("look at "+name, err)
+	case v.Labels[labelOwner] != owner:
+		return false, nil
+	}
+	if _, err := p.change("DELETE", p.inZone("instances", v.ID), nil, nil); err != nil && !is(err, abi.NotFound) {
+		return true, about("remove "+name, err)
+	}
+	return true, nil
+}
+
+// removeDisk deletes a boot disk that outlived its VM.
+func (p place) removeDisk(owner, name string) error {
+	var d disk
+	err := p.call("GET", p.inZone("disks", name+diskSuffix), url.Values{"fields": {"kind," + diskFields}}, nil, "compute#disk", &d)
+	switch {
+	case is(err, abi.NotFound):
+		return nil
+	case err != nil:
+		return about("look at the disk of "+name, err)
+	case d.Labels[labelOwner] != owner || len(d.Users) > 0: // in use: it goes with its VM
+		return nil
+	}
+	if _, err := p.change("DELETE", p.inZone("disks", d.Name), nil, nil); err != nil && !is(err, abi.NotFound) {
+		return about("remove the disk of "+name, err)
+	}
+	return nil
+}
+
+// removeAnywhere looks for the machine in all zones. Where not all could be seen nobody knows that it is gone.
+func (p place) removeAnywhere(req abi.RemoveRequest) error {
+	filter := "(name = \"" + req.Name + "\") (labels." + labelOwner + " = \"" + req.Owner.ID + "\")"
+	zones := []string{p.zone}
+	complete, err := p.aggregated("instances", "compute#instanceAggregatedList", vmFields, filter, maxPages, func(s scope) {
+		for _, v := range s.Instances {
+			if zone := lastPart(v.Zone); v.Name == req.Name && zone != p.zone {
+				zones = append(zones, zone)
+			}
+		}
+	})
+	if err != nil {
+		return about("look for "+req.Name, err)
+	}
+	for _, zone := range zones {
+		p.zone = zone
+		found, err := p.removeInstance(req.Owner.ID, req.Name)
+		if err == nil && !found {
+			err = p.removeDisk(req.Owner.ID, req.Name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if !complete {
+		return &abi.Error{Kind: abi.Transient, Message: "look for " + req.Name + ": some zones could not be read, so it may be there"}
+	}
+	return nil
+}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	hostside "github.com/millwright-ci/millwright/agent/driver"
+	"github.com/millwright-ci/millwright/agent/driver/drivertest"
+	"github.com/millwright-ci/millwright/agent/driver/drivertest/fakegce"
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+)
+
+// TestSuite holds the driver, natively and as the module that ships, to the contract of drivers.
+func TestSuite(t *testing.T) {
+	for name, tc := range map[string]struct {
+		settings fakegce.Settings
+		driver   func(*testing.T, *fakegce.Cloud) hostside.Driver
+	}{
+		"natively":                 {fakegce.Settings{}, func(*testing.T, *fakegce.Cloud) hostside.Driver { return nativeDriver }},
+		"natively, slow, in pages": {slow, func(*testing.T, *fakegce.Cloud) hostside.Driver { return nativeDriver }},
+		"as Wasm":                  {fakegce.Settings{OpTime: slow.OpTime, BootTime: slow.BootTime, Token: testToken}, asWasm},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := start(t, tc.settings)
+			d := tc.driver(t, c)
+			drivertest.Run(t, func(t *testing.T) drivertest.Subject { return subject(t, c, d) })
+		})
+	}
+}
+
+var slow = fakegce.Settings{OpTime: 20 * time.Millisecond, BootTime: 50 * time.Millisecond, PageSize: 5}
+
+func subject(t *testing.T, c *fakegce.Cloud, d hostside.Driver) drivertest.Subject {
+	invalid := options(t, c)
+	invalid[optMachineType] = []string{"no-such-type"}
+	return drivertest.Subject{
+		Driver: d, Options: options(t, c), Invalid: invalid, Calls: c.Calls, Secrets: []string{testToken}, Settle: 20 * time.Second,
+		Leftovers: func(o abi.Owner) []string { return c.Leftovers(o.ID) },
+		Inject:    func(f drivertest.Fault) error { return c.Fail(string(f)) },
+		Faults:    []drivertest.Fault{drivertest.LostRemove, drivertest.HalfMade, drivertest.Junk, drivertest.Silent},
+		Put: func(name string, s abi.Status) error {
+			return c.Put(name, map[abi.Status]string{abi.StatusStopped: "TERMINATED", abi.StatusUnknown: "REPAIRING", abi.StatusCreating: "STAGING"}[s])
+		},
+		States: []abi.Status{abi.StatusStopped, abi.StatusUnknown, abi.StatusCreating, abi.StatusGone},
+	}
+}
