@@ -155,6 +155,10 @@ func (t *driverTrial) suite(ctx context.Context, d abi.Describe, options abi.Opt
 	if t.cloud != nil {
 		subject.Leftovers = t.leftovers
 		subject.Inject = func(f drivertest.Fault) error { return t.cloud.Fail(string(f)) }
+		subject.Faults = []drivertest.Fault{drivertest.LostRemove, drivertest.HalfMade, drivertest.Junk, drivertest.Silent}
+		subject.Put = func(name string, s abi.Status) error { return t.cloud.Put(name, string(s)) }
+		subject.States = []abi.Status{abi.StatusStopped, abi.StatusInterrupted, abi.StatusGone}
+		subject.Calls = t.cloud.Calls
 	}
 	began := time.Now()
 	if _, err := driver.List(ctx, abi.ListRequest{Owner: abi.Owner{ID: "examination00000"}, Options: options}); err != nil {

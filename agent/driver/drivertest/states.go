@@ -47,7 +47,7 @@ func states(b *bench) {
 	}
 }
 
-// frugal compares what a list costs with one machine and with four.
+// frugal compares what a list costs with one machine and with four, which may take another page.
 func frugal(b *bench) {
 	cost := func(machines int) int {
 		b.eventually("list shows the machines", func() bool {
@@ -63,7 +63,7 @@ func frugal(b *bench) {
 	for n := 1; n < 4; n++ {
 		b.create(b.owner, b.name(n))
 	}
-	if four := cost(4); four > one {
+	if four := cost(4); four-one >= 3 {
 		b.t.Errorf("a list of one machine takes %d calls of the provider, one of four %d", one, four)
 	}
 }

@@ -54,3 +54,8 @@ func (c *Cloud) Act(name string, act Act, notice time.Duration) error {
 	}
 	return nil
 }
+
+// Put lets a machine be in a state, by the words that the suite of drivers has for them.
+func (c *Cloud) Put(name, state string) error {
+	return c.Act(name, map[string]Act{"stopped": Stop, "interrupted": Interrupt, "gone": Vanish}[state], time.Hour)
+}

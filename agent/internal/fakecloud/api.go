@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"regexp"
@@ -73,6 +74,10 @@ func (c *Cloud) call(op string, do func(*request) (status int, answer any, err e
 		if !pause(hr, milliseconds(r.fault.DelayMS), r.fault.Lost) {
 			return // nobody waits for it any more
 		}
+		if r.fault.Junk {
+			_, _ = io.WriteString(w, `{"instances":[{`)
+			return
+		}
 		r.entry = Entry{What: op, Name: r.wish.Name, Zone: r.wish.Zone, Type: r.wish.Type, Spot: r.wish.Spot, Tags: r.wish.Tags, Lost: r.fault.Lost}
 		err := c.admit(r)
 		if err == nil && unread != nil {
@@ -82,6 +87,9 @@ func (c *Cloud) call(op string, do func(*request) (status int, answer any, err e
 		var answer any
 		if err == nil {
 			status, answer, err = do(r)
+		}
+		if err == nil && r.fault.Half {
+			err = refuse(http.StatusInternalServerError, "INTERNAL", "something went wrong on the way")
 		}
 		var no *refusal
 		if errors.As(err, &no) {

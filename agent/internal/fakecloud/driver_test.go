@@ -29,6 +29,10 @@ func TestDriverSuite(t *testing.T) {
 					Driver: d, Options: options(c), Invalid: invalid,
 					Leftovers: func(abi.Owner) []string { return names(c) },
 					Inject:    func(f drivertest.Fault) error { return c.Fail(string(f)) },
+					Faults:    []drivertest.Fault{drivertest.LostRemove, drivertest.HalfMade, drivertest.Junk, drivertest.Silent},
+					Put:       func(name string, s abi.Status) error { return c.Put(name, string(s)) },
+					States:    []abi.Status{abi.StatusStopped, abi.StatusInterrupted, abi.StatusGone},
+					Calls:     c.Calls,
 				}
 			})
 		})

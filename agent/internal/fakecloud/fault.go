@@ -32,6 +32,8 @@ type Fault struct {
 	RetryAfterS int    `json:"retry_after_s,omitempty"`
 
 	Lost   bool `json:"lost,omitempty"`    // the connection breaks before the answer; what was asked for is done, also when the caller is gone
+	Half   bool `json:"half,omitempty"`    // what was asked for is done, and the answer is a failure of the cloud
+	Junk   bool `json:"junk,omitempty"`    // nothing is done, and the answer makes no sense
 	Hide   int  `json:"hide,omitempty"`    // so many instances are missing from the page, whose zones it names as unreachable
 	BootMS int  `json:"boot_ms,omitempty"` // the machine that is created boots so long
 	Fate   Act  `json:"fate,omitempty"`    // the machine that is created is so from the start: Mute or Close
@@ -63,12 +65,13 @@ func Broken() Fault {
 }
 
 // Fail lets the cloud fail from now on in one of the ways that the suite of drivers knows: stock-out, quota, rate limit (of 7 seconds), auth,
-// trouble, lost answer (of creations) and partial list. "" heals it.
+// trouble, lost answer (of creations), partial list, lost removal, half-made, junk and silent. "" heals it.
 func (c *Cloud) Fail(name string) error {
 	c.Heal()
 	f, ok := map[string]Fault{
 		"stock-out": StockOut(), "quota": OverQuota(), "rate limit": RateLimited(7 * time.Second), "auth": Denied(), "trouble": Broken(),
 		"lost answer": {Op: OpCreate, Lost: true}, "partial list": {Op: OpList, Hide: 1},
+		"lost removal": {Op: OpRemove, Lost: true}, "half-made": {Op: OpCreate, Half: true}, "junk": {Junk: true}, "silent": {DelayMS: 60_000},
 	}[name]
 	if !ok && name != "" {
 		return refuse(http.StatusBadRequest, CodeInvalid, "the cloud does not know how to fail by "+name)

@@ -102,3 +102,6 @@ func (c *Cloud) Summary() Summary {
 	slices.SortFunc(s.Twice, strings.Compare)
 	return s
 }
+
+// Calls counts the calls of the provider's API so far.
+func (c *Cloud) Calls() int { return len(c.Ledger(0, OpCreate, OpList, OpGet, OpRemove)) }
