@@ -55,6 +55,15 @@ func engineErr(err error) error {
 	return err
 }
 
+// startErr is engineErr for a container that has been made and can't be started: what the image lacks, such as a shell, is no fault of the
+// configuration. GitLab Runner calls it a system failure, which pipelines may retry by name.
+func startErr(err error) error {
+	if errdefs.IsInvalidArgument(err) {
+		return err
+	}
+	return engineErr(err)
+}
+
 func isUnreachable(err error) bool {
 	var network net.Error
 	return client.IsErrConnectionFailed(err) || errors.As(err, &network) && !errors.Is(err, context.Canceled)

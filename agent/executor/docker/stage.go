@@ -118,7 +118,7 @@ func (r *stageRun) run(ctx context.Context) error {
 	cancel()
 	if err != nil {
 		drain()
-		return engineErr(fmt.Errorf("start: %w", err))
+		return startErr(fmt.Errorf("start: %w", err))
 	}
 	var noted sync.WaitGroup
 	noted.Go(func() { r.note(ctx) })
