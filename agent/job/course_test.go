@@ -30,37 +30,6 @@ func TestEnding(t *testing.T) {
 	}
 }
 
-// The cache of one job is there for the next one, on the engine's volume.
-func TestLocalCache(t *testing.T) {
-	b := jobtest.New(t)
-	volumes := func(_ *job.Params, r *config.Runner) { r.Docker.Volumes = []string{"/cache"} }
-	cached := func(line string) coordinator.Job {
-		j := jobtest.With(jobtest.Script([]string{line}), "GIT_STRATEGY", "clone")
-		j.Cache = []coordinator.Cache{{Key: "k", Paths: []string{"deps"}, FallbackKeys: []string{"other"}}}
-		return j
-	}
-	first := b.Run(t, t.Context(), cached("mkdir deps; echo kept >deps/f"), volumes)
-	jobtest.CheckTrace(t, first, []string{"Restoring cache", "Checking cache for k...", "Failed to extract cache", "Checking cache for other...", "Saving cache for successful job", "Creating cache k...", "Created cache"}, nil)
-	second := b.Run(t, t.Context(), cached("cat deps/f"), volumes)
-	jobtest.CheckTrace(t, second, []string{"Successfully extracted cache", "\nkept\n", "Job succeeded"}, []string{"Checking cache for other"})
-}
-
-// Artifacts of one job reach the next.
-func TestDependency(t *testing.T) {
-	b := jobtest.New(t)
-	maker := b.Run(t, t.Context(), jobtest.Archived(jobtest.Script([]string{"mkdir out; echo made >out/f"}), coordinator.Artifact{Paths: []string{"out"}}), nil)
-	jobtest.CheckUploads(t, maker, 1)
-	taker := jobtest.Script([]string{"cat out/f"})
-	dependency := coordinator.Dependency{ID: maker.Coordinator.ID, Name: "maker"}
-	dependency.ArtifactsFile = &struct {
-		Filename string `json:"filename"`
-		Size     int64  `json:"size"`
-	}{Filename: "artifacts.zip", Size: maker.Coordinator.Artifacts[0].Size}
-	taker.Dependencies = []coordinator.Dependency{dependency}
-	e := b.Run(t, t.Context(), jobtest.With(taker, "GIT_STRATEGY", "clone"), nil)
-	jobtest.CheckTrace(t, e, []string{"Downloading artifacts for maker", "\nmade\n", "Job succeeded"}, nil)
-}
-
 // engines gives engines in order and keeps what was said of them.
 type engines struct {
 	mu     sync.Mutex

@@ -151,6 +151,9 @@ func (s *Server) Close() error {
 // URL is what goes into a runner's url, and the base of all others.
 func (s *Server) URL() string { return s.url }
 
+// Handler answers as the server's own address does, for who puts something in front of it; Options.URL is then the address of that.
+func (s *Server) Handler() http.Handler { return s.http.Handler }
+
 // Dir is where repository, artifacts and traces lie.
 func (s *Server) Dir() string { return s.dir }
 

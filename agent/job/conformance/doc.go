@@ -1,10 +1,11 @@
 // Package conformance holds the test that the docker executor runs jobs as GitLab Runner does: a table with a row for each of the 100
-// numbered examples of what a job's payload brings about (see Rows in table_test.go), run with a real engine, real git and the
+// numbered examples of what a job's payload brings about (rows in table_test.go), run with a real engine, real git and the
 // embedded coordinator.
 //
 //	go test -v -run TestConformance ./agent/job/conformance
 //
-// ends with a line `N passed, N failed` and names the numbers that are not covered, of which there are none. Where the behaviour of today is a
+// (or `go tool task conformance`) prints a line `N passed, N failed` and names the numbers that are not covered, of which there are none: a
+// number without a row that ran and passed fails the test. Where the behaviour of today is a
 // known flaw, the row wants the better one, and docs/differences.md says so.
 //
 // To add a row, put it into the file of its subject. A row is a payload and what can be seen of it; one that needs more, such as two

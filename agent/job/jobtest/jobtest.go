@@ -36,6 +36,7 @@ type Bench struct {
 	*Site
 	Server *embedded.Server
 	Runner config.Runner
+	door   *door
 }
 
 // New returns a bench on a site of its own.
@@ -63,6 +64,9 @@ func NewSite(t *testing.T) *Site {
 	}
 	return s
 }
+
+// HelperDir is the folder that holds the helper image's archive; "." with a helper image of another's.
+func (s *Site) HelperDir() string { return filepath.Dir(s.archive) }
 
 // root is the folder of go.mod, above that of the test.
 func root(t *testing.T) string {
@@ -93,6 +97,8 @@ func (s *Site) Bench(t *testing.T, change ...func(*embedded.Options)) *Bench {
 		}
 	}
 	o := embedded.Options{Addr: net.JoinHostPort(s.Gateway, "0"), Root: folder, Project: "group/project", Branch: "main", TraceInterval: time.Second}
+	d := &door{}
+	o.URL = s.Serve(t, d)
 	for _, f := range change {
 		f(&o)
 	}
@@ -100,7 +106,8 @@ func (s *Site) Bench(t *testing.T, change ...func(*embedded.Options)) *Bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &Bench{Site: s, Server: server}
+	d.next = server.Handler()
+	b := &Bench{Site: s, Server: server, door: d}
 	t.Cleanup(func() {
 		for _, v := range server.Violations() {
 			t.Errorf("the coordinator complains: %s", v)

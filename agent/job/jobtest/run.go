@@ -2,9 +2,6 @@ package jobtest
 
 import (
 	"context"
-	"net"
-	"net/http"
-	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
@@ -89,31 +86,4 @@ func Plain(trace string) string {
 		}
 	}
 	return colour.ReplaceAllString(out.String(), "")
-}
-
-// Serve answers requests at an address that containers reach, until the test ends.
-func (s *Site) Serve(t *testing.T, handler http.Handler) (url string) {
-	t.Helper()
-	listener, err := net.Listen("tcp", net.JoinHostPort(s.Gateway, "0"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewUnstartedServer(handler)
-	server.Listener.Close()
-	server.Listener = listener
-	server.Start()
-	t.Cleanup(server.Close)
-	return server.URL
-}
-
-// Signal is an address that a script calls to say that it has got somewhere.
-func (s *Site) Signal(t *testing.T, then func()) (url string) {
-	t.Helper()
-	return s.Serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { then() }))
-}
-
-// Last is the job that was handed out last.
-func (b *Bench) Last() int64 {
-	jobs := b.Server.Jobs()
-	return jobs[len(jobs)-1].ID
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
@@ -72,6 +74,42 @@ func Busybox(t testing.TB, changes ...string) string {
 		t.Fatal(err)
 	}
 	return importImage(t, "busybox", &archive, append([]string{"ENV PATH=/usr/local/bin:/usr/bin:/bin"}, changes...))
+}
+
+// Bare makes an image that holds one file and no program, not even a shell, and returns its name. It is removed when the test ends.
+func Bare(t testing.TB) string {
+	t.Helper()
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	const text = "nothing runs here\n"
+	err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "README", Mode: 0o644, Size: int64(len(text))})
+	if err == nil {
+		_, err = io.WriteString(w, text)
+	}
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return importImage(t, "bare", &archive, nil)
+}
+
+// Tag gives an image another name, which is removed when the test ends.
+func Tag(t testing.TB, ref, name string) {
+	t.Helper()
+	api := Engine(t)
+	if err := api.ImageTag(t.Context(), ref, name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { Untag(t, name) })
+}
+
+// Untag removes an image's name, if it is there, and the image with its last name.
+func Untag(t testing.TB, name string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+	defer cancel()
+	if _, err := Engine(t).ImageRemove(ctx, name, image.RemoveOptions{}); err != nil && !errdefs.IsNotFound(err) {
+		t.Errorf("remove the image's name %s: %v", name, err)
+	}
 }
 
 func importImage(t testing.TB, name string, archive io.Reader, changes []string) string {
