@@ -49,6 +49,15 @@ func (l Limits) withDefaults() Limits {
 // written through one that leads out of dir. An entry with a name outside of dir, and a bomb, is ErrUnsafe; files that were unpacked by then
 // stay.
 func Extract(ctx context.Context, archive *os.File, dir string, limits Limits, say Say) error {
+	return extract(ctx, archive, dir, limits, say, false)
+}
+
+// ExtractWhole is Extract, but of an archive that can't be unpacked to its end no file stays. What it had replaced by then is gone.
+func ExtractWhole(ctx context.Context, archive *os.File, dir string, limits Limits, say Say) error {
+	return extract(ctx, archive, dir, limits, say, true)
+}
+
+func extract(ctx context.Context, archive *os.File, dir string, limits Limits, say Say, whole bool) error {
 	info, err := archive.Stat()
 	if err != nil {
 		return err
@@ -69,6 +78,7 @@ func Extract(ctx context.Context, archive *os.File, dir string, limits Limits, s
 		ctx: ctx, root: root, say: say, entries: limits.Entries,
 		left:  max(limits.Grace, saturate(info.Size(), limits.Ratio)),
 		kept:  maxKept,
+		whole: whole,
 		chown: os.Geteuid() == 0,
 	}
 	switch {
@@ -79,10 +89,29 @@ func Extract(ctx context.Context, archive *os.File, dir string, limits Limits, s
 	default:
 		err = x.zip(archive, info.Size())
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		err = x.finish()
 	}
-	return x.finish()
+	if err != nil && whole {
+		x.undo()
+	}
+	return err
+}
+
+// undo removes the files and links that were made.
+func (x *extractor) undo() {
+	for _, name := range x.made {
+		_ = x.root.Remove(name) // the reason to undo is what matters
+	}
+}
+
+// note keeps the name of a file or link that is about to be made, for undo.
+func (x *extractor) note(e entry) error {
+	if !x.whole {
+		return nil
+	}
+	x.made = append(x.made, e.name)
+	return x.keep(entry{name: e.name})
 }
 
 // entry is one thing to unpack.
@@ -103,6 +132,8 @@ type extractor struct {
 	left    int64 // bytes that may still come
 	kept    int   // bytes of names that may still be held in memory until finish
 	chown   bool
+	whole   bool     // nothing stays of an archive that is broken
+	made    []string // files and links so far, if whole
 	links   []entry
 	folders []entry
 }
@@ -253,7 +284,7 @@ func localName(name string) (string, error) {
 }
 
 func (x *extractor) file(e entry, content io.Reader) error {
-	if err := x.clear(e.name); err != nil {
+	if err := errors.Join(x.note(e), x.clear(e.name)); err != nil {
 		return err
 	}
 	f, err := x.root.OpenFile(e.name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
@@ -319,7 +350,7 @@ func (x *extractor) finish() error {
 }
 
 func (x *extractor) link(e entry) error {
-	if err := x.clear(e.name); err != nil {
+	if err := errors.Join(x.note(e), x.clear(e.name)); err != nil {
 		return err
 	}
 	if err := x.root.Symlink(e.target, e.name); err != nil {

@@ -266,6 +266,7 @@ func (r *run) uploadArtifacts(ctx context.Context, ok bool) error {
 		URL: r.p.Runner.URL, Token: r.p.Job.Token.Reveal(), ID: strconv.FormatInt(r.p.Job.ID, 10),
 		Timeout:               orDuration(time.Duration(r.p.Runner.Artifact.UploadTimeout), time.Hour),
 		ResponseHeaderTimeout: orDuration(time.Duration(r.p.Runner.Artifact.ResponseHeaderTimeout), 10*time.Minute),
+		Provenance:            r.provenance(),
 	}
 	return r.stage(ctx, name, title, executor.Helper, shell.UploadArtifacts(r.frame(), to, wanted))
 }

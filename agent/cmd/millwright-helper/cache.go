@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/archive"
@@ -166,6 +167,12 @@ func extractCache(ctx context.Context, args []string, c console) error {
 	dir, err := os.Getwd()
 	if err != nil {
 		return err
+	}
+	if whole, _ := strconv.ParseBool(os.Getenv("FF_CLEAN_UP_FAILED_CACHE_EXTRACT")); whole {
+		if err := archive.ExtractWhole(ctx, f, dir, archive.Limits{}, c.say); err != nil {
+			return fmt.Errorf("cache: %w; what had been unpacked by then was removed", err)
+		}
+		return nil
 	}
 	if err := archive.Extract(ctx, f, dir, archive.Limits{}, c.say); err != nil {
 		return fmt.Errorf("cache: %w", err)

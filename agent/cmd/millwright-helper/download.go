@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -46,7 +45,7 @@ func downloadArtifacts(ctx context.Context, args []string, c console) error {
 	}
 	defer os.Remove(file.Name())
 	defer file.Close()
-	if err := d.try(ctx, base, file); err != nil {
+	if err := d.try(ctx, base, &partial{file: file}); err != nil {
 		return err
 	}
 	dir, err := os.Getwd()
@@ -71,8 +70,9 @@ func keepToken(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// try downloads until it worked, or another try would not help. Only the first one asks to be sent to the store directly.
-func (d *downloader) try(ctx context.Context, base *url.URL, file *os.File) error {
+// try downloads until it worked, or another try would not help. Only the first one asks to be sent to the store directly. What was cut
+// short goes on where it ended.
+func (d *downloader) try(ctx context.Context, base *url.URL, file *partial) error {
 	direct := "true"
 	if off := os.Getenv("FF_USE_DIRECT_DOWNLOAD"); off == "false" || off == "0" {
 		direct = ""
@@ -104,44 +104,22 @@ func (d *downloader) try(ctx context.Context, base *url.URL, file *os.File) erro
 	}
 }
 
-func (d *downloader) once(ctx context.Context, address string, file *os.File) error {
+func (d *downloader) once(ctx context.Context, address string, file *partial) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return localError{err}
 	}
 	req.Header.Set("JOB-TOKEN", d.token)
+	file.ask(req)
 	resp, err := d.client.Do(req)
 	if err != nil {
 		return err
 	}
 	defer discard(resp)
-	if resp.StatusCode != http.StatusOK {
+	if !success(resp) {
 		return newStatusError(resp)
 	}
-	return fill(file, resp)
-}
-
-// fill replaces the file's content by the answer's body. A body that ends early is an error.
-func fill(file *os.File, resp *http.Response) error {
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return localError{err}
-	}
-	if err := file.Truncate(0); err != nil {
-		return localError{err}
-	}
-	_, err := io.Copy(writer{file}, resp.Body)
-	return err
-}
-
-// writer marks what goes wrong with the file, as opposed to the network.
-type writer struct{ f *os.File }
-
-func (w writer) Write(b []byte) (int, error) {
-	n, err := w.f.Write(b)
-	if err != nil {
-		err = localError{err}
-	}
-	return n, err
+	return file.take(resp)
 }
 
 // minutes is what caches take as a timeout; 0 and less are the default.

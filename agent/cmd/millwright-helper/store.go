@@ -67,36 +67,53 @@ func (f *cacheFlags) gone(ctx context.Context, check string) bool {
 // fetch takes the store's archive if it is newer than the local one. A store without it is an error, whatever lies here: the local
 // one is then another's.
 func (f *cacheFlags) fetch(ctx context.Context, c console) error {
-	return f.transfer(ctx, c, func(ctx context.Context) error {
-		req, err := f.request(ctx, http.MethodGet)
-		if err != nil {
+	var modified time.Time
+	err := replace(f.file, func(file *os.File) error {
+		p := &partial{file: file}
+		return f.transfer(ctx, c, func(ctx context.Context) (err error) {
+			modified, err = f.fetchOnce(ctx, c, p)
 			return err
-		}
-		resp, err := storeClient.Do(req)
-		if err != nil {
-			return clean(err)
-		}
-		defer discard(resp)
-		switch {
-		case resp.StatusCode == http.StatusNotFound:
-			return localError{errors.New("file does not exist")}
-		case resp.StatusCode != http.StatusOK:
-			return newStatusError(resp)
-		}
-		modified, terr := http.ParseTime(resp.Header.Get("Last-Modified"))
-		if info, err := os.Stat(f.file); err == nil && terr == nil && !modified.After(info.ModTime()) {
-			c.say("%s is up to date", filepath.Base(f.file))
-			return nil
-		}
-		c.say("Downloading %s from %s", filepath.Base(f.file), bare(f.url))
-		if err := replace(f.file, func(file *os.File) error { return fill(file, resp) }); err != nil {
-			return err
-		}
-		if terr == nil {
-			_ = os.Chtimes(f.file, modified, modified) // else the next job fetches it again
-		}
-		return nil
+		})
 	})
+	if errors.Is(err, errUpToDate) {
+		c.say("%s is up to date", filepath.Base(f.file))
+		return nil
+	}
+	if err == nil && !modified.IsZero() {
+		_ = os.Chtimes(f.file, modified, modified) // else the next job fetches it again
+	}
+	return err
+}
+
+// errUpToDate is a store that has nothing newer.
+var errUpToDate = errors.New("the archive is up to date")
+
+// fetchOnce is one try. It returns when the store's archive was changed last; zero when the store does not say.
+func (f *cacheFlags) fetchOnce(ctx context.Context, c console, p *partial) (time.Time, error) {
+	req, err := f.request(ctx, http.MethodGet)
+	if err != nil {
+		return time.Time{}, err
+	}
+	p.ask(req)
+	resp, err := storeClient.Do(req)
+	if err != nil {
+		return time.Time{}, clean(err)
+	}
+	defer discard(resp)
+	switch {
+	case resp.StatusCode == http.StatusNotFound:
+		return time.Time{}, localError{errors.New("file does not exist")}
+	case !success(resp):
+		return time.Time{}, newStatusError(resp)
+	}
+	modified, err := http.ParseTime(resp.Header.Get("Last-Modified"))
+	if info, serr := os.Stat(f.file); serr == nil && err == nil && !modified.After(info.ModTime()) {
+		return modified, localError{errUpToDate}
+	}
+	if p.n == 0 {
+		c.say("Downloading %s from %s", filepath.Base(f.file), bare(f.url))
+	}
+	return modified, p.take(resp)
 }
 
 // storeClient follows redirects as they come: a pre-signed URL is its own permission, and nothing of ours goes along.

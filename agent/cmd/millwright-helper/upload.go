@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/archive"
@@ -28,6 +30,7 @@ var firstPause = time.Second
 type uploader struct {
 	coordinatorFlags
 	filesFlags
+	provenance                   provenance
 	name, expireIn, artifactType string
 	timeout                      time.Duration
 	format                       archive.Format
@@ -46,6 +49,7 @@ func uploadArtifacts(ctx context.Context, args []string, c console) error {
 	fs := newFlags("artifacts-uploader", c)
 	u.coordinatorFlags.add(fs)
 	u.filesFlags.add(fs)
+	u.provenance.add(fs)
 	format := ""
 	fs.StringVar(&u.name, "name", "", "name of the archive, without extension")
 	fs.StringVar(&u.expireIn, "expire-in", "", "when the coordinator may remove it")
@@ -73,6 +77,14 @@ func uploadArtifacts(ctx context.Context, args []string, c console) error {
 	if len(u.files) == 0 {
 		c.say("ERROR: No files to upload")
 		return nil
+	}
+	if u.provenance.wanted && u.format == archive.Zip {
+		name := strings.TrimSuffix(u.fileName(), u.format.Extension()) + "-metadata.json"
+		f, err := u.provenance.file(ctx, c, u.dir, name, u.id, u.files)
+		if err != nil {
+			return err
+		}
+		u.files = append(slices.DeleteFunc(u.files, func(o archive.File) bool { return o.Path == name }), f)
 	}
 	transport, err := u.transport()
 	if err != nil {

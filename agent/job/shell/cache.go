@@ -65,7 +65,6 @@ func RestoreCache(f Frame, t Transfer, caches []Cache) []byte {
 			}
 		}
 	})
-	s.handOver()
 	return s.Bytes()
 }
 

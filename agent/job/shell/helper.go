@@ -14,20 +14,10 @@ const HelperBinary = "gitlab-runner-helper"
 // newHelper begins a script for the helper container: what it makes may be written by whatever user the build container has.
 // On a host both have the same user, and others must not write to it.
 func newHelper(f Frame) *Script {
-	switch {
-	case f.Host:
+	if f.Host {
 		return begin(f)
-	case f.Owner != "":
-		return begin(f, "umask 0022")
 	}
 	return begin(f, "umask 0000")
-}
-
-// handOver gives what a stage made to the build container's user.
-func (s *Script) handOver() {
-	if s.frame.Owner != "" {
-		s.Command("chown", "-RP", s.frame.Owner, s.frame.ProjectDir, s.frame.TempDir)
-	}
 }
 
 // Prepare is the script of prepare_script: it says where it runs, makes new volumes writable and the temporary directory empty.
@@ -94,7 +84,6 @@ func DownloadArtifacts(f Frame, url string, downloads []Download) []byte {
 			s.Command(HelperBinary, "artifacts-downloader", "--url", url, "--token", d.Token, "--id", d.ID)
 		}
 	})
-	s.handOver()
 	return s.Bytes()
 }
 
@@ -103,6 +92,7 @@ type Upload struct {
 	URL, Token, ID        string
 	Timeout               time.Duration // of one upload
 	ResponseHeaderTimeout time.Duration
+	Provenance            []string // flags that make the archive hold how it came to be; nil for none
 }
 
 // UploadArtifacts is the script of upload_artifacts_on_success and its twin. The first upload that fails ends it.
@@ -119,6 +109,9 @@ func UploadArtifacts(f Frame, to Upload, artifacts []coordinator.Artifact) []byt
 			args = flag(args, "--expire-in", a.ExpireIn)
 			args = flag(args, "--artifact-format", a.Format)
 			args = flag(args, "--artifact-type", a.Type)
+			if a.Format == "" || a.Format == "zip" {
+				args = append(args, to.Provenance...)
+			}
 			s.Notice("Uploading artifacts...")
 			s.Command(args...)
 		}
