@@ -79,9 +79,8 @@ type run struct {
 	paths    paths
 	strategy string // GIT_STRATEGY in force
 	timeout  time.Duration
-	secrets  coordinator.Variables // those that are resolved
-	warnings []string              // of the settings, to be shown once the trace is open
-	setup    error                 // why the settings can't be used; shown once the trace is open
+	warnings []string // of the settings, to be shown once the trace is open
+	setup    error    // why the settings can't be used; shown once the trace is open
 
 	trace  *trace.Trace
 	engine Engine
@@ -122,7 +121,7 @@ func newRun(p Params) *run {
 	job := *p.Job // configure changes it
 	p.Job = &job
 	if p.Caches == nil {
-		p.Caches = remotecache.New(remotecache.Options{Log: log})
+		p.Caches = remotecache.New(remotecache.Options{})
 	}
 	log = log.With("job", p.Job.ID, "runner", p.Runner.Name)
 	r := &run{p: p, log: log, base: log, status: "running"}

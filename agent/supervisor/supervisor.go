@@ -164,7 +164,7 @@ func (s *Supervisor) open() (err error) {
 		return err
 	}
 	s.credentials = credentials.NewStore(credentials.Options{Logger: s.log})
-	s.caches = remotecache.New(remotecache.Options{Log: s.log})
+	s.caches = remotecache.New(remotecache.Options{})
 	s.drivers = &Drivers{host: s.modules, credentials: s.credentials, lent: true, operator: s.currentOperator}
 	s.provisioner, err = provision.New(provision.Options{
 		StoreDir: s.journal.Store(), Logger: s.log, Debug: s.o.Debug,

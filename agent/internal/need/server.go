@@ -17,7 +17,7 @@ import (
 func Server(t testing.TB, dir, pkg string, args ...string) (address string) {
 	t.Helper()
 	Command(t, "go")
-	env := append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
+	env := append(os.Environ(), "GOFLAGS=-buildvcs=false")
 	list := exec.Command("go", "list", "-deps", pkg)
 	list.Dir, list.Env = dir, env
 	if out, err := list.CombinedOutput(); err != nil {

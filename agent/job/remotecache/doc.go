@@ -9,7 +9,6 @@ package remotecache
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"reflect"
 	"sync"
@@ -60,15 +59,15 @@ type signer interface {
 
 // Options are what a Store needs. The zero value works.
 type Options struct {
-	Now func() time.Time // nil is time.Now
-	Log *slog.Logger
+	Now  func() time.Time // nil is time.Now
+	HTTP *http.Client     // what credentials of Google and Azure are fetched through; nil is a client of the store's own
 }
 
 // Store makes links for whatever configuration it is given, and keeps the credentials that it fetched for each. It is safe for
 // concurrent use.
 type Store struct {
-	now func() time.Time
-	log *slog.Logger
+	now    func() time.Time
+	client *http.Client
 
 	mu      sync.Mutex // guards signers
 	signers []known    // the one used last is at the end
@@ -85,12 +84,12 @@ const maxKnown = 64
 
 // New returns a store that has fetched nothing yet.
 func New(o Options) *Store {
-	s := &Store{now: o.Now, log: o.Log}
+	s := &Store{now: o.Now, client: o.HTTP}
 	if s.now == nil {
 		s.now = time.Now
 	}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
+	if s.client == nil {
+		s.client = newClient()
 	}
 	return s
 }
@@ -137,6 +136,10 @@ func (s *Store) make(c *config.Cache) (signer, error) {
 	switch c.Type {
 	case "s3":
 		return newS3(s, c.S3)
+	case "gcs":
+		return newGCS(s, c.GCS)
+	case "azure":
+		return newAzure(s, c.Azure)
 	}
 	return nil, fmt.Errorf("cache type %q is not known; use s3, gcs or azure", c.Type)
 }
