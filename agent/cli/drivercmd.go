@@ -20,7 +20,7 @@ func (a *app) driverCommand() *cobra.Command {
 
 func (a *app) driverOptions() *cobra.Command {
 	c := &cobra.Command{
-		Use: "options NAME", Short: "List a driver's options, for MachineOptions", Args: oneArg("the driver's name, as MachineDriver gives it"),
+		Use: "options NAME", Aliases: []string{"describe"}, Short: "List a driver's options, for MachineOptions", Args: oneArg("the driver's name, as MachineDriver gives it"),
 	}
 	path, stateDir := configFlag(c), stateDirFlag(c)
 	asJSON := c.Flags().Bool("json", false, "print JSON")

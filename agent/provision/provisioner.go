@@ -45,7 +45,7 @@ type Options struct {
 	ImageTimeout   time.Duration // loading of the helper image; default 5m
 
 	// HostKeyGrace is how long another host key is retried, since some clouds put the given one in place only while the machine
-	// boots already; default 20s. No other key is ever accepted.
+	// boots already; default 1m. No other key is ever accepted.
 	HostKeyGrace time.Duration
 }
 
@@ -85,7 +85,7 @@ func New(o Options) (*Provisioner, error) {
 		{&o.InstallTimeout, 10 * time.Minute},
 		{&o.EngineTimeout, 3 * time.Minute},
 		{&o.ImageTimeout, 5 * time.Minute},
-		{&o.HostKeyGrace, 20 * time.Second},
+		{&o.HostKeyGrace, time.Minute},
 	} {
 		if *d.v <= 0 {
 			*d.v = d.value

@@ -46,6 +46,12 @@ const (
 	optCOSReadyURL     = "google-cos-docker-network-readiness-url"
 	optCOSReadyGate    = "google-cos-docker-network-readiness-gate"
 	optCOSTLS          = "google-cos-tls-via-metadata"
+	optBulkInsert      = "google-bulk-insert"
+	optRegion          = "google-region"
+	optLocationZone    = "google-location-zone"
+	optFlex            = "google-flex-selection"
+	optFlexCooldown    = "google-flex-stockout-cooldown"
+	optFlexLease       = "google-flex-stockout-probe-lease"
 	optEndpoint        = "google-endpoint" // ours
 )
 
@@ -109,6 +115,12 @@ func (google) Describe() abi.Describe {
 			{Name: optCOSReadyURL, Type: abi.OptionString, Env: "GOOGLE_COS_DOCKER_NETWORK_READINESS_URL", Help: "Container-Optimized OS: URL that containers must reach" + noEffect},
 			{Name: optCOSReadyGate, Type: abi.OptionString, Env: "GOOGLE_COS_DOCKER_NETWORK_READINESS_GATE", Help: "former name of " + optCOSReadyURL},
 			{Name: optCOSTLS, Type: abi.OptionBool, Env: "GOOGLE_COS_TLS_VIA_METADATA", Help: "Container-Optimized OS: certificates by metadata; has no effect, they go by SSH to a known host key"},
+			{Name: optBulkInsert, Type: abi.OptionBool, Env: "GOOGLE_BULK_INSERT", Help: "regional insert; not served: name the zones and types as alternatives in millwright.toml"},
+			{Name: optRegion, Type: abi.OptionString, Env: "GOOGLE_REGION", Help: "region of " + optBulkInsert},
+			{Name: optLocationZone, Type: abi.OptionList, Env: "GOOGLE_LOCATION_ZONE", Help: "zone of " + optBulkInsert + ": zone[:ALLOW|DENY]; may be repeated"},
+			{Name: optFlex, Type: abi.OptionList, Env: "GOOGLE_FLEX_SELECTION", Help: "machine and disk types of " + optBulkInsert + "; may be repeated"},
+			{Name: optFlexCooldown, Type: abi.OptionString, Env: "GOOGLE_FLEX_STOCKOUT_COOLDOWN", Default: "0s", Help: "as capacity_memory in millwright.toml, for " + optBulkInsert},
+			{Name: optFlexLease, Type: abi.OptionString, Env: "GOOGLE_FLEX_STOCKOUT_PROBE_LEASE", Default: "5m0s", Help: "for " + optBulkInsert},
 			{Name: optEndpoint, Type: abi.OptionString, Default: defaultEndpoint, Role: abi.RoleEndpoint, Help: "the Compute API: endpoint of [drivers.google] in millwright.toml, not in MachineOptions"},
 		},
 	}

@@ -190,6 +190,10 @@ func (r *reader) together(s settings) {
 			warn(optAddress, "one address is for one machine at a time; leave it out for a fleet")
 		}
 	}
+	if r.options.Bool(optBulkInsert) {
+		r.problems = append(r.problems, abi.Problem{Option: optBulkInsert, Message: "is not served; leave it out with its other options, and name zones and " +
+			"machine types for stock-outs as alternatives of the runner in millwright.toml"})
+	}
 	if s.preemptible && s.spot {
 		r.bad(optSpot, "true", "either "+optSpot+" or "+optPreemptible)
 	}

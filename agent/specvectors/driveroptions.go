@@ -1,0 +1,75 @@
+package specvectors
+
+import (
+	"strings"
+
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+)
+
+// DriverOptions are the options of docker-machine's drivers, as GitLab maintains it, by driver: what their users have in MachineOptions and in
+// the environment. A driver of ours has all of them, with these types, environment names and defaults, and may have more. Its own tests
+// compare.
+func DriverOptions(driver string) (options []abi.Option) {
+	for line := range strings.Lines(driverOptions[driver]) {
+		if f := strings.Fields(line); len(f) > 0 {
+			// name, type, environment, default; - is none
+			options = append(options, abi.Option{Name: driver + "-" + f[0], Type: abi.OptionType(f[1]), Env: dash(f[2]), Default: dash(f[3])})
+		}
+	}
+	return options
+}
+
+func dash(s string) string {
+	if s == "-" {
+		return ""
+	}
+	return s
+}
+
+// Source: GitLab's fork of docker-machine, the options of its drivers, up to 2026.
+var driverOptions = map[string]string{
+	"google": `
+		project                               string  GOOGLE_PROJECT                           -
+		zone                                  string  GOOGLE_ZONE                              us-central1-a
+		machine-type                          string  GOOGLE_MACHINE_TYPE                      n1-standard-1
+		min-cpu-platform                      string  GOOGLE_MIN_CPU_PLATFORM                  -
+		machine-image                         string  GOOGLE_MACHINE_IMAGE                     ubuntu-os-cloud/global/images/ubuntu-2204-jammy-v20250815
+		username                              string  GOOGLE_USERNAME                          ubuntu
+		service-account                       string  GOOGLE_SERVICE_ACCOUNT                   default
+		no-service-account                    bool    GOOGLE_NO_SERVICE_ACCOUNT                -
+		scopes                                string  GOOGLE_SCOPES                            https://www.googleapis.com/auth/devstorage.read_only,https://www.googleapis.com/auth/logging.write,https://www.googleapis.com/auth/monitoring.write
+		disk-size                             int     GOOGLE_DISK_SIZE                         10
+		disk-type                             string  GOOGLE_DISK_TYPE                         pd-standard
+		provisioned-iops                      int     GOOGLE_PROVISIONED_IOPS                  0
+		provisioned-throughput                int     GOOGLE_PROVISIONED_THROUGHPUT            0
+		network                               string  GOOGLE_NETWORK                           default
+		subnetwork                            string  GOOGLE_SUBNETWORK                        -
+		address                               string  GOOGLE_ADDRESS                           -
+		preemptible                           bool    GOOGLE_PREEMPTIBLE                       -
+		tags                                  string  GOOGLE_TAGS                              -
+		use-internal-ip                       bool    GOOGLE_USE_INTERNAL_IP                   -
+		use-internal-ip-only                  bool    GOOGLE_USE_INTERNAL_IP_ONLY              -
+		use-existing                          bool    GOOGLE_USE_EXISTING                      -
+		open-port                             list    -                                        -
+		operation-backoff-initial-interval    int     -                                        1
+		operation-backoff-randomization-factor string -                                        0.5
+		operation-backoff-multipler           string  -                                        2
+		operation-backoff-max-interval        int     -                                        30
+		operation-backoff-max-elapsed-time    int     -                                        300
+		label                                 list    -                                        -
+		metadata                              list    -                                        -
+		metadata-from-file                    list    -                                        -
+		accelerator                           string  GOOGLE_ACCELERATOR                       -
+		maintenance-policy                    string  GOOGLE_MAINTENANCE_POLICY                -
+		skip-firewall-create                  bool    GOOGLE_SKIP_FIREWALL_CREATE              -
+		bulk-insert                           bool    GOOGLE_BULK_INSERT                       -
+		region                                string  GOOGLE_REGION                            -
+		location-zone                         list    GOOGLE_LOCATION_ZONE                     -
+		flex-selection                        list    GOOGLE_FLEX_SELECTION                    -
+		flex-stockout-cooldown                string  GOOGLE_FLEX_STOCKOUT_COOLDOWN            0s
+		flex-stockout-probe-lease             string  GOOGLE_FLEX_STOCKOUT_PROBE_LEASE         5m0s
+		cos-wait-for-cloud-init               bool    GOOGLE_COS_WAIT_FOR_CLOUD_INIT           -
+		cos-docker-network-readiness-url      string  GOOGLE_COS_DOCKER_NETWORK_READINESS_URL  -
+		cos-docker-network-readiness-gate     string  GOOGLE_COS_DOCKER_NETWORK_READINESS_GATE -
+		cos-tls-via-metadata                  bool    GOOGLE_COS_TLS_VIA_METADATA              -`,
+}

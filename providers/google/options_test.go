@@ -1,0 +1,108 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/millwright-ci/millwright/agent/driver/wasm"
+	"github.com/millwright-ci/millwright/agent/specvectors"
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+)
+
+// TestOptionTable compares the options with docker-machine's: names, types, environment names and defaults.
+func TestOptionTable(t *testing.T) {
+	has := map[string]abi.Option{}
+	for _, o := range (google{}).Describe().Options {
+		has[o.Name] = o
+	}
+	for _, want := range specvectors.DriverOptions("google") {
+		got := abi.Option{Name: has[want.Name].Name, Type: has[want.Name].Type, Env: has[want.Name].Env, Default: has[want.Name].Default}
+		if got != want {
+			t.Errorf("%s: %+v, docker-machine has %+v", want.Name, got, want)
+		}
+	}
+}
+
+// base is what every set of options needs.
+var base = []string{"google-project=project-1"}
+
+func TestValidate(t *testing.T) {
+	for name, tc := range map[string]struct {
+		list    []string
+		problem string // "" is none at all
+		warning bool
+	}{
+		"defaults":                  {nil, "", false},
+		"a family":                  {[]string{"google-machine-image=debian-cloud/global/images/family/debian-12"}, "", false},
+		"an image by its URL":       {[]string{"google-machine-image=https://www.googleapis.com/compute/v1/projects/debian-cloud/global/images/debian-12-v1"}, "", false},
+		"an image without project":  {[]string{"google-machine-image=debian-12"}, "PROJECT/global/images/NAME", false},
+		"a region as a zone":        {[]string{"google-zone=us-central1"}, "that is a region", true},
+		"no zone at all":            {[]string{"google-zone=GOOGLE-ZONE"}, "a zone is such as us-central1-a", true},
+		"a zone of two directions":  {[]string{"google-zone=northamerica-northeast1-a"}, "", false},
+		"GPUs, type first":          {[]string{"google-accelerator=type=nvidia-tesla-t4,count=2"}, "", false},
+		"GPUs, count first":         {[]string{"google-accelerator=count=2,type=nvidia-tesla-t4"}, "", false},
+		"GPUs, no count":            {[]string{"google-accelerator=type=nvidia-tesla-t4"}, "type=T,count=N", false},
+		"GPUs, count of none":       {[]string{"google-accelerator=type=nvidia-tesla-t4,count=0"}, "type=T,count=N", false},
+		"GPUs, twice the type":      {[]string{"google-accelerator=type=a,type=b,count=1"}, "type=T,count=N", false},
+		"GPUs, something else":      {[]string{"google-accelerator=nvidia-tesla-t4"}, "type=T,count=N", false},
+		"GPUs that migrate":         {[]string{"google-accelerator=type=a,count=1", "google-maintenance-policy=MIGRATE"}, "can't move", false},
+		"preemptible that migrates": {[]string{"google-preemptible", "google-maintenance-policy=MIGRATE"}, "can't move", false},
+		"a policy that is none":     {[]string{"google-maintenance-policy=migrate"}, "MIGRATE or TERMINATE", false},
+		"spot and preemptible":      {[]string{"google-preemptible", "google-spot"}, "either google-spot or google-preemptible", false},
+		"a label":                   {[]string{"google-label=team:ci"}, "", false},
+		"a label with =":            {[]string{"google-label=team=ci"}, "key:value", false},
+		"a label of ours":           {[]string{"google-label=millwright-owner:me"}, "the driver's own", false},
+		"a label in capitals":       {[]string{"google-label=Team:ci"}, "lower-case", false},
+		"metadata":                  {[]string{"google-metadata=a=b=c"}, "", false},
+		"metadata without =":        {[]string{"google-metadata=a"}, "key=value", false},
+		"a port":                    {[]string{"google-open-port=8080", "google-open-port=53/udp"}, "", false},
+		"a port of no protocol":     {[]string{"google-open-port=80/icmp"}, "8080/udp", false},
+		"a port that is none":       {[]string{"google-open-port=99999"}, "8080/udp", false},
+		"a tag":                     {[]string{"google-tags=ci, build-1"}, "", false},
+		"a tag in capitals":         {[]string{"google-tags=CI"}, "63 at most", false},
+		"a disk of nothing":         {[]string{"google-disk-size=0"}, "from 1 on", false},
+		"a shared network":          {[]string{"google-network=projects/host/global/networks/n", "google-subnetwork=projects/host/regions/r/subnetworks/s"}, "", false},
+		"a network that is none":    {[]string{"google-network=host/n"}, "/networks/", false},
+		"an address in a fleet":     {[]string{"google-address=my-address"}, "one machine at a time", true},
+		"an address that is none":   {[]string{"google-address=My Address"}, "an IP address", false},
+		"a hyperdisk":               {[]string{"google-disk-type=hyperdisk-balanced", "google-provisioned-iops=3000"}, "", false},
+		"iops of a plain disk":      {[]string{"google-provisioned-iops=3000"}, "a hyperdisk does", true},
+		"a factor that is none":     {[]string{"google-operation-backoff-multipler=two"}, "a number", false},
+		"a scope that is none":      {[]string{"google-scopes=compute"}, "URLs such as", false},
+		"a login with a space":      {[]string{"google-username=a b"}, "a login of", false},
+		"adopting":                  {[]string{"google-use-existing"}, "is left alone", true},
+		"bulk":                      {[]string{"google-bulk-insert", "google-region=us-central1"}, "alternatives", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, wrong := wasm.ParseOptions(google{}.Describe(), append(slices.Clone(base), tc.list...), nil)
+			if len(wrong) > 0 {
+				t.Fatal(wrong)
+			}
+			problems := google{}.Validate(abi.ValidateRequest{Options: o})
+			switch {
+			case tc.problem == "" && len(problems) > 0, tc.problem != "" && len(problems) == 0:
+				t.Errorf("got %+v", problems)
+			case tc.problem != "" && (!strings.Contains(problems[0].Message, tc.problem) || problems[0].Warning != tc.warning):
+				t.Errorf("got %+v, want %s", problems[0], tc.problem)
+			}
+		})
+	}
+}
+
+// TestWithoutProject checks that nothing is asked of the cloud when the project is missing.
+func TestWithoutProject(t *testing.T) {
+	_, err := nativeDriver.List(t.Context(), abi.ListRequest{Owner: testOwner, Options: abi.Options{}})
+	if err == nil || !strings.Contains(err.Error(), "google-project: is missing") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestUserLabel(t *testing.T) {
+	for _, user := range []string{"ubuntu", "root", "_apt", "Build.Er", "x-ray", "a-b_c9"} {
+		label := userLabel(user)
+		if got := userOf(label); got != user || !labelValue.MatchString(label) {
+			t.Errorf("%s became the label %s and then %s", user, label, got)
+		}
+	}
+}
