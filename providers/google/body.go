@@ -191,10 +191,10 @@ const hexMark = "x-"
 
 // userLabel is a login as a label; userOf reads it.
 func userLabel(user string) string {
-	if labelValue.MatchString(user) && !strings.HasPrefix(user, hexMark) && len(user) <= 32 {
+	if labelValue.MatchString(user) && !strings.HasPrefix(user, hexMark) {
 		return user
 	}
-	return hexMark + hex.EncodeToString([]byte(user))[:min(2*len(user), 60)]
+	return hexMark + hex.EncodeToString([]byte(user))
 }
 
 func userOf(label string) string {

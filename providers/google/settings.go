@@ -60,7 +60,7 @@ var (
 	zoneLike    = regexp.MustCompile(`^[a-z]+(-[a-z]+)+[0-9]+-[a-z]$`)
 	nameLike    = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
 	typeLike    = regexp.MustCompile(`^[a-z][-a-z0-9]*$`)
-	userLike    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,31}$`)
+	userLike    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,29}$`)
 	keyLike     = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 	labelKey    = regexp.MustCompile(`^[\p{Ll}\p{Lo}][\p{Ll}\p{Lo}\p{N}_-]{0,62}$`)
 	labelValue  = regexp.MustCompile(`^[\p{Ll}\p{Lo}\p{N}_-]{0,63}$`)
@@ -125,7 +125,7 @@ func read(o abi.Options) (settings, []abi.Problem) {
 		r.bad(optDiskType, s.diskType, "a disk type, such as pd-balanced")
 	}
 	if !userLike.MatchString(s.user) {
-		r.bad(optUsername, s.user, "a login of letters, digits, hyphens and underscores, 32 at most")
+		r.bad(optUsername, s.user, "a login of letters, digits, hyphens and underscores, 30 at most")
 	}
 	if o.Bool(optNoAccount) {
 		s.account = ""
