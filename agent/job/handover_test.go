@@ -39,7 +39,7 @@ func TestHandOver(t *testing.T) {
 	parts := b.Run(t, t.Context(), handOver(b), func(p *job.Params, r *config.Runner) {
 		volumes(p, r)
 		p.Keep = filepath.Join(t.TempDir(), "job")
-		if err := (job.Record{Job: *p.Job, Runner: *r}).Save(p.Keep); err != nil {
+		if err := (&job.Record{Job: p.Job, Runner: r}).Save(p.Keep); err != nil {
 			t.Fatal(err)
 		}
 		for {
@@ -71,7 +71,7 @@ func TestHandOver(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			next.Job = &kept.Job
+			next.Job = kept.Job
 			res := job.Run(ctx, next)
 			leave(nil)
 			if !res.Left {

@@ -223,7 +223,7 @@ func TestShellLost(t *testing.T) {
 	url := h.Signal(t, func() { leave(executor.ErrLeft) })
 	var kept job.Params
 	first := h.Run(t, ctx, jobtest.Script([]string{jobtest.Ticking(url)}), func(p *job.Params, r *config.Runner) {
-		record := job.Record{Job: *p.Job, Runner: *r, SystemID: p.SystemID, Began: time.Now()}
+		record := job.Record{Job: p.Job, Runner: r, SystemID: p.SystemID, Began: time.Now()}
 		if err := record.Save(keep); err != nil {
 			t.Fatal(err)
 		}

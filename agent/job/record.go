@@ -24,23 +24,24 @@ const recordVersion = 1
 // Record is what a job was begun with. It holds the job's tokens, so its folder belongs on a tmpfs and to the agent's user alone.
 type Record struct {
 	Version           int
-	Job               coordinator.Job
+	Job               *coordinator.Job
 	CorrelationID     string              // of Job, which leaves it out of JSON
 	TLS               coordinator.TLSData // of Job too
 	RunnerKey         string
-	Runner            config.Runner // as it was when the job began; without the credentials of its cache
+	Runner            *config.Runner // as it was when the job began; without the credentials of its cache
 	SystemID          string
 	Slot, ProjectSlot int
 	Began             time.Time
 }
 
 // Save writes the record into a new folder, which is made readable for this user alone.
-func (r Record) Save(dir string) error {
-	r.Version = recordVersion
-	r.CorrelationID, r.TLS = r.Job.CorrelationID, r.Job.TLS
-	c := &r.Runner.Cache // whoever takes the job up has its own, perhaps newer ones
+func (r *Record) Save(dir string) error {
+	written, runner := *r, *r.Runner
+	written.Version, written.Runner = recordVersion, &runner
+	written.CorrelationID, written.TLS = r.Job.CorrelationID, r.Job.TLS
+	c := &runner.Cache // whoever takes the job up has its own, perhaps newer ones
 	c.S3.SecretKey, c.S3.SessionToken, c.GCS.PrivateKey, c.Azure.AccountKey = "", "", "", ""
-	data, err := json.Marshal(revealed(reflect.ValueOf(r)))
+	data, err := json.Marshal(revealed(reflect.ValueOf(written)))
 	if err == nil {
 		err = os.MkdirAll(dir, 0o700)
 	}
@@ -68,8 +69,12 @@ func Load(dir string) (Kept, error) {
 	if err == nil {
 		err = json.Unmarshal(data, &k.Record)
 	}
-	if err == nil && k.Version != recordVersion {
+	switch {
+	case err != nil:
+	case k.Version != recordVersion:
 		err = fmt.Errorf("version %d, this agent reads %d", k.Version, recordVersion)
+	case k.Job == nil || k.Runner == nil:
+		err = errors.New("it names no job or no runner")
 	}
 	if err != nil {
 		return k, fmt.Errorf("record of a job in %s: %w", dir, err)

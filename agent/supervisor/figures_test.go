@@ -92,7 +92,7 @@ func TestActiveSection(t *testing.T) {
 
 func TestJobTable(t *testing.T) {
 	table := newJobTable()
-	w := &worker{now: settings{runner: config.Runner{Name: "fleet of\nmachines", URL: "https://gitlab.test"}}}
+	w := &worker{now: settings{runner: &config.Runner{Name: "fleet of\nmachines", URL: "https://gitlab.test"}}}
 	two := table.add(w, &coordinator.Job{ID: 2}, noon)
 	one := table.add(w, &coordinator.Job{ID: 1, Info: coordinator.JobInfo{ProjectID: 7}}, noon)
 	table.stage(one, "get_sources")

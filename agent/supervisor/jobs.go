@@ -21,8 +21,8 @@ const stageTimesFlag = "FF_EXPORT_HIGH_CARDINALITY_METRICS"
 func (s *Supervisor) handle(w *worker, j *coordinator.Job, lease feed.Lease) {
 	slot := w.takeSlot()
 	runner := w.current()
-	record := job.Record{
-		Job: *j, RunnerKey: w.key, Runner: runner, SystemID: s.systemID, Slot: slot, ProjectSlot: slot, Began: time.Now(),
+	record := &job.Record{
+		Job: j, RunnerKey: w.key, Runner: runner, SystemID: s.systemID, Slot: slot, ProjectSlot: slot, Began: time.Now(),
 	}
 	held, _ := lease.(*hold)
 	if held != nil && held.lease != nil {
@@ -38,7 +38,7 @@ func (s *Supervisor) handle(w *worker, j *coordinator.Job, lease feed.Lease) {
 
 // runningJob is a job that a worker runs.
 type runningJob struct {
-	record job.Record
+	record *job.Record
 	dir    string // that it is kept in; "" when it is not
 	held   *hold
 	kept   *pool.Lease // its machine, when an agent before has begun it
@@ -51,7 +51,7 @@ func queued(j *coordinator.Job) time.Duration {
 
 // work runs a job and gives back what it held, unless it is left to another agent.
 func (s *Supervisor) work(w *worker, one *runningJob) {
-	record, j, runner := one.record, &one.record.Job, one.record.Runner
+	record, j, runner := one.record, one.record.Job, one.record.Runner
 	if one.held != nil {
 		defer one.held.Release()
 	}
@@ -71,7 +71,7 @@ func (s *Supervisor) work(w *worker, one *runningJob) {
 	view := s.jobs.add(w, j, began)
 	defer s.jobs.remove(view)
 	params := job.Params{
-		Job: j, Runner: &runner, Client: client, Engines: job.Local{}, Version: s.o.Version, SystemID: record.SystemID,
+		Job: j, Runner: runner, Client: client, Engines: job.Local{}, Version: s.o.Version, SystemID: record.SystemID,
 		Slot: record.Slot, ProjectSlot: record.ProjectSlot, HelperArchive: s.o.HelperArchive, Caches: s.caches, Log: s.log, Keep: one.dir, Lost: one.lost,
 		OnHost: s.onHost(),
 		OnState: func(at job.State) {

@@ -52,7 +52,7 @@ func (s *Supervisor) openKept() {
 }
 
 // keepJob makes the folder of a job that begins; "" when it can't, so that the job ends with the agent.
-func (s *Supervisor) keepJob(r job.Record) string {
+func (s *Supervisor) keepJob(r *job.Record) string {
 	if s.keepDir == "" {
 		return ""
 	}
@@ -81,7 +81,7 @@ func (s *Supervisor) goesOn(key string) map[string]int64 {
 // adoptJobs gives the jobs of the agent before their slots, before any other job is asked for. They go on when their runner is there.
 func (s *Supervisor) adoptJobs() {
 	for _, k := range s.kept {
-		s.feed.Adopt(k.RunnerKey, &k.Job, func() {
+		s.feed.Adopt(k.RunnerKey, k.Job, func() {
 			if w := s.worker(k.RunnerKey); w != nil {
 				s.goOn(w, k)
 			}
@@ -92,7 +92,7 @@ func (s *Supervisor) adoptJobs() {
 // goOn takes up a job of the agent before.
 func (s *Supervisor) goOn(w *worker, k job.Kept) {
 	w.claimSlot(k.Slot)
-	one := &runningJob{record: k.Record, dir: k.Dir, held: &hold{w: w}}
+	one := &runningJob{record: &k.Record, dir: k.Dir, held: &hold{w: w}}
 	one.record.Runner.Cache = w.current().Cache // with the credentials, which no record holds
 	if !w.holds.take() {
 		one.held = nil
@@ -135,7 +135,7 @@ func (s *Supervisor) lose(k job.Kept) {
 	}
 	defer client.Close()
 	p := job.Params{
-		Job: &k.Job, Runner: &k.Runner, Client: client, Version: s.o.Version, SystemID: k.SystemID, Slot: k.Slot, ProjectSlot: k.ProjectSlot,
+		Job: k.Job, Runner: k.Runner, Client: client, Version: s.o.Version, SystemID: k.SystemID, Slot: k.Slot, ProjectSlot: k.ProjectSlot,
 		Log: s.log, Keep: k.Dir, Lost: errors.New("its runner is no longer in config.toml"),
 	}
 	if k.Runner.Executor != executorMachine { // else its machine is removed, with all that is on it

@@ -120,7 +120,7 @@ func (s *Supervisor) plan(c *config.Config) (change, error) {
 
 func (s *Supervisor) planRunner(p change, key string, r config.Runner) error {
 	if old := s.worker(key); old != nil && old.current().Executor == r.Executor {
-		next, err := s.settings(p.config, r, old.settings())
+		next, err := s.settings(p.config, &r, old.settings())
 		p.changed[key] = next
 		return err
 	}

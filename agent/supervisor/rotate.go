@@ -56,7 +56,7 @@ func (s *Supervisor) rotateLoop(ctx context.Context) {
 func (s *Supervisor) rotateDue(ctx context.Context, attempts map[config.Secret]*attempt, now time.Time) time.Duration {
 	wait := rotateCheck
 	for _, w := range s.allWorkers() {
-		r := w.current()
+		r := *w.current()
 		if r.TokenExpiresAt.IsZero() && s.unsaved(r.Token) == nil {
 			continue
 		}
@@ -104,7 +104,7 @@ var errRotationOff = errors.New(rotationFlag + " is set; reset it with `millwrig
 // rotate has the coordinator replace a runner's token and writes the new one into the configuration; or writes one that is still to be
 // written. The file's lock is held from before, and that it can be written is tried first: the old token is worth nothing afterwards.
 func (s *Supervisor) rotate(ctx context.Context, w *worker) error {
-	r := w.current()
+	r := *w.current()
 	if r.FeatureFlags[rotationFlag] {
 		return errRotationOff
 	}

@@ -50,7 +50,7 @@ var errExecutor = errors.New("is not supported; there are " + strings.Join(confi
 
 // settings are what a worker works by, made of its configuration. They change as a whole.
 type settings struct {
-	runner  config.Runner
+	runner  *config.Runner // not changed
 	client  *coordinator.Client
 	options coordinator.Options // that the client was made with, without the callbacks
 	zones   module.Zones
@@ -59,7 +59,7 @@ type settings struct {
 
 // settings makes a runner's settings, and with that checks all that can be wrong with them. The client of those before is kept where
 // nothing of it changed.
-func (s *Supervisor) settings(c *config.Config, r config.Runner, before settings) (settings, error) {
+func (s *Supervisor) settings(c *config.Config, r *config.Runner, before settings) (settings, error) {
 	if !slices.Contains(config.Provided(), r.Executor) {
 		return settings{}, fmt.Errorf("runner %s: executor %q %w", r.Name, r.Executor, errExecutor)
 	}
@@ -73,7 +73,7 @@ func (s *Supervisor) settings(c *config.Config, r config.Runner, before settings
 	if r.Executor != executorMachine {
 		return next, nil
 	}
-	if next.pool, err = s.poolSettings(c, r); err != nil {
+	if next.pool, err = s.poolSettings(c, *r); err != nil {
 		return settings{}, err
 	}
 	if next.zones, err = module.NewZones(zoneNames(r.Machine)...); err != nil {
@@ -84,7 +84,7 @@ func (s *Supervisor) settings(c *config.Config, r config.Runner, before settings
 
 // newWorker makes a runner's worker without starting anything.
 func (s *Supervisor) newWorker(c *config.Config, key string, r config.Runner) (*worker, error) {
-	first, err := s.settings(c, r, settings{})
+	first, err := s.settings(c, &r, settings{})
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +106,7 @@ func (w *worker) discard() {
 }
 
 // clientOptions are those of the runner's client but for the callbacks, so that they can be compared.
-func (s *Supervisor) clientOptions(c *config.Config, r config.Runner) coordinator.Options {
+func (s *Supervisor) clientOptions(c *config.Config, r *config.Runner) coordinator.Options {
 	var maxAge time.Duration
 	if c.ConnectionMaxAge != nil {
 		if maxAge = time.Duration(*c.ConnectionMaxAge); maxAge == 0 {
@@ -131,7 +131,7 @@ func (s *Supervisor) clientOptions(c *config.Config, r config.Runner) coordinato
 	}
 }
 
-func (s *Supervisor) newClient(o coordinator.Options, r config.Runner) (*coordinator.Client, error) {
+func (s *Supervisor) newClient(o coordinator.Options, r *config.Runner) (*coordinator.Client, error) {
 	labels := s.labels(r)
 	o.Logger = s.log
 	o.Observe = func(c coordinator.Call) { s.metrics.APICall(labels, metrics.APICall(c)) }
@@ -254,8 +254,8 @@ func (w *worker) zonesAt(now time.Time) []abi.Zone {
 	return w.now.zones.At(now)
 }
 
-// current returns the runner's settings; whoever holds them keeps them though a reload comes.
-func (w *worker) current() config.Runner {
+// current returns the runner's settings, which are not changed: whoever holds them keeps them though a reload comes.
+func (w *worker) current() *config.Runner {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.now.runner
@@ -288,7 +288,7 @@ func (w *worker) giveSlot(n int) {
 
 func (w *worker) labels() metrics.Runner { return w.s.labels(w.current()) }
 
-func (s *Supervisor) labels(r config.Runner) metrics.Runner {
+func (s *Supervisor) labels(r *config.Runner) metrics.Runner {
 	return metrics.Runner{ShortToken: config.ShortToken(r.Token), Name: r.Name, SystemID: s.systemID}
 }
 
