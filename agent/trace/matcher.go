@@ -1,7 +1,7 @@
 package trace
 
 // matcher finds byte strings in a stream. It is the automaton of Aho and Corasick, kept as a tree with failure links because its size
-// then grows with the patterns alone: a masked private key of 3 KiB costs 80 KiB. It does not change once it is built, so the
+// then grows with the patterns alone: a masked private key of 3 KiB costs 72 KiB. It does not change once it is built, so the
 // writers of a trace share it, each with a state of its own.
 //
 // The state is a node. Its depth is the length of the longest end of the text so far that some pattern begins with; so every match
@@ -10,11 +10,19 @@ package trace
 // Source: A. V. Aho, M. J. Corasick, "Efficient string matching: an aid to bibliographic search", CACM 18 (1975).
 type matcher struct {
 	nodes []node
-	root  [256]int32
-	// pairs has a bit for each two bytes that a pattern can begin with. In the root state, where a scan spends nearly all of its
-	// time, one look at it passes over a byte.
-	pairs [1 << 16 / 64]uint64
+	// firsts holds the nodes below the root, after a 0; first says by the byte that leads there which one it is.
+	firsts []int32
+	first  [256]uint16
+	// pairs has a bit for each two bytes that a pattern can begin with, and for those that share its place. In the root state, where
+	// a scan spends nearly all of its time, one look at it passes over a byte. It is small, since each job has tables of its own.
+	pairs [pairBits / 64]uint64
 }
+
+// pairBits is a power of two. A dozen secrets leave one byte in fifty of a text to a closer look.
+const pairBits = 1 << 10
+
+// place is the bit of two bytes. Letters that are near each other have places of their own.
+func place(first, second byte) uint { return (uint(first)<<5 ^ uint(second)) % pairBits }
 
 type node struct {
 	fail    int32 // the longest proper end of this node's string that is a node too
@@ -27,7 +35,7 @@ type node struct {
 
 // newMatcher builds the automaton. Empty patterns are left out; without any other the result is nil, which matches nothing.
 func newMatcher(patterns []string) *matcher {
-	m := &matcher{nodes: make([]node, 1)}
+	m := &matcher{nodes: make([]node, 1), firsts: make([]int32, 1)}
 	for _, p := range patterns {
 		if p != "" {
 			m.add(p)
@@ -50,19 +58,19 @@ func (m *matcher) add(pattern string) {
 			m.nodes = append(m.nodes, node{b: b, depth: m.nodes[at].depth + 1, sibling: m.nodes[at].child})
 			m.nodes[at].child = next
 			if at == 0 {
-				m.root[b] = next
+				m.first[b] = uint16(len(m.firsts))
+				m.firsts = append(m.firsts, next)
 			}
 		}
 		at = next
 	}
 	m.nodes[at].longest = m.nodes[at].depth
-	first := uint(pattern[0]) << 8
 	if len(pattern) > 1 {
-		m.setPair(first | uint(pattern[1]))
+		m.setPair(place(pattern[0], pattern[1]))
 		return
 	}
-	for second := range uint(256) {
-		m.setPair(first | second)
+	for second := range 256 {
+		m.setPair(place(pattern[0], byte(second)))
 	}
 }
 
@@ -70,7 +78,7 @@ func (m *matcher) setPair(k uint) { m.pairs[k>>6] |= 1 << (k & 63) }
 
 func (m *matcher) childOf(at int32, b byte) int32 {
 	if at == 0 {
-		return m.root[b]
+		return m.firsts[m.first[b]]
 	}
 	for c := m.nodes[at].child; c != 0; c = m.nodes[c].sibling {
 		if m.nodes[c].b == b {
@@ -106,7 +114,7 @@ func (m *matcher) step(state int32, b byte) int32 {
 		}
 		state = m.nodes[state].fail
 	}
-	return m.root[b]
+	return m.firsts[m.first[b]]
 }
 
 // next scans p from i on until a pattern ends, and returns the index after its last byte, the state there and the length of the
@@ -115,7 +123,7 @@ func (m *matcher) next(p []byte, i int, state int32) (end int, after int32, leng
 	for i < len(p) {
 		if state == 0 {
 			for i+1 < len(p) {
-				k := uint(p[i])<<8 | uint(p[i+1])
+				k := place(p[i], p[i+1])
 				if m.pairs[k>>6]&(1<<(k&63)) != 0 {
 					break
 				}
