@@ -36,7 +36,7 @@ type Hold struct {
 }
 
 // Held tells whether the machine is kept for a look at it. Who owns the machine takes the hold away when it ends.
-func (m Machine) Held() bool { return !m.Hold.Until.IsZero() }
+func (m *Machine) Held() bool { return !m.Hold.Until.IsZero() }
 
 // Kept tells whether the machine takes no jobs because the operator says so.
-func (m Machine) Kept() bool { return m.Cordoned || m.Held() }
+func (m *Machine) Kept() bool { return m.Cordoned || m.Held() }

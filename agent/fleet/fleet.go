@@ -54,7 +54,7 @@ type Machine struct {
 }
 
 // Stuck tells whether the machine's removal has failed so often that it counts as stuck-on-removing.
-func (m Machine) Stuck() bool { return m.State == Removing && m.RemoveTries >= StuckAfter }
+func (m *Machine) Stuck() bool { return m.State == Removing && m.RemoveTries >= StuckAfter }
 
 // Endpoint is where a machine's engine answers.
 type Endpoint struct {
@@ -62,8 +62,8 @@ type Endpoint struct {
 	CertPath string // folder with ca.pem, cert.pem and key.pem
 }
 
-// Fleet is a runner's machines as the plan sees them.
-type Fleet []Machine
+// Fleet is a runner's machines as the plan sees them. Whoever gets one only reads it, and keeps nothing of it.
+type Fleet []*Machine
 
 // Counts sums the fleet by state.
 func (f Fleet) Counts() abi.Counts {

@@ -108,7 +108,7 @@ func (b bound) words() string {
 func MaxAge(l fleet.Limits) time.Duration { return tighter(l.Own.MaxMachineAge, l.All.MaxMachineAge) }
 
 // TooOld tells whether a machine is older than the operator's ceilings allow. A clock that was set back makes none old.
-func TooOld(now time.Time, m fleet.Machine, l fleet.Limits) bool {
+func TooOld(now time.Time, m *fleet.Machine, l fleet.Limits) bool {
 	age := MaxAge(l)
 	return age > 0 && now.Sub(m.CreatedAt) > age
 }

@@ -42,11 +42,11 @@ func Plan(now time.Time, f fleet.Fleet, d fleet.Decision, l fleet.Limits) []flee
 		return nil
 	}
 	s := newStep(now, f, d, l)
-	s.removeOld(now)
+	s.removeOld()
 	s.removeWornOut()
 	s.removeNamed()
 	s.removeOverLimit()
-	s.removeAged(now)
+	s.removeAged()
 	s.create()
 	return s.actions
 }
@@ -68,17 +68,17 @@ func WithWaiting(d fleet.Decision, f fleet.Fleet, waiting int) fleet.Decision {
 }
 
 // Pick returns the idle machine that a job should get: the newest, so that the older ones age and leave. One that the operator keeps from
-// jobs, or that is too old, is none. ok is false when there is none.
-func Pick(now time.Time, f fleet.Fleet, l fleet.Limits) (best fleet.Machine, ok bool) {
+// jobs, or that is too old, is none. It is nil when there is none.
+func Pick(now time.Time, f fleet.Fleet, l fleet.Limits) (best *fleet.Machine) {
 	for _, m := range f {
-		if m.State == fleet.Idle && !m.Kept() && !TooOld(now, m, l) && (!ok || newer(m, best)) {
-			best, ok = m, true
+		if m.State == fleet.Idle && !m.Kept() && !TooOld(now, m, l) && (best == nil || newer(m, best)) {
+			best = m
 		}
 	}
-	return best, ok
+	return best
 }
 
-func newer(a, b fleet.Machine) bool {
+func newer(a, b *fleet.Machine) bool {
 	if !a.CreatedAt.Equal(b.CreatedAt) {
 		return a.CreatedAt.After(b.CreatedAt)
 	}

@@ -78,7 +78,9 @@ func anyDecision(t *rapid.T, f fleet.Fleet) fleet.Decision {
 // live lets each machine take a random step of its life.
 func live(t *rapid.T, clock time.Time, f fleet.Fleet) fleet.Fleet {
 	var out fleet.Fleet
-	for _, m := range f {
+	for _, before := range f {
+		copied := *before
+		m := &copied
 		dice := rapid.IntRange(0, 9).Draw(t, "fate")
 		switch rapid.IntRange(0, 29).Draw(t, "operator") {
 		case 0:
@@ -128,7 +130,7 @@ func check(t interface {
 			t.Fatalf("%s is removed twice", a.Machine)
 		}
 		removed[a.Machine] = a.Reason
-		i := slices.IndexFunc(f, func(m fleet.Machine) bool { return m.Name == a.Machine })
+		i := slices.IndexFunc(f, func(m *fleet.Machine) bool { return m.Name == a.Machine })
 		if i < 0 || f[i].State != fleet.Idle {
 			t.Fatalf("removes %s, which is not an idle machine", a.Machine)
 		}
@@ -203,7 +205,7 @@ func TestOrderDoesNotMatter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var f fleet.Fleet
 		for i := range 12 {
-			f = live(t, now, append(f, fleet.Machine{Name: fmt.Sprintf("m%d", i), State: fleet.Creating, CreatedAt: now}))
+			f = live(t, now, append(f, &fleet.Machine{Name: fmt.Sprintf("m%d", i), State: fleet.Creating, CreatedAt: now}))
 		}
 		d := anyDecision(t, f)
 		l := fleet.Limits{Limit: rapid.IntRange(0, 12).Draw(t, "limit"), MaxBuilds: 1}

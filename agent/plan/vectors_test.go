@@ -31,18 +31,20 @@ func apply(f fleet.Fleet, actions []fleet.Action) fleet.Fleet {
 	f = slices.Clone(f)
 	for _, a := range actions {
 		if a.Kind == fleet.Create {
-			f = append(f, fleet.Machine{Name: fmt.Sprintf("new%d", len(f)), State: fleet.Creating, CreatedAt: now})
+			f = append(f, &fleet.Machine{Name: fmt.Sprintf("new%d", len(f)), State: fleet.Creating, CreatedAt: now})
 			continue
 		}
-		i := slices.IndexFunc(f, func(m fleet.Machine) bool { return m.Name == a.Machine })
-		f[i].State = fleet.Removing
+		i := slices.IndexFunc(f, func(m *fleet.Machine) bool { return m.Name == a.Machine })
+		removed := *f[i]
+		removed.State = fleet.Removing
+		f[i] = &removed
 	}
 	return f
 }
 
 // next says what a worker that wants a job does after the step: take a machine, ask for a job first, or hold back.
 func next(f fleet.Fleet, d fleet.Decision, l fleet.Limits) string {
-	if m, ok := plan.Pick(now, f, l); ok {
+	if m := plan.Pick(now, f, l); m != nil {
 		return "take " + m.Name
 	}
 	if d.IdleTarget == 0 && plan.Room(f, d, l) > 0 {

@@ -52,7 +52,7 @@ func (p *Pool) take(l *Lease, again bool) {
 // idlest returns the idle machine that the next job should get, or nil.
 func (p *Pool) idlest() *machine {
 	now := time.Now()
-	if best, ok := plan.Pick(now, p.fleetView(), p.limits(now)); ok {
+	if best := plan.Pick(now, p.view, p.limits(now)); best != nil {
 		return p.byName[best.Name]
 	}
 	return nil
@@ -63,10 +63,9 @@ func (p *Pool) mayReserve(now time.Time) bool {
 	if p.decision == nil || p.decision.IdleTarget > 0 {
 		return false
 	}
-	view := p.fleetView()
-	c := view.Counts()
+	c := p.view.Counts()
 	owed := p.reserved + max(len(p.wanting)-(c.Available-c.Acquired), 0)
-	return plan.Room(view, p.effective(), p.limits(now)) > owed
+	return plan.Room(p.view, p.effective(), p.limits(now)) > owed
 }
 
 // want makes l wait for a machine, unless it has one or waits already.
@@ -273,7 +272,7 @@ func (p *Pool) returned(m *machine, broken bool) {
 		p.remove(m, m.broken)
 	case job && p.wornOut(m):
 		p.remove(m, reasonBuilds)
-	case plan.TooOld(now, m.Machine, p.limits(now)):
+	case plan.TooOld(now, &m.Machine, p.limits(now)):
 		p.remove(m, plan.TooOldMachine)
 	case job:
 		p.alive(m)

@@ -25,7 +25,7 @@ type probes struct {
 // alive notes a sign of life of m's engine.
 func (p *Pool) alive(m *machine) {
 	now := time.Now()
-	m.fresh, m.silent, m.silentSince = now, 0, time.Time{}
+	m.fresh, m.Silent, m.silentSince = now, 0, time.Time{}
 	p.probes.answered = now
 	p.scheduleProbe(m, now)
 }
@@ -33,7 +33,7 @@ func (p *Pool) alive(m *machine) {
 // scheduleProbe sets when m is asked next for a sign of life. Jitter spreads machines that were made together.
 func (p *Pool) scheduleProbe(m *machine, now time.Time) {
 	pause := p.opts.Probe
-	if m.silent > 0 {
+	if m.Silent > 0 {
 		pause = min(pause, probeAgain)
 	}
 	m.probeAt = now.Add(time.Duration(float64(pause) * (0.75 + p.opts.Jitter()/2)))
@@ -73,12 +73,12 @@ func (p *Pool) idleProbed(m *machine, err error) {
 	}
 	p.free(m)
 	now := time.Now()
-	if m.silent++; m.silent == 1 {
+	if m.Silent++; m.Silent == 1 {
 		m.silentSince = now
 	}
 	p.scheduleProbe(m, now)
-	p.log.Debug("Idle machine does not answer", "name", m.Name, "tries", m.silent, "error", err)
-	if m.silent >= probeTries && !p.allSilent(m, now) {
+	p.log.Debug("Idle machine does not answer", "name", m.Name, "tries", m.Silent, "error", err)
+	if m.Silent >= probeTries && !p.allSilent(m, now) {
 		p.unavailable(m, err)
 	}
 }
@@ -91,7 +91,7 @@ func (p *Pool) allSilent(m *machine, now time.Time) bool {
 	}
 	silent := 0
 	for _, other := range p.fleet {
-		if other.State == fleet.Idle && other.silent > 0 {
+		if other.State == fleet.Idle && other.Silent > 0 {
 			silent++
 		}
 	}

@@ -40,7 +40,7 @@ type Pool struct {
 	settings Settings
 	fleet    []*machine // in order of creation
 	byName   map[string]*machine
-	view     fleet.Fleet // scratch space of fleetView
+	view     fleet.Fleet // the same as plan reads it
 
 	decision *fleet.Decision // nil before the first
 	usedThen int             // machines in use when it was made
@@ -102,7 +102,6 @@ type machine struct {
 	fresh    time.Time // when its engine was last known to work
 
 	probeAt     time.Time // of its next probe while it is idle
-	silent      int       // probes in a row that it did not answer
 	silentSince time.Time
 	interrupted bool      // its provider takes it back
 	overdueAt   time.Time // when the log was last told that its removal does not end
@@ -392,22 +391,15 @@ func (p *Pool) adopt(found []fleet.Machine) {
 func (p *Pool) add(m *machine) {
 	m.group = p.groupOf(m.Driver, m.Options, m.Name)
 	p.fleet = append(p.fleet, m)
+	p.view = append(p.view, &m.Machine)
 	p.byName[m.Name] = m
 }
 
 func (p *Pool) drop(m *machine) {
-	p.fleet = slices.DeleteFunc(p.fleet, func(other *machine) bool { return other == m })
-	delete(p.byName, m.Name)
-}
-
-// fleetView returns the fleet as plan reads it, valid until the next call.
-func (p *Pool) fleetView() fleet.Fleet {
-	p.view = p.view[:0]
-	for _, m := range p.fleet {
-		p.view = append(p.view, m.Machine)
-		p.view[len(p.view)-1].Silent = m.silent
+	if i := slices.Index(p.fleet, m); i >= 0 {
+		p.fleet, p.view = slices.Delete(p.fleet, i, i+1), slices.Delete(p.view, i, i+1)
 	}
-	return p.view
+	delete(p.byName, m.Name)
 }
 
 // layout returns the options of a driver, as it describes them.

@@ -38,7 +38,7 @@ func (p *Pool) railsNow(now time.Time) []fleet.Rail {
 	if p.decision == nil {
 		return nil
 	}
-	return p.rails(now, plan.WithWaiting(p.effective(), p.fleetView(), p.unserved(now)), p.limits(now))
+	return p.rails(now, plan.WithWaiting(p.effective(), p.view, p.unserved(now)), p.limits(now))
 }
 
 // logRails logs each guard rail when it begins to change something.

@@ -13,13 +13,13 @@ func (p *Pool) snapshot(now time.Time) abi.Snapshot {
 		ABI: abi.Version, Now: now.UTC().Format(time.RFC3339Nano), NowUnixMS: now.UnixMilli(),
 		Zones:    p.opts.Zones(now),
 		Runner:   p.settings.Runner,
-		Fleet:    p.fleetView().Counts(),
+		Fleet:    p.view.Counts(),
 		Demand:   p.demandNow(now),
 		Failures: p.failures.byKind(now),
 	}
 	if p.opts.WantMachines() {
 		for _, m := range p.fleet {
-			s.Machines = append(s.Machines, machineView(now, m.Machine))
+			s.Machines = append(s.Machines, machineView(now, &m.Machine))
 		}
 	}
 	return s
@@ -47,7 +47,7 @@ func (p *Pool) used() int {
 	return n
 }
 
-func machineView(now time.Time, m fleet.Machine) abi.MachineView {
+func machineView(now time.Time, m *fleet.Machine) abi.MachineView {
 	v := abi.MachineView{Name: m.Name, State: string(m.State), AgeS: now.Sub(m.CreatedAt).Seconds(), UsedCount: m.UsedCount}
 	if m.State == fleet.Idle {
 		v.IdleS = now.Sub(m.IdleSince).Seconds()

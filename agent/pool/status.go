@@ -62,7 +62,7 @@ func (p *Pool) status() Status {
 	now := time.Now()
 	s := Status{
 		At: now, Runner: p.settings.Runner.Name, Key: p.opts.Key,
-		Machines: slices.Clone(p.fleetView()),
+		Machines: slices.Grow([]fleet.Machine(nil), len(p.fleet)),
 		Counts:   p.view.Counts(),
 		Demand:   p.demandNow(now),
 		Failures: p.failures.byKind(now),
@@ -74,23 +74,20 @@ func (p *Pool) status() Status {
 	if len(s.Backoffs) > 0 {
 		s.Backoff = s.Backoffs[0]
 	}
-	for _, m := range p.fleet {
+	at := map[fleet.Target]fleet.Fleet{}
+	for _, m := range p.view {
 		if s.Frozen || m.Held() {
 			s.Kept++
 		}
-	}
-	at := map[fleet.Target]fleet.Fleet{}
-	for _, m := range s.Machines {
 		t := fleet.TargetOf(m.Driver, m.Options)
 		at[t] = append(at[t], m)
+		shown := *m
+		shown.Options, shown.Instance.State = nil, nil
+		s.Machines = append(s.Machines, shown)
 	}
 	s.Targets = make(map[fleet.Target]abi.Counts, len(at))
 	for t, f := range at {
 		s.Targets[t] = f.Counts()
-	}
-	for i := range s.Machines {
-		s.Machines[i].Options = nil
-		s.Machines[i].Instance.State = nil
 	}
 	if p.decision != nil {
 		d := *p.decision

@@ -22,7 +22,7 @@ func (p *Pool) step() {
 		return
 	}
 	now := time.Now()
-	d := plan.WithWaiting(p.effective(), p.fleetView(), p.unserved(now))
+	d := plan.WithWaiting(p.effective(), p.view, p.unserved(now))
 	limits := p.limits(now)
 	actions := plan.Plan(now, p.view, d, limits)
 	if p.announce {
@@ -114,7 +114,7 @@ func (p *Pool) decided(d fleet.Decision, used int) {
 
 // details logs the state of the fleet at a new decision, with GitLab Runner's words and fields, and ours beside them.
 func (p *Pool) details(d fleet.Decision) {
-	c, l, r := p.fleetView().Counts(), p.limits(time.Now()), p.settings.Runner
+	c, l, r := p.view.Counts(), p.limits(time.Now()), p.settings.Runner
 	p.log.Debug("Docker Machine Details", "used", c.Used+c.Acquired, "idle", c.Idle, "total", c.Total, "creating", c.Creating,
 		"removing", c.Removing+c.Stuck, "idleCount", r.IdleCount, "idleCountMin", r.IdleCountMin, "idleScaleFactor", r.IdleScaleFactor,
 		"maxMachines", l.Limit, "maxMachineCreate", l.MaxGrowthRate, "idleTarget", d.IdleTarget, "idleTime", d.IdleTime, "reason", d.Reason)

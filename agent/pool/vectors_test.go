@@ -69,7 +69,8 @@ func newPass(t *testing.T, v specvectors.Vector) *pass {
 	}
 	j := &memoryJournal{machines: map[string]fleet.Machine{}}
 	p.opts.Owner = "0123456789abcdef"
-	for _, m := range p.fleet {
+	for _, wanted := range p.fleet {
+		m := *wanted
 		if m.State == fleet.Creating {
 			continue
 		}

@@ -102,7 +102,7 @@ func (p *Pool) report(actions []fleet.Action, rails []fleet.Rail) {
 	}
 	first := p.reported == ""
 	p.reported = text
-	counts := p.fleetView().Counts()
+	counts := p.view.Counts()
 	log := p.log.With("reason", p.decision.Reason, "idleTarget", p.decision.IdleTarget, "idleTime", p.decision.IdleTime,
 		"creating", counts.Creating, "idle", counts.Idle, "used", counts.Used)
 	for _, r := range rails {

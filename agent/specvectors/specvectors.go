@@ -94,7 +94,7 @@ func (v Vector) Fleet(now time.Time) fleet.Fleet {
 	var f fleet.Fleet
 	for _, g := range v.Machines {
 		for range g.N {
-			m := fleet.Machine{
+			m := &fleet.Machine{
 				Name: machineName(len(f)), State: g.State, UsedCount: g.Used,
 				CreatedAt: now.Add(time.Duration(len(f))*time.Second - 24*time.Hour),
 			}

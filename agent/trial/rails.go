@@ -49,7 +49,7 @@ func fleetOf(s abi.Snapshot) fleet.Fleet {
 			if i < len(listed[label]) {
 				name = listed[label][i]
 			}
-			f = append(f, fleet.Machine{Name: name, State: state, RemoveTries: tries})
+			f = append(f, &fleet.Machine{Name: name, State: state, RemoveTries: tries})
 		}
 	}
 	c := s.Fleet
