@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/docker/docker/client"
+	"github.com/millwright-ci/millwright/agent/fleet"
 )
 
 // engine is the second phase: it finds out what the machine is, installs an engine where there is none, configures and starts it,
@@ -101,14 +101,11 @@ func (s script) stamp() string {
 
 // waitEngine asks the engine over TLS until it answers, and looks after it over SSH in between: one that died will never answer.
 func (r *run) waitEngine(ctx context.Context) error {
-	engine, err := r.p.engines.get(r.p.Endpoint(r.m))
-	if err != nil {
-		return err
-	}
+	at := r.p.Endpoint(r.m)
 	pause := backoff(30*time.Millisecond, 500*time.Millisecond)
 	looked := time.Now()
 	for {
-		err := ping(ctx, engine, 5*time.Second)
+		err := r.ping(ctx, at)
 		if err == nil {
 			return nil
 		}
@@ -120,15 +117,14 @@ func (r *run) waitEngine(ctx context.Context) error {
 			looked = time.Now()
 		}
 		if sleep(ctx, pause()) != nil {
-			return fmt.Errorf("%s: %w: %w", engine.DaemonHost(), context.Cause(ctx), err)
+			return fmt.Errorf("%s: %w: %w", at.Host, context.Cause(ctx), err)
 		}
 	}
 }
 
-// ping asks the engine for a sign of life.
-func ping(ctx context.Context, engine *client.Client, limit time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+// ping asks the engine for a sign of life, for a while.
+func (r *run) ping(ctx context.Context, at fleet.Endpoint) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	_, err := engine.Ping(ctx)
-	return err
+	return r.p.engines.get(at).ping(ctx, at)
 }

@@ -2,13 +2,8 @@ package provision
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
-	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -16,93 +11,94 @@ import (
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/client"
 
+	"github.com/millwright-ci/millwright/agent/enginetls"
 	"github.com/millwright-ci/millwright/agent/fleet"
 )
 
 const (
 	checkTimeout = 3 * time.Second
-	keepUnused   = 10 * time.Minute // clients of machines that nobody asked for this long are closed
+	keepAlive    = 15 * time.Second
+	keepUnused   = 2 * time.Minute // lines to machines that nobody asked for this long are closed: those of machines with a job, mostly
 )
 
 // managedLabel marks what jobs make on an engine, in GitLab Runner's words.
 const managedLabel = "com.gitlab.gitlab-runner.managed=true"
 
-// engines keeps one client, so one connection, per endpoint. Its zero value is ready.
+// engines keeps one connection per endpoint. Its zero value is ready.
 type engines struct {
-	mu      sync.Mutex // guards clients
-	clients map[fleet.Endpoint]*kept
+	mu    sync.Mutex // guards what follows
+	lines map[fleet.Endpoint]*line
+	swept time.Time // when unused ones were last looked for
 }
 
-type kept struct {
-	client *client.Client
-	used   time.Time
-}
-
-// get returns the client of an endpoint. It speaks to nobody yet.
-func (e *engines) get(at fleet.Endpoint) (*client.Client, error) {
+// get returns the line to an endpoint. It speaks to nobody yet.
+func (e *engines) get(at fleet.Endpoint) *line {
+	now := time.Now()
+	for _, l := range e.unused(now) {
+		l.end()
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	now := time.Now()
-	if k := e.clients[at]; k != nil {
-		k.used = now
-		return k.client, nil
+	l := e.lines[at]
+	if l == nil {
+		l = &line{}
+		if e.lines == nil {
+			e.lines = map[fleet.Endpoint]*line{}
+		}
+		e.lines[at] = l
 	}
-	for other, k := range e.clients {
-		if now.Sub(k.used) > keepUnused {
-			k.client.Close()
-			delete(e.clients, other)
+	l.used = now
+	return l
+}
+
+// unused takes the lines out that nobody asked for lately. It looks now and then.
+func (e *engines) unused(now time.Time) (list []*line) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if now.Sub(e.swept) < keepUnused/4 {
+		return nil
+	}
+	e.swept = now
+	for at, l := range e.lines {
+		if now.Sub(l.used) > keepUnused {
+			list = append(list, l)
+			delete(e.lines, at)
 		}
 	}
-	c, err := newClient(at)
-	if err != nil {
-		return nil, err
-	}
-	if e.clients == nil {
-		e.clients = map[fleet.Endpoint]*kept{}
-	}
-	e.clients[at] = &kept{client: c, used: now}
-	return c, nil
+	return list
 }
 
-// forget closes the client of an endpoint, so that the next one reads the certificates anew.
+// forget closes the line to an endpoint, so that the next one reads the certificates anew.
 func (e *engines) forget(at fleet.Endpoint) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if k := e.clients[at]; k != nil {
-		k.client.Close()
-		delete(e.clients, at)
+	l := e.lines[at]
+	delete(e.lines, at)
+	e.mu.Unlock()
+	if l != nil {
+		l.end()
 	}
 }
 
 func (e *engines) close() {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	for at, k := range e.clients {
-		k.client.Close()
-		delete(e.clients, at)
+	lines := e.lines
+	e.lines = nil
+	e.mu.Unlock()
+	for _, l := range lines {
+		l.end()
 	}
 }
 
-// newClient makes a client that trusts the endpoint's CA alone, whatever the environment says.
+// newClient makes a client that trusts the endpoint's CA alone, whatever the environment says. It is for a few calls: close it.
 func newClient(at fleet.Endpoint) (*client.Client, error) {
-	pool := x509.NewCertPool()
-	path := filepath.Join(at.CertPath, caFile)
-	pem, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s: no certificate in it", path)
-	}
-	cert, err := tls.LoadX509KeyPair(filepath.Join(at.CertPath, certFile), filepath.Join(at.CertPath, keyFile))
+	config, err := enginetls.Config(at.CertPath)
 	if err != nil {
 		return nil, err
 	}
 	transport := &http.Transport{
-		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool, Certificates: []tls.Certificate{cert}},
-		DialContext:         (&net.Dialer{Timeout: connectTimeout, KeepAlive: 15 * time.Second}).DialContext,
+		TLSClientConfig:     config,
 		TLSHandshakeTimeout: handshakeTimeout,
-		IdleConnTimeout:     5 * time.Minute,
+		IdleConnTimeout:     30 * time.Second,
 		MaxIdleConns:        2,
 	}
 	return client.NewClientWithOpts(
@@ -114,11 +110,9 @@ func newClient(at fleet.Endpoint) (*client.Client, error) {
 // cheap: the connection is kept.
 func (p *Provisioner) Check(ctx context.Context, m fleet.Machine) error {
 	at := p.Endpoint(m)
-	engine, err := p.engines.get(at)
-	if err == nil {
-		err = ping(ctx, engine, checkTimeout)
-	}
-	if err != nil {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	if err := p.engines.get(at).ping(ctx, at); err != nil {
 		p.engines.forget(at)
 		return fmt.Errorf("machine %s: engine at %s: %w", m.Name, at.Host, err)
 	}
@@ -129,8 +123,9 @@ func (p *Provisioner) Check(ctx context.Context, m fleet.Machine) error {
 // an adopted machine, whose last job nobody resumes, serves again.
 func (p *Provisioner) Clean(ctx context.Context, m fleet.Machine) error {
 	at := p.Endpoint(m)
-	engine, err := p.engines.get(at)
+	engine, err := newClient(at)
 	if err == nil {
+		defer engine.Close()
 		err = clean(ctx, engine)
 	}
 	if err != nil {

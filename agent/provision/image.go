@@ -22,10 +22,11 @@ func (r *run) image(ctx context.Context) error {
 	limit := r.p.opts.ImageTimeout
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not loaded within %s", limit))
 	defer cancel()
-	engine, err := r.p.engines.get(r.p.Endpoint(r.m))
+	engine, err := newClient(r.p.Endpoint(r.m))
 	if err != nil {
 		return err
 	}
+	defer engine.Close()
 	info, err := engine.Info(ctx)
 	if err != nil {
 		return fmt.Errorf("engine info: %w", err)

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -25,28 +26,55 @@ const (
 // demux writes each stream's bytes to its writer as they come, until the source ends. An end within a frame is an end: what is missing is
 // found by its bytes' number.
 func demux(stdout, stderr io.Writer, source io.Reader) error {
-	head, chunk := make([]byte, frameHead), make([]byte, demuxChunk)
+	buffered, ok := source.(*bufio.Reader)
+	if !ok {
+		buffered = bufio.NewReaderSize(source, demuxChunk)
+	}
 	for {
-		if _, err := io.ReadFull(source, head); err != nil {
+		head, err := buffered.Peek(frameHead)
+		if err != nil {
 			return ended(err)
 		}
-		frame := io.LimitReader(source, int64(binary.BigEndian.Uint32(head[4:])))
+		stream, length := head[0], int64(binary.BigEndian.Uint32(head[4:]))
+		_, _ = buffered.Discard(frameHead) // they are there
 		var to io.Writer
-		switch head[0] {
+		switch stream {
 		case streamStdin, streamStdout:
 			to = stdout
 		case streamStderr:
 			to = stderr
 		case streamSystem:
-			text, err := io.ReadAll(io.LimitReader(frame, maxSystem))
+			text, err := io.ReadAll(io.LimitReader(buffered, min(length, maxSystem)))
 			return errors.Join(fmt.Errorf("the engine, in the output: %s", text), ended(err))
 		default:
-			return fmt.Errorf("the output: stream %d is unknown", head[0])
+			return fmt.Errorf("the output: stream %d is unknown", stream)
 		}
-		if _, err := io.CopyBuffer(to, frame, chunk); err != nil {
+		if err := pass(to, buffered, length); err != nil {
 			return ended(err)
 		}
 	}
+}
+
+// pass writes the next bytes of a source, as they come and out of its own buffer.
+func pass(to io.Writer, source *bufio.Reader, length int64) error {
+	for length > 0 {
+		if _, err := source.Peek(1); err != nil {
+			return err
+		}
+		piece, err := source.Peek(int(min(length, int64(source.Buffered()))))
+		if err != nil {
+			return err
+		}
+		n, err := to.Write(piece)
+		length -= int64(n)
+		if _, discarded := source.Discard(n); err == nil {
+			err = discarded
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ended is nil for the end of a source.
