@@ -50,7 +50,7 @@ var rules = []rule{
 		why: "a job knows stages and scripts; containers are the executor's, machines the pool's"},
 	{pkg: "agent/enginetls", why: "it reads three files into a value"},
 	{pkg: "agent/executor/process", inner: []string{"agent/executor"}, why: "it runs programs; jobs are not its matter"},
-	{pkg: "agent/executor/...", inner: []string{"agent/config", "agent/executor/process", "agent/executor/remote", "agent/fleet", "agent/internal/need"},
+	{pkg: "agent/executor/...", inner: []string{"agent/config", "agent/enginetls", "agent/executor/process", "agent/executor/remote", "agent/fleet", "agent/internal/need"},
 		libraries: []string{"github.com/docker/...", "golang.org/x/crypto/ssh/...", "github.com/distribution/reference", "github.com/bmatcuk/doublestar/v4", "github.com/opencontainers/...", "github.com/containerd/errdefs/...", "golang.org/x/sync/..."},
 		why:       "an executor runs stages; what they mean lies in job"},
 	{pkg: "agent/fleet", inner: []string{"sdk/go/abi"}, why: "plain values import nothing but the ABI's shapes"},
