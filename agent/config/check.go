@@ -32,6 +32,9 @@ func (c check) all(config *Config) {
 	if drain.Enabled && config.ShutdownTimeout < 300 {
 		c.warn("machine.shutdown_drain", "enabled", "draining ends with shutdown_timeout, which is under 5 minutes; set shutdown_timeout to 300 or more")
 	}
+	if config.SessionServer.ListenAddress != "" {
+		c.warn("session_server", "listen_address", "the web terminal and the proxy to services are not provided by this agent; the section is kept and has no effect")
+	}
 	for i := range config.Runners {
 		c.runner(config, &config.Runners[i], fmt.Sprintf("runners[%d]", i))
 	}
@@ -95,6 +98,9 @@ func (c check) runner(config *Config, r *Runner, section string) {
 		}
 	}
 	c.docker(&r.Docker, section+".docker")
+	if r.Referees != nil && r.Referees.Metrics.PrometheusAddress != "" {
+		c.warn(section, "referees", "referees are not provided by this agent; the section is kept and has no effect")
+	}
 	c.cache(&r.Cache, section+".cache")
 	if r.Machine != nil {
 		c.machine(r, section+".machine")
@@ -172,6 +178,9 @@ func (c check) docker(d *Docker, section string) {
 				c.warn(section, f.key, "%q excludes nothing: one match allows an image, whatever the other patterns say", v)
 			}
 		}
+	}
+	if d.HelperImageFlavor != "" && d.HelperImage == "" {
+		c.warn(section, "helper_image_flavor", "has no effect: this agent brings one helper image of its own; set helper_image to use another")
 	}
 	for _, k := range slices.Sorted(maps.Keys(d.LogOptions)) {
 		if k != "env" && k != "labels" {

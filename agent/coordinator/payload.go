@@ -122,13 +122,15 @@ type Hook struct {
 
 // Image is the job's image or one of its services.
 type Image struct {
-	Name         string       `json:"name"`
-	Alias        string       `json:"alias,omitempty"` // services: separated by space or comma
-	Command      []string     `json:"command,omitempty"`
-	Entrypoint   []string     `json:"entrypoint,omitempty"`
-	Variables    Variables    `json:"variables,omitempty"`
-	PullPolicy   []string     `json:"pull_policy,omitempty"`
-	ExecutorOpts ExecutorOpts `json:"executor_opts,omitempty"`
+	Name       string    `json:"name"`
+	Alias      string    `json:"alias,omitempty"` // services: separated by space or comma
+	Command    []string  `json:"command,omitempty"`
+	Entrypoint []string  `json:"entrypoint,omitempty"`
+	Variables  Variables `json:"variables,omitempty"`
+	PullPolicy []string  `json:"pull_policy,omitempty"`
+	// Ports are for the session proxy.
+	Ports        json.RawMessage `json:"ports,omitempty"`
+	ExecutorOpts ExecutorOpts    `json:"executor_opts,omitempty"`
 }
 
 // ExecutorOpts are options for one executor, kept as they came: any key that is not known fails the job, so the executor

@@ -89,6 +89,7 @@ type Executor interface {
 // Ready is what Prepare found out.
 type Ready struct {
 	Dirs      []string // to be made writable for every user before the first stage
+	Owner     string   // uid:gid of the build container's user, where it was asked for
 	Variables []Variable
 
 	// What follows is of executors without containers, which alone know the host that stages run on.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/config"
@@ -27,6 +28,7 @@ func (r *run) configure() {
 	if err := r.arrange(); r.setup == nil {
 		r.setup = err
 	}
+	r.warnings = append(r.warnings, r.unserved()...)
 }
 
 // earlyVariables are those that are known before CI_PROJECT_DIR is.
@@ -40,8 +42,31 @@ func (r *run) arrange() error {
 	dirs, err := r.resolvePaths(r.earlyVariables())
 	r.paths = dirs
 	own := r.ownVariables(assign(r.p.Runner.Environment), dirs)
-	r.vars = newVariables(dirs.temp, r.flags.variables(), own, r.withoutFlags(r.p.Job.Variables), r.lateVariables())
+	r.vars = newVariables(dirs.temp, r.flags.variables(), own, r.withoutFlags(r.p.Job.Variables), r.lateVariables(), r.secrets)
 	return err
+}
+
+// unserved names what the job asks for and does not get.
+func (r *run) unserved() []string {
+	var out []string
+	for _, name := range []string{"CI_DEBUG_TRACE", "CI_DEBUG_SERVICES"} {
+		if r.p.Runner.DebugTraceDisabled && r.vars.flag(name, false) {
+			out = append(out, name+": usage is disabled on this runner")
+		}
+	}
+	for _, image := range append([]coordinator.Image{orNone(r.p.Job.Image)}, r.p.Job.Services...) {
+		if ports := strings.TrimSpace(string(image.Ports)); ports != "" && ports != "null" && ports != "[]" {
+			out = append(out, "the ports of "+image.Name+" are not proxied: this runner has no web terminal and no proxy to services")
+		}
+	}
+	return out
+}
+
+func orNone(image *coordinator.Image) coordinator.Image {
+	if image == nil {
+		return coordinator.Image{}
+	}
+	return *image
 }
 
 // withoutFlags leaves out the variables that are feature flags: their resolved values come first in the list.
@@ -172,7 +197,7 @@ func (r *run) maskValues() {
 // frame is what the scripts of the job have in common, as the variables are now.
 func (r *run) frame() shell.Frame {
 	return r.hostFrame(shell.Frame{
-		Variables: r.vars.expanded(), ProjectDir: r.paths.project, TempDir: r.paths.temp,
+		Variables: r.vars.expanded(), ProjectDir: r.paths.project, TempDir: r.paths.temp, Owner: r.ready.Owner,
 		Trace:          r.debug(),
 		CheckExit:      r.flags["FF_ENABLE_BASH_EXIT_CODE_CHECK"],
 		ScriptSections: r.flags["FF_SCRIPT_SECTIONS"] && r.p.Job.Features.TraceSections,

@@ -36,6 +36,7 @@ func (r *run) newExecutor(handle []byte) (executor.Executor, error) {
 			NetworkPerBuild: r.flags["FF_NETWORK_PER_BUILD"],
 			Init:            r.flags["FF_USE_INIT_WITH_DOCKER_EXECUTOR"],
 			NativeStop:      r.flags["FF_USE_NATIVE_CONTAINER_STOP"],
+			Owner:           r.flags[umaskFlag],
 		},
 	}
 	if r.debugServices() {
@@ -54,7 +55,20 @@ func (r *run) newExecutor(handle []byte) (executor.Executor, error) {
 		return nil, err
 	}
 	o.Services = services
+	if r.flags["FF_LOG_IMAGES_CONFIGURED_FOR_JOB"] {
+		r.logImages(o)
+	}
 	return docker.New(o)
+}
+
+// logImages names a job's images in the agent's log, for operators who keep account of what is used.
+func (r *run) logImages(o docker.Options) {
+	image := r.vars.expand(orElse(o.Image.Name, r.p.Runner.Docker.Image))
+	var services []string
+	for _, s := range o.Services {
+		services = append(services, r.vars.expand(s.Name))
+	}
+	r.log.Info("images configured for the job", "image", image, "services", services, "project", r.p.Job.Info.ProjectID)
 }
 
 func (r *run) names() docker.Name {
@@ -72,9 +86,10 @@ func (r *run) names() docker.Name {
 func (r *run) services() ([]docker.Service, error) {
 	var out []docker.Service
 	for _, s := range r.p.Runner.Docker.Services {
+		own := r.expandAll(s.Environment)
 		out = append(out, docker.Service{
 			Image: docker.Image{Name: s.Name, Entrypoint: s.Entrypoint},
-			Alias: s.Alias, Command: s.Command, Env: r.expandAll(s.Environment), Configured: true,
+			Alias: s.Alias, Command: s.Command, Env: own, HealthPort: healthPort(own), Configured: true,
 		})
 	}
 	for _, s := range r.p.Job.Services {

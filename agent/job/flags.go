@@ -28,11 +28,21 @@ var flagDefaults = map[string]bool{
 	"FF_DISABLE_AUTOMATIC_TOKEN_ROTATION": false, "FF_USE_JOB_ROUTER": false, "FF_CONCRETE": false,
 	"FF_SCRIPT_TO_STEP_MIGRATION": false, "FF_SUSPENDABLE_ENVIRONMENTS": false, "FF_EXPORT_HIGH_CARDINALITY_METRICS": false,
 	"FF_USE_FLEETING_ACQUIRE_HEARTBEATS": false,
+
+	// Of other executors and systems.
+	"FF_USE_POWERSHELL_PATH_RESOLVER": false, "FF_USE_WINDOWS_LEGACY_PROCESS_STRATEGY": false, "FF_USE_WINDOWS_JOB_OBJECT": false,
+	"FF_DISABLE_POWERSHELL_STDIN": false, "FF_USE_LEGACY_KUBERNETES_EXECUTION_STRATEGY": false, "FF_KUBERNETES_HONOR_ENTRYPOINT": false,
+	"FF_USE_ADVANCED_POD_SPEC_CONFIGURATION": false, "FF_PRINT_POD_EVENTS": false, "FF_USE_DUMB_INIT_WITH_KUBERNETES_EXECUTOR": false,
+	"FF_DISABLE_UMASK_FOR_KUBERNETES_EXECUTOR": false, "FF_WAIT_FOR_POD_TO_BE_REACHABLE": false,
 }
 
-// withoutEffect are flags that would change what a job does and do not yet: whoever sets one is told.
-var withoutEffect = []string{"FF_USE_GIT_NATIVE_CLONE", "FF_USE_GIT_PROACTIVE_AUTH", "FF_DISABLE_UMASK_FOR_DOCKER_EXECUTOR",
-	"FF_USE_PARALLEL_CACHE_TRANSFER", "FF_USE_PARALLEL_ARTIFACT_TRANSFER", "FF_CONCRETE", "FF_SCRIPT_TO_STEP_MIGRATION", "FF_SUSPENDABLE_ENVIRONMENTS"}
+// withoutEffect are flags that would change what a job does and do not yet: whoever sets one is told. Not among them are those whose
+// effect is there whatever they say: scripts need no other quoting (FF_POSIXLY_CORRECT_ESCAPES, FF_USE_LEGACY_BASH_EVAL), and
+// archives are always packed by all processors (FF_USE_FASTZIP).
+var withoutEffect = []string{"FF_USE_PARALLEL_CACHE_TRANSFER", "FF_USE_PARALLEL_ARTIFACT_TRANSFER", "FF_RESOLVE_FULL_TLS_CHAIN", "FF_USE_JOB_ROUTER", "FF_CONCRETE", "FF_SCRIPT_TO_STEP_MIGRATION", "FF_SUSPENDABLE_ENVIRONMENTS"}
+
+// umaskFlag has the helper leave its umask alone; the checkout is given to the build container's user instead.
+const umaskFlag = "FF_DISABLE_UMASK_FOR_DOCKER_EXECUTOR"
 
 // flags are the feature flags of one job.
 type flags map[string]bool

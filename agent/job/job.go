@@ -79,8 +79,9 @@ type run struct {
 	paths    paths
 	strategy string // GIT_STRATEGY in force
 	timeout  time.Duration
-	warnings []string // of the settings, to be shown once the trace is open
-	setup    error    // why the settings can't be used; shown once the trace is open
+	secrets  coordinator.Variables // those that are resolved
+	warnings []string              // of the settings, to be shown once the trace is open
+	setup    error                 // why the settings can't be used; shown once the trace is open
 
 	trace  *trace.Trace
 	engine Engine

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -94,21 +93,5 @@ func (r *run) checkRun() error {
 		return unsupported("the job has run and a variable STEPS, which run needs for itself; rename the variable")
 	}
 	job.Steps = []coordinator.Step{{Name: "run", Script: []string{"step-runner ci"}}}
-	return nil
-}
-
-// resolveSecrets names what it can't resolve. A secret that stays out fails the job unless the flag says otherwise.
-func (r *run) resolveSecrets() error {
-	if len(r.p.Job.Secrets) == 0 {
-		return nil
-	}
-	defer r.trace.Section("resolve_secrets", "Resolving secrets")()
-	names := slices.Sorted(maps.Keys(r.p.Job.Secrets))
-	for _, name := range names {
-		r.trace.Warningln("Secret " + name + ": this version of Millwright resolves no secrets of stores; the variable stays unset")
-	}
-	if r.flags["FF_SECRET_RESOLVING_FAILS_IF_MISSING"] {
-		return configurationError("secrets can't be resolved: %s; set FF_SECRET_RESOLVING_FAILS_IF_MISSING to false to go on without them", strings.Join(names, ", "))
-	}
 	return nil
 }

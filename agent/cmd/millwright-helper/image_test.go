@@ -18,6 +18,9 @@ gitlab-runner-helper --version
 millwright-helper --version >/dev/null
 git --version
 git lfs version >/dev/null
+ssh -V 2>/dev/null
+ssh-keygen -q -t ed25519 -N '' -f /tmp/key && eval "$(ssh-agent)" >/dev/null && ssh-add -q /tmp/key 2>/dev/null && ssh-add -D 2>/dev/null
+GIT_SSH_COMMAND='ssh -o BatchMode=yes' git ls-remote ssh://git@127.0.0.1:1/x 2>&1 | grep -qi 'connection refused' || echo "no https or ssh transport"
 git ls-remote https://127.0.0.1:1/x 2>&1 | grep -i connect >/dev/null || echo "no https transport"
 grep -q 'BEGIN CERTIFICATE' /etc/ssl/certs/ca-certificates.crt
 export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b

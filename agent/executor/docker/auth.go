@@ -1,13 +1,17 @@
 package docker
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/docker/docker/api/types/registry"
 
@@ -29,10 +33,13 @@ type Credential struct {
 	Password config.Secret
 }
 
-// credential is an account with the source it came from, for messages.
+// credential is an account, or the program to ask for it, with the source it came from, for messages.
 type credential struct {
 	registry.AuthConfig
 	source string
+	helper string // name of a credential helper that has the account; "" when it is here
+	server string // what the helper knows it by; "" is the registry that is asked for
+	rank   int    // of the source: a lower one goes first
 }
 
 // dockerConfig is the part of ~/.docker/config.json that holds credentials.
@@ -42,40 +49,47 @@ type dockerConfig struct {
 	CredHelpers map[string]string              `json:"credHelpers"`
 }
 
-// resolver finds the credentials of an image. It is made once per job.
-type resolver struct{ byPath map[string]credential }
+// resolver finds the credentials of an image. It is made once per job. Credential helpers are asked when an image needs them.
+type resolver struct {
+	byPath  map[string][]credential // in the order of their sources
+	stores  []credential            // helpers that may know any registry
+	rank    int
+	console executor.Console
+}
 
 // newResolver reads all sources. A source that can't be read is left out with a warning.
 func newResolver(a Auth, console executor.Console) *resolver {
-	r := &resolver{byPath: map[string]credential{}}
+	r := &resolver{byPath: map[string][]credential{}, console: console}
 	if text := a.Variable.Reveal(); text != "" {
-		r.addConfig([]byte(text), "$DOCKER_AUTH_CONFIG", console)
+		r.addConfig([]byte(text), "$DOCKER_AUTH_CONFIG")
 	}
 	if a.Home != "" {
 		for _, name := range []string{".docker/config.json", ".dockercfg"} {
 			file := filepath.Join(a.Home, name)
 			if data, err := os.ReadFile(file); err == nil {
-				r.addConfig(data, file, console)
+				r.addConfig(data, file)
 				break
 			}
 		}
 	}
+	r.rank++
 	for _, c := range a.Payload {
-		r.add(c.Path, credential{registry.AuthConfig{Username: c.Username, Password: c.Password.Reveal(), ServerAddress: c.Path}, "job payload (GitLab Registry)"})
+		r.add(c.Path, credential{AuthConfig: registry.AuthConfig{Username: c.Username, Password: c.Password.Reveal(), ServerAddress: c.Path}, source: "job payload (GitLab Registry)"})
 	}
 	return r
 }
 
-func (r *resolver) addConfig(data []byte, source string, console executor.Console) {
+func (r *resolver) addConfig(data []byte, source string) {
 	var c dockerConfig
 	err := json.Unmarshal(data, &c)
 	if err == nil && c.Auths == nil && c.CredsStore == "" && c.CredHelpers == nil {
 		err = json.Unmarshal(data, &c.Auths) // the old .dockercfg has no outer object
 	}
 	if err != nil {
-		console.Warningln(fmt.Sprintf("Registry credentials from %s can't be read (not valid JSON); going on without them", source))
+		r.console.Warningln(fmt.Sprintf("Registry credentials from %s can't be read (not valid JSON); going on without them", source))
 		return
 	}
+	r.rank++
 	for path, auth := range c.Auths {
 		if auth.Auth != "" {
 			if plain, err := base64.StdEncoding.DecodeString(auth.Auth); err == nil {
@@ -87,62 +101,89 @@ func (r *resolver) addConfig(data []byte, source string, console executor.Consol
 			continue // a mark that a credential helper has it
 		}
 		auth.ServerAddress = path
-		r.add(path, credential{auth, source})
+		r.add(path, credential{AuthConfig: auth, source: source})
 	}
 	for path, helper := range c.CredHelpers {
-		r.addHelped(helper, path, source, console)
-	}
-	if c.CredsStore != "" {
-		for path := range c.Auths {
-			r.addHelped(c.CredsStore, path, source, console)
+		if r.isName(helper, source) {
+			r.add(path, credential{helper: helper, server: path, source: source})
 		}
 	}
+	if c.CredsStore != "" && r.isName(c.CredsStore, source) {
+		r.stores = append(r.stores, credential{helper: c.CredsStore, source: source, rank: r.rank})
+	}
 }
 
-// addHelped asks a credential helper on the agent's host, by Docker's protocol: the registry on stdin, JSON on stdout.
-func (r *resolver) addHelped(helper, path, source string, console executor.Console) {
-	if helper != filepath.Base(helper) {
-		console.Warningln(fmt.Sprintf("Credential helper %q of %s is a path; only a name is allowed. Going on without it", helper, source))
-		return
+// isName tells whether a credential helper is named: a job's DOCKER_AUTH_CONFIG must not start just any program of the agent's host.
+func (r *resolver) isName(helper, source string) bool {
+	if helper == filepath.Base(helper) {
+		return true
 	}
-	cmd := exec.Command("docker-credential-"+helper, "get") //nolint:gosec // the operator named it, and it is no path
-	cmd.Stdin = strings.NewReader(path)
-	out, err := cmd.Output()
-	var answer struct{ Username, Secret string }
-	if err == nil {
-		err = json.Unmarshal(out, &answer)
-	}
-	if err != nil {
-		console.Warningln(fmt.Sprintf("Credential helper %q of %s has no answer for %s; going on without it", helper, source, path))
-		return
-	}
-	auth := registry.AuthConfig{Username: answer.Username, Password: answer.Secret, ServerAddress: path}
-	if answer.Username == "<token>" {
-		auth = registry.AuthConfig{IdentityToken: answer.Secret, ServerAddress: path}
-	}
-	r.add(path, credential{auth, source + ", " + helper})
+	r.console.Warningln(fmt.Sprintf("Credential helper %q of %s is a path; only a name is allowed. Going on without it", helper, source))
+	return false
 }
 
-// add keeps the first source of a path.
+// add puts an account behind those that other sources have for the same path.
 func (r *resolver) add(path string, c credential) {
+	c.rank = r.rank
 	path = registryPath(path)
-	if _, ok := r.byPath[path]; !ok {
-		r.byPath[path] = c
-	}
+	r.byPath[path] = append(r.byPath[path], c)
 }
 
-// find returns the credentials whose path is the longest prefix of the image's, in whole components.
-func (r *resolver) find(image string) (credential, bool) {
+// find returns the credentials whose path is the longest prefix of the image's, in whole components. A helper without an answer leaves it
+// to the next source.
+func (r *resolver) find(ctx context.Context, image string) (credential, bool) {
 	for p := imagePath(image); ; {
-		if c, ok := r.byPath[p]; ok {
-			return c, true
-		}
+		list := slices.Clone(r.byPath[p])
 		cut := strings.LastIndexByte(p, '/')
+		if cut < 0 {
+			list = append(list, r.stores...)
+			slices.SortStableFunc(list, func(a, b credential) int { return a.rank - b.rank })
+		}
+		for _, c := range list {
+			if c.helper == "" || r.ask(ctx, &c, p) {
+				return c, true
+			}
+		}
 		if cut < 0 {
 			return credential{}, false
 		}
 		p = p[:cut]
 	}
+}
+
+// helperLimit is how long a credential helper may take.
+const helperLimit = 30 * time.Second
+
+// ask gets the account from a credential helper on the agent's host, by Docker's protocol: the registry on stdin, JSON on stdout.
+func (r *resolver) ask(ctx context.Context, c *credential, host string) bool {
+	named := c.server != ""
+	if !named {
+		if c.server = host; host == "docker.io" {
+			c.server = "https://index.docker.io/v1/"
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, helperLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "docker-credential-"+c.helper, "get") //nolint:gosec // it is no path, see isName
+	cmd.Stdin = strings.NewReader(c.server)
+	cmd.WaitDelay = time.Second
+	out, err := cmd.Output()
+	var answer struct{ Username, Secret string }
+	if err == nil {
+		err = json.Unmarshal(out, &answer)
+	}
+	if err != nil || answer.Secret == "" {
+		if named || !errors.As(err, new(*exec.ExitError)) { // a store need not know every registry
+			r.console.Warningln(fmt.Sprintf("Credential helper %q of %s has no answer for %s; going on without it", c.helper, c.source, c.server))
+		}
+		return false
+	}
+	c.AuthConfig = registry.AuthConfig{Username: answer.Username, Password: answer.Secret, ServerAddress: c.server}
+	if answer.Username == "<token>" {
+		c.AuthConfig = registry.AuthConfig{IdentityToken: answer.Secret, ServerAddress: c.server}
+	}
+	c.source += ", " + c.helper
+	return true
 }
 
 // registryPath strips scheme and trailing parts of a key in a Docker config and joins the names of Docker Hub into one.

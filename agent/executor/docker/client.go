@@ -1,10 +1,13 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -30,6 +33,9 @@ func dial(o Options) (*client.Client, error) {
 	host, certs := o.Host, o.CertPath
 	if host == "" && o.Config.Host != "" {
 		host, certs = o.Config.Host, o.Config.TLSCertPath
+		if home, err := os.UserHomeDir(); certs == "" && o.Config.TLSVerify && err == nil {
+			certs = cmp.Or(os.Getenv("DOCKER_CERT_PATH"), filepath.Join(home, ".docker"))
+		}
 	}
 	opts := []client.Opt{client.WithAPIVersionNegotiation()}
 	if host == "" {

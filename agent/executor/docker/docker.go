@@ -37,6 +37,7 @@ type Executor struct {
 	image    Image // the job's image, expanded
 	build    local
 	helper   local
+	had      had // images that are there
 	vols     volumes
 	net      networks
 	services []*service
@@ -117,10 +118,17 @@ func (e *Executor) Prepare(ctx context.Context) (executor.Ready, error) {
 	if err := e.waitForServices(ctx); err != nil {
 		return executor.Ready{}, err
 	}
+	ready := executor.Ready{Dirs: e.vols.fresh}
+	if e.o.Flags.Owner {
+		owner, err := e.owner(ctx)
+		if err != nil {
+			return executor.Ready{}, err
+		}
+		ready.Owner = owner
+	}
 	e.remember()
 	// The build container is made while the helper fetches the sources. A failure shows when its first stage tries again.
 	e.background.Go(func() { _, _ = e.container(e.life, executor.Build) })
-	ready := executor.Ready{Dirs: e.vols.fresh}
 	if e.net.name != "" {
 		ready.Variables = append(ready.Variables, executor.Variable{Name: "CI_BUILD_NETWORK_NAME", Value: e.net.name})
 	}
@@ -140,7 +148,7 @@ func (e *Executor) check() (err error) {
 	if err := e.checkAllowed("image", e.image.Name, e.o.Config.AllowedImages, configured); err != nil {
 		return err
 	}
-	if e.o.Config.DisableEntrypointOverwrite && e.image.Entrypoint != nil {
+	if e.o.Config.DisableEntrypointOverwrite && len(e.image.Entrypoint) > 0 {
 		e.o.Console.Warningln("Entrypoint override disabled")
 		e.image.Entrypoint = nil
 	}
@@ -202,7 +210,7 @@ func (e *Executor) container(ctx context.Context, place executor.Place) (string,
 	image := e.helper.ref
 	if place == executor.Build {
 		r, image, platform = buildRole, e.image.Name, e.image.Platform
-		c.Image, c.Entrypoint = e.build.ref, e.image.Entrypoint
+		c.Image, c.Entrypoint = e.build.ref, unlessEmpty(e.image.Entrypoint)
 		c.User, _ = e.user() // checked in Prepare
 	}
 	host, err := hostConfig(e.o.Config, r, image, e.o.Flags.Init)
@@ -240,6 +248,8 @@ func (e *Executor) create(ctx context.Context, c *container.Config, h *container
 	defer cancel()
 	if h.NetworkMode.IsHost() || h.NetworkMode.IsContainer() {
 		c.Hostname = ""
+	} else {
+		c.MacAddress = e.o.Config.MacAddress //nolint:staticcheck // engines before API 1.44 know no other place; the client drops it for later ones
 	}
 	made, err := e.api.ContainerCreate(call, c, h, e.join(h, aliases...), parsePlatform(platform), name)
 	if err != nil {
@@ -249,6 +259,14 @@ func (e *Executor) create(ctx context.Context, c *container.Config, h *container
 		e.o.Log.Debug("engine's warning", "container", name, "warning", w)
 	}
 	return made.ID, nil
+}
+
+// unlessEmpty is a list for the engine, to which an empty one means something else than none.
+func unlessEmpty(list []string) []string {
+	if len(list) == 0 {
+		return nil
+	}
+	return list
 }
 
 // gone forgets a container that has vanished, so that another try makes a new one.

@@ -79,7 +79,7 @@ func (e *Executor) checkService(ctx context.Context, s *service, limit time.Dura
 		Cmd:    []string{"gitlab-runner-helper", "health-check"},
 		Env:    env,
 		Labels: e.o.Name.labels(string(healthRole), e.own),
-	}, host, fmt.Sprintf("%s-%d-wait-for-service", e.base, s.index), "")
+	}, host, e.serviceName(s)+"-wait-for-service", "")
 	if err != nil {
 		return err
 	}

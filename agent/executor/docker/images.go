@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -82,12 +83,39 @@ type local struct {
 	ports []string
 }
 
+// had remembers the images that the engine has been made to have, so that a job whose service runs in its own image pulls it once.
+type had struct {
+	mu sync.Mutex
+	by map[string]func() (local, error)
+}
+
+// once calls get for the first one who asks by that key; all others wait for what it returns.
+func (h *had) once(key string, get func() (local, error)) (local, error) {
+	h.mu.Lock()
+	f := h.by[key]
+	if f == nil {
+		if h.by == nil {
+			h.by = map[string]func() (local, error){}
+		}
+		f = sync.OnceValues(get)
+		h.by[key] = f
+	}
+	h.mu.Unlock()
+	return f()
+}
+
 // ensure makes the engine have the image, by the policies that apply, and says so.
 func (e *Executor) ensure(ctx context.Context, img Image) (local, error) {
 	policies, err := e.pullPolicies(img.Name, img.PullPolicy)
 	if err != nil {
 		return local{}, err
 	}
+	key := strings.Join(append([]string{img.Name, img.Platform}, policies...), " ")
+	return e.had.once(key, func() (local, error) { return e.get(ctx, img, policies) })
+}
+
+func (e *Executor) get(ctx context.Context, img Image, policies []string) (local, error) {
+	var err error
 	e.o.Console.Println(fmt.Sprintf("Using effective pull policy of [%s] for container %s", strings.Join(policies, " "), img.Name))
 	for i, policy := range policies {
 		if i > 0 {
@@ -155,7 +183,7 @@ func (e *Executor) using(name string, found image.InspectResponse) local {
 // pull gets an image from its registry. Only a party that does not answer is worth another try.
 func (e *Executor) pull(ctx context.Context, img Image) error {
 	opts := image.PullOptions{Platform: img.Platform}
-	if c, ok := e.auth.find(img.Name); ok {
+	if c, ok := e.auth.find(ctx, img.Name); ok {
 		e.o.Console.Println("Authenticating with credentials from " + c.source)
 		encoded, err := registry.EncodeAuthConfig(c.AuthConfig)
 		if err != nil {

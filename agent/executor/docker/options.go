@@ -52,12 +52,13 @@ type Flags struct {
 	NetworkPerBuild bool // FF_NETWORK_PER_BUILD
 	Init            bool // FF_USE_INIT_WITH_DOCKER_EXECUTOR
 	NativeStop      bool // FF_USE_NATIVE_CONTAINER_STOP
+	Owner           bool // FF_DISABLE_UMASK_FOR_DOCKER_EXECUTOR: Prepare finds out the build container's user
 }
 
 // Image is the job's image as the payload names it, unexpanded. An empty Name means that of the configuration.
 type Image struct {
 	Name       string
-	Entrypoint []string // nil leaves the image's; [""] clears it
+	Entrypoint []string // none leaves the image's; [""] clears it
 	PullPolicy []string
 	Platform   string
 }

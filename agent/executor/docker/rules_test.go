@@ -51,12 +51,12 @@ func TestCredentials(t *testing.T) {
 		{"alpine", "hub", "$DOCKER_AUTH_CONFIG"},
 		{"other.x/a", "", ""},
 	} {
-		c, _ := r.find(tt.image)
+		c, _ := r.find(t.Context(), tt.image)
 		if c.Username != tt.user || c.source != tt.source {
 			t.Errorf("%s: got %q of %q, want %q of %q", tt.image, c.Username, c.source, tt.user, tt.source)
 		}
 	}
-	if c, _ := r.find("reg.x/other"); c.Password != "secret" {
+	if c, _ := r.find(t.Context(), "reg.x/other"); c.Password != "secret" {
 		t.Error("the password of auth was not decoded")
 	}
 	s := &silent{}
@@ -113,6 +113,33 @@ func TestHostConfig(t *testing.T) {
 	c.LogOptions = map[string]string{"env": "A"}
 	if h, err := hostConfig(c, buildRole, "x", false); err != nil || h.LogConfig.Type != "json-file" {
 		t.Errorf("log options: %+v, %v", h.LogConfig, err)
+	}
+}
+
+// Who may do everything: the lists hold the names as the job writes them. Engines inside containers can't show it.
+func TestPrivileged(t *testing.T) {
+	yes, no := true, false
+	for _, tt := range []struct {
+		name                   string
+		c                      config.Docker
+		build, helper, service bool
+	}{
+		{name: "nobody"},
+		{name: "all", c: config.Docker{Privileged: true}, build: true, helper: true, service: true},
+		{name: "services alone", c: config.Docker{ServicesPrivileged: &yes}, service: true},
+		{name: "not services", c: config.Docker{Privileged: true, ServicesPrivileged: &no}, build: true, helper: true},
+		{name: "listed ones", c: config.Docker{Privileged: true, AllowedPrivilegedImages: []string{"team/*:*"}, AllowedPrivilegedServices: []string{"docker:*"}}, build: true},
+		{name: "a listed service", c: config.Docker{Privileged: true, AllowedPrivilegedImages: []string{"docker:*"}, AllowedPrivilegedServices: []string{"team/**"}}, service: true},
+	} {
+		for role, want := range map[role]bool{buildRole: tt.build, helperRole: tt.helper, serviceRole: tt.service} {
+			image := "team/app:1"
+			if role == helperRole {
+				image = "sha256:" + strings.Repeat("a", 64)
+			}
+			if h, err := hostConfig(&tt.c, role, image, false); err != nil || h.Privileged != want {
+				t.Errorf("%s: %s: privileged is %v, %v; want %v", tt.name, role, h.Privileged, err, want)
+			}
+		}
 	}
 }
 

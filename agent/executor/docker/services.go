@@ -121,15 +121,19 @@ func (e *Executor) startService(ctx context.Context, s *service) error {
 		Image:      img.ref,
 		Labels:     labels,
 		Env:        append(slices.Clone(e.o.ServiceEnv), s.Env...),
-		Cmd:        s.Command,
-		Entrypoint: s.Entrypoint,
+		Cmd:        unlessEmpty(s.Command),
+		Entrypoint: unlessEmpty(s.Entrypoint),
 		User:       s.User,
 	}
-	name := fmt.Sprintf("%s-%s-%d", e.base, strings.ReplaceAll(servicePath(s.Name), "/", "__"), s.index)
-	if s.id, err = e.create(ctx, c, host, name, s.Platform, s.aliases...); err != nil {
+	if s.id, err = e.create(ctx, c, host, e.serviceName(s), s.Platform, s.aliases...); err != nil {
 		return fmt.Errorf("service %s: %w", s.Name, err)
 	}
 	return e.upService(ctx, s)
+}
+
+// serviceName is the name of a service's container.
+func (e *Executor) serviceName(s *service) string {
+	return fmt.Sprintf("%s-%s-%d", e.base, strings.ReplaceAll(servicePath(s.Name), "/", "__"), s.index)
 }
 
 func (e *Executor) upService(ctx context.Context, s *service) error {
@@ -147,6 +151,9 @@ func (e *Executor) upService(ctx context.Context, s *service) error {
 			break
 		}
 	}
+	if mode := container.NetworkMode(e.o.Config.NetworkMode); mode.IsHost() || mode.IsContainer() {
+		s.ip = "127.0.0.1" // all containers of the job share one network stack
+	}
 	if e.o.ServiceOutput != nil {
 		e.followService(s)
 	}
@@ -156,7 +163,7 @@ func (e *Executor) upService(ctx context.Context, s *service) error {
 // links are the host entries by which the build and helper containers find the services on the default bridge, where the
 // engine knows no names.
 func (e *Executor) links() []string {
-	if e.net.aliases {
+	if e.net.aliases || container.NetworkMode(e.o.Config.NetworkMode).IsContainer() { // there the other container's hosts count
 		return nil
 	}
 	var hosts []string

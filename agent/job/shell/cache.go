@@ -65,6 +65,7 @@ func RestoreCache(f Frame, t Transfer, caches []Cache) []byte {
 			}
 		}
 	})
+	s.handOver()
 	return s.Bytes()
 }
 

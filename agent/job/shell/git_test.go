@@ -137,7 +137,9 @@ func TestSubmodules(t *testing.T) {
 		{name: "all but", change: func(s *Sources) {
 			s.Submodules.Strategy, s.Submodules.Paths = "normal", []string{":(exclude)ssh"}
 		}, holds: []string{"ssh/f", "-", "sub/f", "sub"}},
-		{name: "more flags", change: func(s *Sources) { s.Submodules.Strategy, s.Submodules.Flags = "normal", []string{"--remote", "--jobs", "4"} },
+		{name: "more flags", change: func(s *Sources) {
+			s.Submodules.Strategy, s.Submodules.Flags = "normal", []string{"--remote", "--jobs", "4"}
+		},
 			holds: []string{"sub/f", "sub"}},
 		{name: "by credential helper", change: func(s *Sources) { s.Submodules.Strategy, s.CredentialHelper = "recursive", true },
 			holds: []string{"sub/f", "sub", "sub/deep/f", "inner", "ssh/f", "inner"}},

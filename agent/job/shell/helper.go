@@ -14,10 +14,20 @@ const HelperBinary = "gitlab-runner-helper"
 // newHelper begins a script for the helper container: what it makes may be written by whatever user the build container has.
 // On a host both have the same user, and others must not write to it.
 func newHelper(f Frame) *Script {
-	if f.Host {
+	switch {
+	case f.Host:
 		return begin(f)
+	case f.Owner != "":
+		return begin(f, "umask 0022")
 	}
 	return begin(f, "umask 0000")
+}
+
+// handOver gives what a stage made to the build container's user.
+func (s *Script) handOver() {
+	if s.frame.Owner != "" {
+		s.Command("chown", "-RP", s.frame.Owner, s.frame.ProjectDir, s.frame.TempDir)
+	}
 }
 
 // Prepare is the script of prepare_script: it says where it runs, makes new volumes writable and the temporary directory empty.
@@ -84,6 +94,7 @@ func DownloadArtifacts(f Frame, url string, downloads []Download) []byte {
 			s.Command(HelperBinary, "artifacts-downloader", "--url", url, "--token", d.Token, "--id", d.ID)
 		}
 	})
+	s.handOver()
 	return s.Bytes()
 }
 

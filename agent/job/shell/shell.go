@@ -16,6 +16,9 @@ type Frame struct {
 	ProjectDir string
 	TempDir    string // holds file variables and git's settings; outside the project's files
 	Trace      bool   // set -o xtrace (CI_DEBUG_TRACE)
+	// Owner is the uid:gid that the helper gives the job's files to; "" lets every user write to them
+	// (FF_DISABLE_UMASK_FOR_DOCKER_EXECUTOR).
+	Owner string
 	// CheckExit adds a check of the exit code after each line (FF_ENABLE_BASH_EXIT_CODE_CHECK), for scripts that switch
 	// errexit off.
 	CheckExit bool

@@ -77,11 +77,13 @@ func GetSources(f Frame, o Sources) []byte {
 	case StrategyNone:
 		s.Notice("Skipping Git repository setup")
 		s.Command("mkdir", "-p", f.ProjectDir)
+		s.handOver()
 		return s.Bytes()
 	case StrategyEmpty:
 		s.Notice("Skipping Git repository setup and creating an empty build directory")
 		s.Command("rm", "-rf", f.ProjectDir)
 		s.Command("mkdir", "-p", f.ProjectDir)
+		s.handOver()
 		return s.Bytes()
 	}
 	for _, hook := range o.PreHooks {
@@ -95,6 +97,7 @@ func GetSources(f Frame, o Sources) []byte {
 	for _, hook := range o.PostHooks {
 		s.Entries(hook)
 	}
+	s.handOver()
 	return s.Bytes()
 }
 

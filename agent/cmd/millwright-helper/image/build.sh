@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the helper image as bin/helper-image-ARCH.tar, for `docker load`: our helper binary with Debian's git, git-lfs, bash and CA
-# certificates. Needs mmdebstrap (installed by apt if missing) and no engine. Does nothing when the archive was made from this very recipe
+# Builds the helper image as bin/helper-image-ARCH.tar, for `docker load`: our helper binary with Debian's git, git-lfs, ssh, bash and
+# CA certificates. Needs mmdebstrap (installed by apt if missing) and no engine. Does nothing when the archive was made from this very recipe
 # and binary. ARCH is Go's word for the architecture, this machine's.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -24,8 +24,8 @@ fi
 tools
 work=$(mktemp -d "${TMPDIR:-/tmp}/millwright-helper.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-beat "git, bash and certificates" bootstrap "$work/root.tar" extract \
-	bash,dash,coreutils,findutils,grep,sed,mawk,gzip,tar,hostname,git,git-lfs,ca-certificates \
+beat "git, ssh, bash and certificates" bootstrap "$work/root.tar" extract \
+	bash,dash,coreutils,findutils,grep,sed,mawk,gzip,tar,hostname,git,git-lfs,openssh-client,ca-certificates \
 	--extract-hook="HELPER='$binary' sh '$here/finish.sh' \"\$1\""
 beat "go build mkimage" go build -C "$top" -o "$work/mkimage" ./agent/internal/mkimage
 "$work/mkimage" -root "$work/root.tar" -tag "$tag" -archive "$archive" -arch "$arch" \

@@ -26,6 +26,8 @@ ln -s millwright-helper "$root/usr/bin/gitlab-runner-build"
 )
 rm -rf "$root"/usr/share/git-core/contrib "$root"/usr/share/gitweb "$root"/usr/share/git-core/templates/hooks
 find "$root"/usr/bin \( -name 'git-shell' -o -name 'git-receive-pack' -o -name 'scalar' -o -name 'openssl' -o -name 'c_rehash' \) -delete
+# Of ssh what git and a hook need: a client, and keys for it.
+rm -rf "$root"/usr/lib/openssh "$root"/usr/bin/scp "$root"/usr/bin/sftp "$root"/usr/bin/ssh-argv0 "$root"/usr/bin/ssh-copy-id "$root"/usr/bin/slogin
 drop_common
 rm -rf "$root"/usr/share/terminfo "$root"/usr/share/tabset "$root"/usr/share/X11 "$root"/usr/share/menu "$root"/usr/share/bash-completion
 drop_unused_libraries
