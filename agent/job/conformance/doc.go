@@ -5,8 +5,8 @@
 //	go test -v -run TestConformance ./agent/job/conformance
 //
 // (or `go tool task conformance`) prints a line `N passed, N failed` and names the numbers that are not covered, of which there are none: a
-// number without a row that ran and passed fails the test. Where the behaviour of today is a
-// known flaw, the row wants the better one, and docs/differences.md says so.
+// number that no row has run fails the test. Where the behaviour of today is a known flaw, the row wants the better one, and
+// docs/differences.md says so.
 //
 // To add a row, put it into the file of its subject. A row is a payload and what can be seen of it; one that needs more, such as two
 // jobs or a coordinator that answers badly, brings a function of its own. Each row has a coordinator, a runner and names of its own, so

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/coordinator"
@@ -29,11 +30,26 @@ func traceRows() []row {
 		{n: 26, name: "output limit", payload: script([]string{"i=0; while [ $i -lt 100 ]; do echo 12345678901234567890123456789012345678901234567890; i=$((i+1)); done"}),
 			runner: func(r *config.Runner) { r.OutputLimit = 1 }, check: cutAt(1024)},
 		{n: 27, name: "no UTF-8", payload: script([]string{`printf '\377\n'`}), want: []string{"\n\uFFFD\n"}, check: sealed},
-		{n: 28, name: "carriage returns", payload: script([]string{`printf '10%%\r20%%\r'; sleep 1; echo 30`}), check: raw(`Z 01O 10%\r20%\r\n\S+Z 01O\+30\n`)},
+		{n: 28, name: "carriage returns", run: progress},
 		{n: 29, name: "no sections", payload: bare, want: []string{`Preparing the "docker" executor`, "Getting source from Git repository", `Executing "step_script" stage of the job script`}, not: []string{"section_start", "section_end"}},
 		{n: 30, name: "no time stamps", payload: with(script([]string{"echo hi"}), "FF_TIMESTAMPS", "false"),
 			check: raw(`(?m)^section_start:\d+:prepare_executor\r\x1b\[0K\x1b\[0K\x1b\[36;1mPreparing the "docker" executor\x1b\[0;m\x1b\[0;m$`, `(?m)^hi$`), not: []string{"Z 01O", "Z 00O"}},
 	}
+}
+
+// progress prints a line in two parts, the second one when the first has come.
+func progress(t *testing.T, b *jobtest.Bench) {
+	const first = "Z 01O 10%\r20%\r\n"
+	url := b.Signal(t, func() {
+		for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
+			if trace, err := b.Server.Trace(b.Last()); err != nil || strings.Contains(string(trace), first) {
+				return
+			}
+		}
+	})
+	e := b.Run(t, t.Context(), script([]string{`printf '10%%\r20%%\r'; wget -q -O /dev/null ` + url + `; echo 30`}), nil)
+	jobtest.CheckEnd(t, e, "", 0)
+	raw(regexp.QuoteMeta(first)+`\S+Z 01O\+30\n`)(t, b, e)
 }
 
 // raw wants the trace as it was sent to match expressions.
