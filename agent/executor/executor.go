@@ -124,7 +124,7 @@ const (
 	Configuration Kind = "configuration" // what the job or the runner's configuration asks for can't be had
 	External      Kind = "external"      // a party outside, a registry say, did not answer
 	ImagePull     Kind = "image_pull"    // an image could not be had for another reason
-	Engine        Kind = "engine"        // the engine can't be reached: another one may serve
+	Engine        Kind = "engine"        // the engine can't be reached, or its disk is full: another one may serve
 	Gone          Kind = "gone"          // the stage's container has vanished: running the stage again makes a new one
 )
 

@@ -91,6 +91,8 @@ type run struct {
 	exec      executor.Executor
 	ready     executor.Ready
 	status    string
+	// engineLost is set when a stage met an engine that does not answer, or can't work: nothing more is run on it.
+	engineLost bool
 
 	control control
 	replay
@@ -238,14 +240,21 @@ func (r *run) finish(ctx context.Context, err error) Result {
 	return res
 }
 
-// cleanupLimit bounds the removal of what a job made.
-const cleanupLimit = 5 * time.Minute
+// cleanupLimit bounds the removal of what a job made, lostCleanupLimit that from an engine that did not answer before.
+const (
+	cleanupLimit     = 5 * time.Minute
+	lostCleanupLimit = 20 * time.Second
+)
 
 func (r *run) cleanup(ctx context.Context) error {
 	if r.exec == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, cleanupLimit)
+	limit := cleanupLimit
+	if r.engineLost {
+		limit = lostCleanupLimit
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	err := r.exec.Cleanup(ctx)
 	r.exec = nil

@@ -39,6 +39,9 @@ func (r *run) stages(ctx context.Context) error {
 			return ended(ctx)
 		}
 	}
+	if r.engineLost {
+		return err // there is nothing to run the rest on
+	}
 	r.control.enter(afterScripts, nil)
 	result := err
 	for _, stage := range []func(context.Context, bool) error{r.saveCache, r.uploadArtifacts} {
@@ -130,6 +133,9 @@ func (r *run) scripts(ctx context.Context) error {
 	r.control.enter(afterScripts, nil)
 	if ctx.Err() != nil {
 		return ended(ctx)
+	}
+	if r.engineLost {
+		return err
 	}
 	r.setStatus(statusOf(err))
 	after := r.afterScript(ctx)
@@ -288,7 +294,7 @@ const tidyLimit = 30 * time.Second
 // tidy removes file variables and git's settings with the token, however the job ended. Its failure is the agent's matter.
 func (r *run) tidy(ctx context.Context) {
 	var interrupted *interruptedError
-	if err := ended(ctx); errors.As(err, &interrupted) || errors.Is(err, errAborted) || left(ctx) {
+	if err := ended(ctx); r.engineLost || errors.As(err, &interrupted) || errors.Is(err, errAborted) || left(ctx) {
 		return
 	}
 	alive, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyLimit)
@@ -316,6 +322,7 @@ func (r *run) stage(ctx context.Context, name, title string, place executor.Plac
 			Name: name, Place: place, Script: script,
 			Stdout: r.trace.Stdout(trace.StreamJob), Stderr: r.trace.Stderr(trace.StreamJob),
 		})
+		r.engineLost = r.engineLost || isEngineFault(err)
 		var kind *executor.Error
 		if !errors.As(err, &kind) || kind.Kind != executor.Gone || try >= tries {
 			return err

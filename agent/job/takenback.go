@@ -19,7 +19,7 @@ type Notices interface {
 	Suspect()
 }
 
-// suspicion is how long a job that was killed waits for the provider's word that it was its doing.
+// suspicion is how long a job that was killed, or whose engine is silent, waits for the provider's word that it was its doing.
 const suspicion = 5 * time.Second
 
 // takenBack is the failure of a job whose machine its provider took back. The reason is the one that GitLab retries a job for.
@@ -59,7 +59,7 @@ func (r *run) heedProvider(ctx context.Context) (end func()) {
 }
 
 // blameProvider returns err as the provider's doing where it is: once it took the machine back, whatever ends the job but a cancel, a
-// time-out or the agent's own end. A script that was killed asks first.
+// time-out or the agent's own end. A script that was killed, or an engine that is silent, asks first.
 func (r *run) blameProvider(ctx context.Context, err error) error {
 	n, ok := r.p.Engines.(Notices)
 	if !ok || err == nil || r.engine.Machine == "" {
@@ -69,7 +69,7 @@ func (r *run) blameProvider(ctx context.Context, err error) error {
 	if reason != coordinator.ScriptFailure && reason != coordinator.RunnerSystemFailure {
 		return err
 	}
-	if r.notice == nil && killed(err, code) {
+	if r.notice == nil && (killed(err, code) || isEngineFault(err)) {
 		n.Suspect()
 		ctx, cancel := context.WithTimeout(ctx, suspicion)
 		defer cancel()

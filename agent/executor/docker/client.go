@@ -60,16 +60,18 @@ func dial(o Options) (*client.Client, error) {
 }
 
 // engineErr classifies an error of the engine: a refusal of what was asked for is the configuration's fault, silence the
-// engine's, the rest stays as it is.
+// engine's, a full disk too, the rest stays as it is.
 func engineErr(err error) error {
 	var classified *executor.Error
 	switch {
 	case err == nil || errors.As(err, &classified):
 		return err
+	case isFull(err):
+		return full(err)
 	case errdefs.IsInvalidArgument(err):
 		return &executor.Error{Kind: executor.Configuration, Err: err}
 	case isUnreachable(err):
-		return &executor.Error{Kind: executor.Engine, Err: err}
+		return executor.Errorf(executor.Engine, "%w%s", err, unreachable)
 	}
 	return err
 }

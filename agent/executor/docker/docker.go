@@ -118,6 +118,10 @@ func (e *Executor) Prepare(ctx context.Context) (executor.Ready, error) {
 	if err := e.waitForServices(ctx); err != nil {
 		return executor.Ready{}, err
 	}
+	// An engine that can't make a container is found out here, where another one can take its place.
+	if _, err := e.container(ctx, executor.Helper); err != nil {
+		return executor.Ready{}, err
+	}
 	ready := executor.Ready{Dirs: e.vols.fresh}
 	if e.o.Flags.Owner {
 		owner, err := e.owner(ctx)
@@ -278,7 +282,7 @@ func (e *Executor) gone(place executor.Place, err error) error {
 	s.mu.Lock()
 	s.id = ""
 	s.mu.Unlock()
-	return &executor.Error{Kind: executor.Gone, Err: err}
+	return executor.Errorf(executor.Gone, "%w; it was removed from outside: keep clean-ups of the engine away from running jobs", err)
 }
 
 // drop removes a container by force and forgets it.

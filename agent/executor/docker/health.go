@@ -38,6 +38,7 @@ func (e *Executor) waitForServices(ctx context.Context) error {
 	for _, s := range e.services {
 		group.Go(func() {
 			if err := e.checkService(ctx, s, limit); err != nil && ctx.Err() == nil {
+				s.told = true
 				e.warnService(ctx, s, err)
 			}
 		})
@@ -70,6 +71,8 @@ func (e *Executor) checkService(ctx context.Context, s *service, limit time.Dura
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("service %s timeout", s.Name))
 	defer cancel()
+	ctx, died := context.WithCancelCause(ctx)
+	defer e.untilDead(ctx, s, died)()
 	host, err := hostConfig(e.o.Config, healthRole, e.helper.ref, false)
 	if err != nil {
 		return err
@@ -86,9 +89,57 @@ func (e *Executor) checkService(ctx context.Context, s *service, limit time.Dura
 	var out bytes.Buffer
 	st := &stageRun{e: e, id: id, stdout: &out, stderr: &out, grace: time.Second}
 	if err := st.run(ctx); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		return &checkError{err: err, log: clip(out.String())}
 	}
 	return nil
+}
+
+// untilDead calls died when the service ends: its port will not open any more. What it returns ends that.
+func (e *Executor) untilDead(ctx context.Context, s *service, died context.CancelCauseFunc) (end func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ended, _ := e.api.ContainerWait(ctx, s.id, container.WaitConditionNotRunning)
+		select {
+		case status := <-ended:
+			died(fmt.Errorf("service %s ended with exit code %d", s.Name, status.StatusCode))
+		case <-ctx.Done():
+		}
+	}()
+	return func() {
+		died(nil)
+		<-done
+	}
+}
+
+// lastLines is how much of a dead service's log is shown.
+const lastLines = "20"
+
+// tellDeadServices says which services have failed since they were started, once for each: a script that fails may miss one.
+func (e *Executor) tellDeadServices(ctx context.Context) {
+	for _, s := range e.services {
+		if s.told || s.id == "" {
+			continue
+		}
+		call, cancel := context.WithTimeout(ctx, answerLimit)
+		info, err := e.api.ContainerInspect(call, s.id)
+		cancel()
+		if err != nil || info.State == nil || info.State.Running || info.State.ExitCode == 0 {
+			continue
+		}
+		s.told = true
+		text := fmt.Sprintf("Service %s (%s) ended with exit code %d while the job ran", s.Name, strings.Join(s.aliases, ", "), info.State.ExitCode)
+		if info.State.OOMKilled {
+			text += ": it used all of its memory"
+		}
+		e.o.Console.Warningln(text + "; the end of its log:")
+		for line := range strings.Lines(e.serviceLog(ctx, s, lastLines)) {
+			e.o.Console.Println(strings.TrimRight(line, "\n"))
+		}
+	}
 }
 
 // healthPorts are the TCP ports to try: the one that the service's variables name, else the lowest exposed ones.
@@ -119,16 +170,17 @@ func (e *Executor) warnService(ctx context.Context, s *service, err error) {
 	if errors.As(err, &check) {
 		fmt.Fprintf(&b, "Health check container logs:\n%s\n\n", check.log)
 	}
-	fmt.Fprintf(&b, "Service container logs:\n%s\n\n*********\n", e.serviceLog(ctx, s))
+	fmt.Fprintf(&b, "Service container logs:\n%s\n\n*********\n", e.serviceLog(ctx, s, "all"))
 	for line := range strings.Lines(b.String()) {
 		e.o.Console.Println(strings.TrimRight(line, "\n"))
 	}
 }
 
-func (e *Executor) serviceLog(ctx context.Context, s *service) string {
+// serviceLog is the end of a service's log: so many lines, or all.
+func (e *Executor) serviceLog(ctx context.Context, s *service, lines string) string {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	body, err := e.api.ContainerLogs(ctx, s.id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Timestamps: true})
+	body, err := e.api.ContainerLogs(ctx, s.id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Timestamps: true, Tail: lines})
 	if err != nil {
 		return err.Error()
 	}

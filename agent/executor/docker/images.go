@@ -219,6 +219,8 @@ func (e *Executor) pullOnce(ctx context.Context, ref string, opts image.PullOpti
 		switch err := dec.Decode(&line); {
 		case errors.Is(err, io.EOF):
 			return nil
+		case cutOff(err):
+			return executor.Errorf(executor.Engine, "the engine broke off the pull: %w", err)
 		case err != nil:
 			return err
 		case line.Error != "":
@@ -230,23 +232,28 @@ func (e *Executor) pullOnce(ctx context.Context, ref string, opts image.PullOpti
 // pullClasses sorts a pull's failure by its text: engines give no better hint.
 var pullClasses = []struct {
 	kind  executor.Kind
+	hint  string
 	texts []string
 }{
-	{executor.External, []string{"dial tcp", "connection refused", "no such host", "i/o timeout", "tls handshake timeout",
+	{executor.External, "; the registry can't be reached from the engine", []string{"dial tcp", "connection refused", "no such host", "i/o timeout", "tls handshake timeout",
 		"client.timeout exceeded", "request canceled", "connection reset", "server misbehaving", "unexpected eof"}},
-	{executor.Configuration, []string{"not found", "manifest unknown", "denied", "unauthorized", "authentication required",
+	{executor.Configuration, "; check the image's name and tag, and the credentials for its registry", []string{"not found", "manifest unknown", "denied", "unauthorized", "authentication required",
 		"no basic auth credentials", "invalid reference format", "no matching manifest"}},
 }
 
 func classifyPull(err error) error {
-	if err == nil {
-		return nil
+	if err == nil || isUnreachable(err) || isFull(err) {
+		return engineErr(err)
+	}
+	var classified *executor.Error
+	if errors.As(err, &classified) {
+		return err
 	}
 	text := strings.ToLower(err.Error())
 	for _, class := range pullClasses {
 		for _, t := range class.texts {
 			if strings.Contains(text, t) {
-				return &executor.Error{Kind: class.kind, Err: err}
+				return executor.Errorf(class.kind, "%w%s", err, class.hint)
 			}
 		}
 	}

@@ -43,6 +43,9 @@ type Options struct {
 	Auth  Auth
 	Flags Flags
 
+	// Silence is how long the engine may not answer before what runs on it is given up; 0 is 45 seconds.
+	Silence time.Duration
+
 	// Handle is of an executor of an agent before, whose work Resume takes up; nil makes everything anew.
 	Handle []byte
 }

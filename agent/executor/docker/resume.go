@@ -88,10 +88,15 @@ func (e *Executor) Resume(ctx context.Context) error {
 
 // awake waits a moment for an engine that does not answer: it may be starting anew, as the agent is.
 func (e *Executor) awake(ctx context.Context) error {
-	for silent := 0; ; silent++ {
-		err := e.greet(ctx)
-		var kind *executor.Error
-		if err == nil || silent == silenceLimit || !errors.As(err, &kind) || kind.Kind != executor.Engine {
+	for away := (outage{limit: e.silence()}); ; {
+		err := e.ping(ctx)
+		if err == nil {
+			return e.greet(ctx)
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := away.missed(err); err != nil {
 			return err
 		}
 		if err := sleep(ctx, time.Second); err != nil {
@@ -124,7 +129,7 @@ func (e *Executor) Attach(ctx context.Context, s executor.Stage, from executor.S
 	if s.Started != nil {
 		s.Started(at)
 	}
-	return true, e.gone(s.Place, run.resume(ctx))
+	return true, e.after(ctx, s.Place, run.resume(ctx))
 }
 
 // started returns the position of the start that follows from; without a container when there was none. The call that asked for it may

@@ -25,6 +25,7 @@ type service struct {
 	id      string
 	ip      string
 	ports   []string // exposed, as 5432/tcp
+	told    bool     // the trace has that it did not start, or that it died
 }
 
 // pickServices expands, checks and names the services. One whose names are all taken is left out.

@@ -75,7 +75,15 @@ func (e *Executor) Run(ctx context.Context, s executor.Stage) error {
 	}
 	run := e.newRun(id, s)
 	run.from = from
-	return e.gone(s.Place, run.run(ctx))
+	return e.after(ctx, s.Place, run.run(ctx))
+}
+
+// after is what follows from a stage's outcome.
+func (e *Executor) after(ctx context.Context, place executor.Place, err error) error {
+	if err != nil && place == executor.Build && ctx.Err() == nil {
+		e.tellDeadServices(ctx)
+	}
+	return e.gone(place, err)
 }
 
 func (e *Executor) newRun(id string, s executor.Stage) *stageRun {
@@ -123,10 +131,13 @@ func (r *stageRun) run(ctx context.Context) error {
 	var noted sync.WaitGroup
 	noted.Go(func() { r.note(ctx) })
 	defer noted.Wait()
+	unwatch := r.e.watch(ctx, stream.Close)
 	select {
 	case err = <-copied:
+		unwatch()
 		stream.Close()
 	case <-ctx.Done():
+		unwatch()
 		if left(ctx) {
 			drain()
 			return context.Cause(ctx)
@@ -143,34 +154,37 @@ func (r *stageRun) run(ctx context.Context) error {
 	return r.end(ctx, err)
 }
 
-// silenceLimit is how many tries, a second apart, an engine that does not answer has before a running stage is given up.
-const silenceLimit = 30
+// logTries bounds the tries, a second apart, to read a stage's output from an engine that answers.
+const logTries = 30
 
 // end learns how the container ended. When the stream broke off before the container did, the rest of the output comes from the
 // engine's log, from the byte where the stream stopped.
 func (r *stageRun) end(ctx context.Context, streamErr error) error {
-	began := time.Now()
-	for silent := 0; ; {
+	began, away := time.Now(), outage{limit: r.e.silence()}
+	for tries := 0; ; {
 		code, running, err := r.wait(ctx, settle)
 		lost := running || streamErr != nil || time.Since(began) > settle/2
 		switch {
 		case ctx.Err() != nil:
 			r.stop(ctx)
 			return context.Cause(ctx)
-		case err != nil && (!isUnreachable(err) || silent == silenceLimit):
+		case err != nil && !isUnreachable(err):
 			return engineErr(fmt.Errorf("wait: %w", err))
 		case err != nil:
-			silent++
+			if err := away.missed(err); err != nil {
+				return err
+			}
 		case lost:
+			away.over()
 			if streamErr = r.readLog(ctx); streamErr == nil && !running {
-				return exit(code)
+				return r.ended(ctx, code, &away)
 			}
 			began = time.Now()
-			silent++
+			tries++
 		default:
-			return exit(code)
+			return r.ended(ctx, code, &away)
 		}
-		if silent > silenceLimit {
+		if tries > logTries {
 			return engineErr(fmt.Errorf("output: %w", streamErr))
 		}
 		if err := sleep(ctx, time.Second); err != nil {
@@ -199,8 +213,8 @@ func (r *stageRun) wait(ctx context.Context, limit time.Duration) (code int, run
 		}
 		return int(s.StatusCode), false, nil
 	case err := <-failed:
-		if call.Err() != nil {
-			return 0, true, nil
+		if call.Err() != nil && ctx.Err() == nil {
+			return 0, true, r.e.ping(ctx) // the container runs, or nobody is there to tell
 		}
 		return 0, false, err
 	}
@@ -218,6 +232,9 @@ func (r *stageRun) copyLog(ctx context.Context, follow bool) error {
 	if !at.LogSince.IsZero() {
 		opts.Since = at.LogSince.Format(time.RFC3339Nano)
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer r.e.watch(ctx, cancel)()
 	body, err := r.e.api.ContainerLogs(ctx, r.id, opts)
 	if err != nil {
 		return err

@@ -1,0 +1,177 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/millwright-ci/millwright/agent/executor"
+)
+
+// An engine that went silent may be starting anew, or its machine may have vanished, which no connection tells: then nothing comes any more.
+const (
+	// silenceLimit is how long an engine may not answer before what runs on it is given up.
+	silenceLimit = 45 * time.Second
+	// beat is how often the engine of a running stage is asked whether it is there, answerLimit how long it has for that.
+	beat        = 10 * time.Second
+	answerLimit = 5 * time.Second
+)
+
+// unreachable is what an error of a silent engine ends with.
+const unreachable = "; its host may be gone or overloaded: try the job again"
+
+// silence is how long this executor's engine may be silent.
+func (e *Executor) silence() time.Duration {
+	if e.o.Silence > 0 {
+		return e.o.Silence
+	}
+	return silenceLimit
+}
+
+// ping asks the engine whether it is there.
+func (e *Executor) ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
+	_, err := e.api.Ping(ctx)
+	return err
+}
+
+// watch calls lost, once, when the engine does not answer twice in a row. What it calls breaks off a stream from which nothing may come for
+// hours. The end of it must be called.
+func (e *Executor) watch(ctx context.Context, lost func()) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for missed := 0; missed < 2; {
+			if missed == 0 && sleep(ctx, min(beat, e.silence())) != nil {
+				return
+			}
+			if missed++; e.ping(ctx) == nil {
+				missed = 0
+			}
+			if ctx.Err() != nil {
+				return
+			}
+		}
+		lost()
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// outage is a time in which the engine did not answer.
+type outage struct {
+	limit time.Duration
+	since time.Time     // when it began; zero while the engine answers
+	total time.Duration // of those that are over
+}
+
+// missed notes that the engine did not answer, and returns an error when that has been so for too long.
+func (o *outage) missed(err error) error {
+	if o.since.IsZero() {
+		o.since = time.Now()
+	}
+	if silent := time.Since(o.since); silent >= o.limit {
+		return executor.Errorf(executor.Engine, "the engine has not answered for %s: %w%s", silent.Round(time.Second), err, unreachable)
+	}
+	return nil
+}
+
+// over notes that the engine answers.
+func (o *outage) over() {
+	if !o.since.IsZero() {
+		o.total += time.Since(o.since)
+		o.since = time.Time{}
+	}
+}
+
+// The exit codes of a container that an engine ends when it stops (TERM, then KILL), or of which it lost sight.
+const (
+	exitKilled     = 137
+	exitTerminated = 143
+	exitUnknown    = 255
+)
+
+// slowAnswer is how long a newcomer waits at most for an engine that is up. Where the service manager holds the engine's socket, a newcomer
+// waits for the next engine.
+const slowAnswer = 2 * time.Second
+
+// ended is the outcome of a stage. One that was killed while its engine was away, or is about to go, was not ended by its script.
+func (r *stageRun) ended(ctx context.Context, code int, away *outage) error {
+	if code != exitKilled && code != exitTerminated && code != exitUnknown || r.outOfMemory(ctx) {
+		return exit(code)
+	}
+	for {
+		began := time.Now()
+		err := r.e.knock(ctx)
+		switch took := time.Since(began); {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err == nil && took > slowAnswer:
+			away.total += took
+			fallthrough
+		case err == nil:
+			if away.over(); away.total == 0 {
+				return exit(code)
+			}
+			return fmt.Errorf("the engine, or its host, was restarted and killed the stage (exit code %d); it did not answer for %s; try the job again",
+				code, max(away.total.Round(time.Second), time.Second))
+		}
+		if err := away.missed(err); err != nil {
+			return err
+		}
+		if err := sleep(ctx, time.Second); err != nil {
+			return err
+		}
+	}
+}
+
+// knock asks the engine for an answer over a new connection: an engine that stops goes on serving those that it has.
+func (e *Executor) knock(ctx context.Context) error {
+	api, err := dial(e.o)
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
+	_, err = api.Ping(ctx)
+	return err
+}
+
+// outOfMemory tells whether the kernel killed the stage.
+func (r *stageRun) outOfMemory(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
+	info, err := r.e.api.ContainerInspect(ctx, r.id)
+	return err == nil && info.State != nil && info.State.OOMKilled
+}
+
+// fullTexts are the words of an engine, or of its kernel, for a disk without room.
+var fullTexts = []string{"no space left on device", "disk quota exceeded"}
+
+func isFull(err error) bool {
+	text := strings.ToLower(err.Error())
+	for _, t := range fullTexts {
+		if strings.Contains(text, t) {
+			return true
+		}
+	}
+	return false
+}
+
+// full is the error of an engine whose disk is full: another engine may serve.
+func full(err error) error {
+	return executor.Errorf(executor.Engine, "the engine's disk is full: %w; free space on it (docker system prune), or give it a larger disk", err)
+}
+
+// cutOff tells whether an answer of the engine ended before its end, as it does when the engine stops.
+func cutOff(err error) bool {
+	return errors.Is(err, io.ErrUnexpectedEOF)
+}
