@@ -153,7 +153,7 @@ func (c *Cloud) boot(i *instance) {
 	if !c.o.Machines {
 		return
 	}
-	m, err := startMachine(i.Name, i.userData, c.o.Engine, &c.work)
+	m, err := startMachine(i.Name, anyPort, anyPort, i.userData, c.o.Engine, &c.work)
 	if err != nil {
 		c.log.Error("a machine has no servers", "name", i.Name, "error", err)
 		return

@@ -22,14 +22,38 @@ type machine struct {
 	images map[string]string
 }
 
-// startMachine opens a machine's doors. Its servers end when these are closed; work waits for them.
-func startMachine(name string, data UserData, more func(string) http.Handler, work *sync.WaitGroup) (*machine, error) {
+// Machine is a machine without a cloud, for the fakes of other clouds: the same servers, at the ports that real machines have.
+type Machine struct {
+	machine *machine
+	work    sync.WaitGroup
+}
+
+// StartMachine lets a machine answer at an address of loopback's, such as 127.77.0.1, at ports 22 and 2376, until Close. It wants the rights that
+// port 22 takes. engine is as Options.Engine.
+func StartMachine(name, address string, data UserData, engine func(machine string) http.Handler) (*Machine, error) {
+	m := &Machine{}
+	var err error
+	m.machine, err = startMachine(name, net.JoinHostPort(address, "22"), net.JoinHostPort(address, "2376"), data, engine, &m.work)
+	return m, err
+}
+
+// Close ends the machine.
+func (m *Machine) Close() {
+	m.machine.end()
+	m.work.Wait()
+}
+
+// anyPort is a door's address where nobody minds which.
+const anyPort = "127.0.0.1:0"
+
+// startMachine opens a machine's doors at two addresses. Its servers end when these are closed; work waits for them.
+func startMachine(name, sshAt, engineAt string, data UserData, more func(string) http.Handler, work *sync.WaitGroup) (*machine, error) {
 	m := &machine{name: name, images: map[string]string{}}
 	var err error
-	if m.ssh, err = openDoor(); err != nil {
+	if m.ssh, err = openDoor(sshAt); err != nil {
 		return nil, err
 	}
-	if m.engine, err = openDoor(); err != nil {
+	if m.engine, err = openDoor(engineAt); err != nil {
 		m.ssh.end()
 		return nil, err
 	}
@@ -74,8 +98,8 @@ type door struct {
 	conns map[net.Conn]bool
 }
 
-func openDoor() (*door, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func openDoor(address string) (*door, error) {
+	l, err := net.Listen("tcp", address)
 	return &door{Listener: l, conns: map[net.Conn]bool{}}, err
 }
 

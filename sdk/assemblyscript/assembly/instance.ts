@@ -174,6 +174,8 @@ export class Instance extends Shape {
   state: Value = new Value();
   /** The id of the owner's tag; required in the answer to all_owners. */
   owner: string = "";
+  /** Of status gone: why the provider never made it, where that shows only after create has answered. */
+  error: DriverError | null = null;
 
   read(o: Value): void {
     this.name = readText(o, "name");
@@ -187,6 +189,7 @@ export class Instance extends Shape {
     this.created_at = readText(o, "created_at");
     this.state = readValue(o, "state");
     this.owner = readText(o, "owner");
+    this.error = readOptionalShape<DriverError>(o, "error");
   }
 
   write(w: Writer): void {
@@ -201,6 +204,7 @@ export class Instance extends Shape {
     w.textUnlessEmpty("created_at", this.created_at);
     w.value("state", this.state);
     w.textUnlessEmpty("owner", this.owner);
+    w.optionalShape("error", this.error);
   }
 }
 

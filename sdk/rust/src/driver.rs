@@ -126,6 +126,8 @@ crate::shape! {
         state: Value,
         /// The id of the owner's tag; required in the answer to all_owners.
         owner[omitzero]: String,
+        /// Of status gone: why the provider never made it, where that shows only after create has answered.
+        error: Option<DriverError>,
     }
 }
 

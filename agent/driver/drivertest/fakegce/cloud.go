@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/millwright-ci/millwright/agent/internal/fakecloud"
 )
 
 // Settings are how the cloud behaves when no fault hits. The zero value does all at once, has the usual zones and takes any token.
@@ -21,6 +23,11 @@ type Settings struct {
 	Zones    []string      // default us-central1-a, us-central1-b, europe-west1-b
 	PageSize int           // of a list, whatever is asked for; 0 leaves that
 	Token    string        // what callers must bear; "" is nothing
+
+	// Machines lets running VMs answer at their external addresses, which are then of loopback's, at ports 22 and 2376: to the key in
+	// ssh-keys and with the host key in user-data. That takes Linux and root. Engine is fakecloud's.
+	Machines bool
+	Engine   func(machine string) http.Handler
 }
 
 // Cloud is a running cloud. It is safe for concurrent use.
@@ -57,6 +64,8 @@ type instance struct {
 	runs    time.Time // when it is up
 	forced  string    // a status that was set
 	going   bool
+	booted  bool
+	machine *fakecloud.Machine // what answers at its address; nil while nothing does
 }
 
 // disk is a disk.
@@ -108,6 +117,11 @@ func (c *Cloud) URL() string { return c.url }
 func (c *Cloud) Close() error {
 	err := c.server.Close()
 	c.serving.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for k := range c.instances {
+		c.drop(k)
+	}
 	if errors.Is(err, net.ErrClosed) {
 		err = nil
 	}
@@ -126,6 +140,9 @@ func (c *Cloud) settle() {
 			op.finish()
 		}
 		op.object["status"], op.object["progress"], op.object["endTime"] = "DONE", 100, stamp(op.due)
+	}
+	if c.settings.Machines {
+		c.boot(now)
 	}
 }
 
@@ -299,6 +316,9 @@ func (c *Cloud) Put(name, status string) error {
 // drop deletes a VM with the disks that go with it. The caller holds mu.
 func (c *Cloud) drop(k string) {
 	i := c.instances[k]
+	if i.machine != nil {
+		i.machine.Close()
+	}
 	delete(c.instances, k)
 	self := link(i.project, "zones", i.zone, "instances", i.name)
 	for dk, d := range c.disks {

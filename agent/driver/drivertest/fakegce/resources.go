@@ -123,7 +123,7 @@ func (c *Cloud) network(i *instance) {
 		configs, _ := n["accessConfigs"].([]any)
 		for _, a := range configs {
 			if a, _ := a.(object); a["natIP"] == nil {
-				a["natIP"] = fmt.Sprintf("203.0.113.%d", c.ids&255)
+				a["natIP"] = fmt.Sprintf(c.addresses4(), c.ids&255)
 			}
 		}
 	}
@@ -257,4 +257,12 @@ func (c *Cloud) getAddress(r *request) (any, error) {
 		return nil, refuse(http.StatusNotFound, "notFound", "The resource 'addresses/%s' was not found", r.path["address"])
 	}
 	return object{"kind": "compute#address", "name": r.path["address"], "address": address, "status": "RESERVED"}, nil
+}
+
+// addresses4 is the range of external addresses: one for documentation, or of loopback's where machines answer.
+func (c *Cloud) addresses4() string {
+	if c.settings.Machines {
+		return "127.77.113.%d"
+	}
+	return "203.0.113.%d"
 }
