@@ -24,8 +24,8 @@ func (r *run) resolveSecrets() error {
 		value, ok := r.givenSecret(name)
 		if !ok {
 			missing = append(missing, name)
-			r.trace.Warningln(fmt.Sprintf("Secret %s: this version of Millwright does not ask %s; the variable stays unset. "+
-				"A masked CI/CD variable of that name, or one in the runner's environment, is taken in its place", name, store))
+			r.trace.Warningln(fmt.Sprintf("Secret %s: this version of Millwright resolves no secrets of stores; the variable stays unset. "+
+				"In the place of %s it takes a masked CI/CD variable of that name, or one in the runner's environment", name, store))
 			continue
 		}
 		r.trace.Mask(config.Secret(value))

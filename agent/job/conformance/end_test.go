@@ -25,9 +25,12 @@ func endRows() []row {
 	const named = "WARNING: Secret DB_PASSWORD: this version of Millwright resolves no secrets of stores; the variable stays unset"
 	known := script([]string{`test "$DB_PASSWORD" = 'pa$C$$' && echo "<$DB_PASSWORD>"`}) // what a secret becomes, wherever it comes from
 	known.Variables = coordinator.Variables{{Key: "DB_PASSWORD", Value: "pa$C$$", Masked: true, Raw: true}}
+	here := known
+	here.Secrets = vault.Secrets
 	return []row{
 		{n: 98, name: "a secret of a store", payload: vault, want: []string{"Resolving secrets", named, "ERROR: Job failed: secrets can't be resolved: DB_PASSWORD"}, not: []string{"Preparing the"}, reason: coordinator.ConfigurationError},
 		{n: 98, name: "a secret that may be missing", payload: with(vault, "FF_SECRET_RESOLVING_FAILS_IF_MISSING", "false"), want: []string{"Resolving secrets", named, "\n<unset>\n", "Job succeeded"}},
+		{n: 98, name: "a secret of a store that is known", payload: here, want: []string{"Resolving secrets", "Secret DB_PASSWORD: taken from the variable of that name; vault is not asked", "\n<[MASKED]>\n", "Job succeeded"}, not: []string{"pa$C$$"}},
 		{n: 98, name: "a secret that is known", payload: known, want: []string{"\n<[MASKED]>\n", "Job succeeded"}, not: []string{"pa$C$$"}},
 		{n: 99, name: "inputs", payload: inputs("go test -race=${{ job.inputs.race }}"), want: []string{"$ echo go test -race=true"}},
 		{n: 99, name: "unknown input", payload: inputs("${{ job.inputs.other }}"), want: []string{`unknown input "other"`}, not: []string{"Preparing the"}, reason: coordinator.ConfigurationError},
