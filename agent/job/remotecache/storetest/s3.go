@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,12 +21,6 @@ type Keys map[string]aws.Credentials
 func S3(t testing.TB, address string, keys Keys) *Front {
 	t.Helper()
 	return start(t, address, backend(t, "./s3"), func(r *http.Request) error { return checkS3(r, keys, time.Now()) })
-}
-
-// MinIO returns the address of the MinIO that MILLWRIGHT_MINIO names, as host:port, if it does. It checks signatures itself.
-func MinIO() (host string, ok bool) {
-	host = os.Getenv("MILLWRIGHT_MINIO")
-	return host, host != ""
 }
 
 // checkS3 signs the request once more, as whoever has the keys would, and compares.
