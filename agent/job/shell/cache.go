@@ -52,8 +52,11 @@ func RestoreCache(f Frame, t Transfer, caches []Cache) []byte {
 			for _, a := range c.Archives {
 				s.Notice("Checking cache for " + a.Key + "...")
 				command := extract(f, t, a.Place)
-				if a.Other.File != "" {
-					command += " || " + extract(f, t, a.Other)
+				switch other := a.Other; {
+				case other.Download != "":
+					command += " || " + extract(f, t, other)
+				case other.File != "": // looked for in silence: most jobs have none
+					command += " || { [ -f " + Quote(relative(f.ProjectDir, other.File)) + " ] && " + extract(f, t, other) + "; }"
 				}
 				s.Line("if " + command + "; then")
 				s.Notice("Successfully extracted cache")
