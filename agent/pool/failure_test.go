@@ -57,6 +57,26 @@ func TestCreationAlwaysFails(t *testing.T) {
 	}
 }
 
+// TestCreationFailsLate is a provider that answers and finds only then that it has none left: the kind of the failure is that of the list.
+func TestCreationFailsLate(t *testing.T) {
+	inWorld(t, abi.RunnerSettings{IdleCount: 1}, func(t *testing.T, w *world) {
+		w.cloud.Inject(fake.Fault{Op: fake.OpCreate, Times: -1, Late: fake.StockOut()})
+		wait(4 * time.Second)
+		if f := w.pool.Status().Failures; len(f) != 1 || f[0].Kind != abi.Capacity {
+			t.Errorf("failures %+v", f)
+		}
+		if b := w.pool.Status().Backoff; b.Failures != 1 || b.Kind != abi.Capacity {
+			t.Errorf("back-off %+v", b)
+		}
+		if left := w.cloud.Machines(); len(left) != 0 {
+			t.Errorf("left at the provider: %+v", left)
+		}
+		w.cloud.Heal()
+		wait(5 * time.Minute)
+		w.counts(1, 0, 1)
+	})
+}
+
 // TestCreationFailsOnDemand has jobs that wait while creations fail: each is told in time, and no more jobs are asked for.
 func TestCreationFailsOnDemand(t *testing.T) {
 	inWorld(t, abi.RunnerSettings{}, func(t *testing.T, w *world) {

@@ -279,7 +279,9 @@ func (d *Drivers) read(ctx context.Context, name string, list []string) (abi.Opt
 	desc := drv.Describe()
 	desc.Options = append(slices.Clone(desc.Options), provision.HostOptions()...)
 	options, problems := wasm.ParseOptions(desc, list, os.Getenv)
-	problems = append(problems, operatorsAlone(desc, list)...)
+	if drv.Builtin() {
+		problems = append(problems, operatorsAlone(desc, list)...)
+	}
 	problems = append(problems, provision.ValidateOptions(options)...)
 	if asError(problems) != nil {
 		return options, problems, nil

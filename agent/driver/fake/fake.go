@@ -61,6 +61,7 @@ type Machine struct {
 	ExpiresAt string
 	CreatedAt time.Time
 	Status    abi.Status // creating and running follow from the clock; the others were set
+	Failed    *abi.Error // why it never came to be; nil: it did
 }
 
 // New returns an empty cloud.
@@ -86,6 +87,11 @@ func (c *Cloud) Create(ctx context.Context, req abi.CreateRequest) (abi.Instance
 			return abi.Instance{}, err
 		}
 		c.machines[req.Name] = m
+		if f.Late != nil {
+			answered := c.instance(m)
+			m.Status, m.Failed = abi.StatusGone, f.Late
+			return answered, nil
+		}
 	}
 	if f.Lost {
 		return abi.Instance{}, lost(OpCreate)
@@ -158,7 +164,7 @@ func (c *Cloud) Remove(ctx context.Context, req abi.RemoveRequest) error {
 
 // instance is the machine as the cloud's API shows it. The caller holds mu.
 func (c *Cloud) instance(m *Machine) abi.Instance {
-	i := abi.Instance{Name: m.Name, ID: m.ID, Status: c.status(m), CreatedAt: m.CreatedAt.UTC().Format(time.RFC3339)}
+	i := abi.Instance{Name: m.Name, ID: m.ID, Status: c.status(m), CreatedAt: m.CreatedAt.UTC().Format(time.RFC3339), Error: m.Failed}
 	if i.Status == abi.StatusRunning {
 		i.Address = "192.0.2.1" // a documentation address (RFC 5737): nothing answers there
 	}

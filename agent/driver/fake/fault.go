@@ -18,6 +18,7 @@ type Fault struct {
 
 	Delay time.Duration // first, the call takes this long; it ends early with its context
 	Error *abi.Error    // the call is refused and nothing happens
+	Late  *abi.Error    // of creations: it is answered, and fails then; lists show it as gone, with this error
 	Lost  bool          // it happens, but the answer is lost: the caller sees a transient error
 	Hide  int           // the list leaves out that many machines, the last by name, and is not complete
 }

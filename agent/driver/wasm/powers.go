@@ -19,6 +19,9 @@ type Powers struct {
 	Credentials map[string]httpsend.Credential
 }
 
+// Builtin tells whether the driver came with the binary, and so may have powers.
+func (d *Driver) Builtin() bool { return d.module.Builtin() }
+
 // With returns the driver with other powers. One that was dropped in has none.
 func (d *Driver) With(p Powers) *Driver {
 	if !d.module.Builtin() {
