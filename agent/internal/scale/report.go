@@ -90,6 +90,24 @@ func (r *Report) targets() (all []target) {
 	return all
 }
 
+// costs says what each machine and each job adds to the memory, between the smallest size with machines and the largest one; "" when two
+// sizes are not there.
+func (r *Report) costs() string {
+	first := slices.IndexFunc(r.Idle, func(f *Figures) bool { return f.Machines > 0 })
+	if first < 0 || first == len(r.Idle)-1 {
+		return ""
+	}
+	low, high := r.Idle[first], r.Idle[len(r.Idle)-1]
+	text := fmt.Sprintf("From %d to %d machines each idle one adds %.0f KB", low.Machines, high.Machines,
+		float64(high.Memory.RSS-low.Memory.RSS)/1e3/float64(high.Machines-low.Machines))
+	for _, f := range r.Busy {
+		if f.Machines == high.Machines && f.Jobs > 0 {
+			text += fmt.Sprintf("; at %d of them each job adds %.0f KB", f.Machines, float64(f.Memory.RSS-high.Memory.RSS)/1e3/float64(f.Jobs))
+		}
+	}
+	return text + ".\n"
+}
+
 func percent(cpu float64) string { return fmt.Sprintf("%.1f %%", 100*cpu) }
 
 // Table is the figures as Markdown.
@@ -146,14 +164,14 @@ compiled and all machines made at once. Processor time is user and system time o
 (` + "`millwright_pool_step_seconds`" + `). Pick-up is from a job's place in the queue until it is handed out, by the coordinator's clock and with long polls.
 Times depend on what else the computer does, which the load average tells; memory and processor time hardly do.
 
-Of the memory of an agent without machines, about 36 MB are the native code of its three modules, 27 MB pages of its own program, which the kernel can
-take back, and the rest its heap: mostly the memories of the modules' instances and what the Wasm runtime keeps of their files.
+An idle machine costs the agent its record and the TLS connection that its probes come over, and no goroutine. A job costs three or four: its own,
+the one that reads its output, the one that sends its trace, and one that heeds the provider.
 
 The sizes, the window and more are flags: ` + "`go run ./agent/internal/scale/bench --help`" + `.
 `
 
 func (r *Report) page() string {
-	return fmt.Sprintf(intro, r.Size.Rate, r.Size.Lasts, r.Size.Window) + r.Table() +
+	return fmt.Sprintf(intro, r.Size.Rate, r.Size.Lasts, r.Size.Window) + r.Table() + "\n" + r.costs() +
 		"\n![Memory by machines](scale-memory.svg)\n\n![Processor by machines](scale-processor.svg)\n" + notes
 }
 

@@ -121,3 +121,22 @@ func TestQuantile(t *testing.T) {
 		t.Errorf("quantiles are %d, %d, %d", a, b, none)
 	}
 }
+
+func TestCosts(t *testing.T) {
+	var r Report
+	if got := r.costs(); got != "" {
+		t.Errorf("of nothing: %q", got)
+	}
+	figures := func(machines, jobs int, rss int64) *Figures {
+		return &Figures{Machines: machines, Jobs: jobs, Memory: memory{RSS: rss}}
+	}
+	r.Add(figures(0, 0, 1), nil)
+	r.Add(figures(10, 0, 100e6), figures(10, 5, 101e6))
+	if got := r.costs(); got != "" {
+		t.Errorf("of one size: %q", got)
+	}
+	r.Add(figures(110, 0, 105e6), figures(110, 50, 110e6))
+	if got, want := r.costs(), "From 10 to 110 machines each idle one adds 50 KB; at 110 of them each job adds 100 KB.\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
