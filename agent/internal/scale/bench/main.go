@@ -45,8 +45,8 @@ func run(ctx context.Context, args []string) error {
 	profiles := flags.String("profiles", "", "folder for the agent's profiles at the end of each window; empty: none")
 	figures := flags.String("figures", "", "file that keeps what was measured, so that sizes can be measured one by one; empty: none")
 	size := scale.Size{}
-	flags.DurationVar(&size.Window, "window", 40*time.Second, "how long an agent is watched, once idle and once with jobs")
-	flags.DurationVar(&size.Settle, "settle", 10*time.Second, "how long it is left alone before")
+	flags.DurationVar(&size.Window, "window", 30*time.Second, "how long an agent is watched, once idle and once with jobs")
+	flags.DurationVar(&size.Settle, "settle", 20*time.Second, "how long it is left alone before")
 	flags.DurationVar(&size.Lasts, "job", 3*time.Minute, "how long a job lasts on average")
 	flags.DurationVar(&size.Patience, "patience", 30*time.Minute, "how long machines and jobs may take to come up")
 	flags.IntVar(&size.Rate, "rate", 1000, "bytes of trace a second and job")
