@@ -25,6 +25,7 @@ func TestExecutors(t *testing.T) {
 	for _, name := range missing {
 		text += fmt.Sprintf("[[runners]]\n  name = \"on %s\"\n  url = %q\n  token = \"glrt-%s\"\n  executor = %q\n", name, w.coordinator.URL(), name, name)
 	}
+	text += fmt.Sprintf("[[runners]]\n  name = \"in pwsh\"\n  url = %q\n  token = \"glrt-pwsh\"\n  executor = \"shell\"\n  shell = \"pwsh\"\n", w.coordinator.URL())
 	text += "  [runners.kubernetes]\n    namespace = \"ci\"\n"
 	w.write(text + fmt.Sprintf("[[runners]]\n  name = \"here\"\n  url = %q\n  token = %q\n  executor = \"shell\"\n  builds_dir = %q\n  cache_dir = %q\n",
 		w.coordinator.URL(), w.coordinator.RunnerToken().Reveal(), filepath.Join(dir, "builds"), filepath.Join(dir, "cache")))
@@ -41,6 +42,9 @@ func TestExecutors(t *testing.T) {
 		if want := fmt.Sprintf(`runner on %s: executor \"%s\" is not supported`, name, name); !strings.Contains(p.text(), want) {
 			t.Errorf("the log lacks %s\n%s", want, p.text())
 		}
+	}
+	if want := `runner in pwsh: shell \"pwsh\" is not supported`; !strings.Contains(p.text(), want) {
+		t.Errorf("the log lacks %s\n%s", want, p.text())
 	}
 	if r := w.ended(p, w.coordinator.Enqueue(bareScript("echo fine"))); r.State != embedded.Success {
 		t.Errorf("the job of the runner that works: %s %s\n%s", r.State, r.FailureReason, p.text())

@@ -134,8 +134,18 @@ func (c check) executor(r *Runner, section string) {
 	case !slices.Contains(provided, r.Executor):
 		c.warn(section, "executor", "%q is not provided by this agent; this entry is skipped, the others run", r.Executor)
 	}
+	switch {
+	case r.Shell == "" || slices.Contains(Shells(), r.Shell):
+	case slices.Contains([]string{"pwsh", "powershell", "cmd"}, r.Shell):
+		c.warn(section, "shell", "%q is not supported by this agent, which has %s; this entry is skipped, the others run", r.Shell, strings.Join(Shells(), " and "))
+	default:
+		c.broken(section, "shell", "%q is not known; allowed are %s", r.Shell, strings.Join(Shells(), ", "))
+	}
 	if r.Executor == "custom" && (r.Custom == nil || r.Custom.RunExec == "") {
 		c.broken(section+".custom", "run_exec", "executor custom needs run_exec, the program that runs a stage's script")
+	}
+	if r.Executor == "ssh" && (r.SSH == nil || r.SSH.Host == "") {
+		c.broken(section+".ssh", "host", "executor ssh needs host, the one that jobs run on")
 	}
 	if r.Executor == "docker+machine" && r.Machine == nil {
 		c.broken(section, "machine", "executor docker+machine needs a section [runners.machine] with MachineDriver and MachineName")

@@ -34,7 +34,10 @@ var executors = []string{
 }
 
 // Provided are the executors that this agent runs jobs with. Entries with others are named and skipped.
-func Provided() []string { return []string{"docker+machine", "docker", "shell", "custom"} }
+func Provided() []string { return []string{"docker+machine", "docker", "shell", "ssh", "custom"} }
+
+// Shells are the values of shell that this agent writes scripts for; "" is the executor's choice. Entries with others are named and skipped.
+func Shells() []string { return []string{"bash", "sh"} }
 
 // unserved are those whose sections this agent doesn't read.
 var unserved = []string{"parallels", "virtualbox", "kubernetes"}

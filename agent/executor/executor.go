@@ -97,7 +97,7 @@ type Ready struct {
 	CacheDir  string // absolute; "" for that of the configuration
 	Shared    bool   // other jobs have the same builds directory
 	HelperDir string // a folder of the host that holds gitlab-runner-helper; "" looks along PATH
-	Shell     string // whose dialect scripts are in: bash, sh, pwsh, powershell; "" for that of the configuration
+	Shell     string // whose dialect scripts are in: bash, sh; "" for that of the configuration
 }
 
 // Variable is a variable that the executor adds to the job.

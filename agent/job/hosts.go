@@ -12,6 +12,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/executor"
 	"github.com/millwright-ci/millwright/agent/executor/custom"
 	hostshell "github.com/millwright-ci/millwright/agent/executor/shell"
+	"github.com/millwright-ci/millwright/agent/executor/ssh"
 	"github.com/millwright-ci/millwright/agent/job/shell"
 	"github.com/millwright-ci/millwright/agent/trace"
 )
@@ -33,7 +34,7 @@ func (o OnHost) own() string {
 }
 
 // hostExecutors are the executors that run stages on a host: how its directories are called only the preparation tells.
-var hostExecutors = []string{"shell", "custom"}
+var hostExecutors = []string{"shell", "ssh", "custom"}
 
 // Lasting tells whether jobs of an executor go on when the agent dies, so that a new one can take them up.
 func Lasting(name string) bool { return !slices.Contains(hostExecutors, name) }
@@ -43,10 +44,16 @@ func (r *run) onHost() bool { return slices.Contains(hostExecutors, r.p.Runner.E
 
 // hostExecutor is newExecutor for executors without containers.
 func (r *run) hostExecutor(handle []byte) (executor.Executor, error) {
-	if r.p.Runner.Executor == "custom" {
-		return r.customExecutor(handle)
-	}
 	runner := r.p.Runner
+	switch runner.Executor {
+	case "custom":
+		return r.customExecutor(handle)
+	case "ssh":
+		return ssh.New(ssh.Options{
+			Config: runner.SSH, Shell: runner.Shell, BuildsDir: r.vars.expand(runner.BuildsDir), CacheDir: r.vars.expand(runner.CacheDir),
+			Helper: r.p.OnHost.Helper, HelperHint: r.p.OnHost.HelperHint, Console: r.trace, Log: r.log, JobID: r.p.Job.ID, Handle: handle,
+		})
+	}
 	o := hostshell.Options{
 		Shell: runner.Shell, BuildsDir: runner.BuildsDir, CacheDir: runner.CacheDir, User: r.p.OnHost.User,
 		Helper: r.p.OnHost.own(), HelperHint: r.p.OnHost.HelperHint,

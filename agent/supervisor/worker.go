@@ -48,6 +48,13 @@ type worker struct {
 // errExecutor is an entry that this agent can't run; the others in the file run all the same.
 var errExecutor = errors.New("is not supported; there are " + strings.Join(config.Provided(), ", ") + "; the other runners run")
 
+// skipError is another reason why an entry can't be run, while the others run all the same.
+type skipError struct{ text string }
+
+func (e *skipError) Error() string { return e.text }
+
+func (e *skipError) Is(target error) bool { return target == errExecutor }
+
 // settings are what a worker works by, made of its configuration. They change as a whole.
 type settings struct {
 	runner  *config.Runner // not changed
@@ -62,6 +69,9 @@ type settings struct {
 func (s *Supervisor) settings(c *config.Config, r *config.Runner, before settings) (settings, error) {
 	if !slices.Contains(config.Provided(), r.Executor) {
 		return settings{}, fmt.Errorf("runner %s: executor %q %w", r.Name, r.Executor, errExecutor)
+	}
+	if r.Shell != "" && !slices.Contains(config.Shells(), r.Shell) {
+		return settings{}, fmt.Errorf("runner %s: %w", r.Name, &skipError{fmt.Sprintf("shell %q is not supported; there are %s; the other runners run", r.Shell, strings.Join(config.Shells(), " and "))})
 	}
 	next := settings{runner: r, client: before.client, options: s.clientOptions(c, r)}
 	var err error

@@ -61,7 +61,6 @@ type Options struct {
 // Executor is one job in a driver's care. It implements executor.Handled.
 type Executor struct {
 	o      Options
-	shell  string
 	stages int
 	begun  bool // the driver has been called
 	handle handle
@@ -139,7 +138,9 @@ func (e *Executor) Prepare(ctx context.Context) (ready executor.Ready, err error
 		}
 	}
 	ready.Shared = a.Shared
-	ready.Shell = cmp.Or(a.Shell, e.o.Shell, "bash")
+	if ready.Shell = cmp.Or(a.Shell, e.o.Shell, "bash"); !slices.Contains(config.Shells(), ready.Shell) {
+		return ready, executor.Errorf(executor.Configuration, "config_exec: shell %q is not supported; use %s", ready.Shell, strings.Join(config.Shells(), " or "))
+	}
 	e.o.Console.Println(using(a))
 	if err := e.configured(ready); err != nil {
 		return ready, err
@@ -153,7 +154,7 @@ func (e *Executor) Prepare(ctx context.Context) (ready executor.Ready, err error
 
 // configured puts into force what the driver said.
 func (e *Executor) configured(ready executor.Ready) error {
-	e.handle.Ready, e.shell = ready, ready.Shell
+	e.handle.Ready = ready
 	if e.o.Configured == nil {
 		return nil
 	}
@@ -207,11 +208,7 @@ func sorted(m map[string]string) []string {
 // Run hands a stage's script to run_exec.
 func (e *Executor) Run(ctx context.Context, s executor.Stage) error {
 	e.stages++
-	name := "script-" + strconv.Itoa(e.stages)
-	if e.shell == "pwsh" || e.shell == "powershell" {
-		name += ".ps1"
-	}
-	script := e.file(name)
+	script := e.file("script-" + strconv.Itoa(e.stages))
 	if err := os.WriteFile(script, s.Script, 0o700); err != nil {
 		return fmt.Errorf("stage %s: script: %w", s.Name, err)
 	}

@@ -28,7 +28,7 @@ const (
 
 // Options say what one job needs.
 type Options struct {
-	Shell     string // bash, sh, pwsh, powershell; "" takes bash, or sh where there is none
+	Shell     string // bash, sh; "" takes bash, or sh where there is none
 	BuildsDir string // as config.toml has it; "" is builds in the agent's working directory
 	CacheDir  string // "" is cache there
 	User      string // whose rights the scripts get, where the agent is root; "" the agent's own
@@ -113,9 +113,6 @@ func findShell(wanted string) (name, path string, err error) {
 	names := []string{wanted}
 	if wanted == "" {
 		names = []string{"bash", "sh"}
-		if runtime.GOOS == "windows" {
-			names = []string{"pwsh", "powershell"}
-		}
 	}
 	for _, name := range names {
 		if path, err = exec.LookPath(name); err == nil {
@@ -221,7 +218,7 @@ func (e *Executor) Run(ctx context.Context, s executor.Stage) error {
 	defer os.Remove(script)
 	mark := markVariable + "=" + e.handle.Dir
 	c := process.Command{
-		Path: e.shell, Args: arguments(e.shell, script), Env: append(process.Environment(e.as), mark), Dir: e.work, As: e.as,
+		Path: e.shell, Args: []string{"-l", script}, Env: append(process.Environment(e.as), mark), Dir: e.work, As: e.as,
 		Stdout: s.Stdout, Stderr: s.Stderr, Grace: stopGrace, Force: killGrace, Mark: mark, Note: e.note(), Log: e.o.Log,
 		Lingering: func() {
 			e.o.Console.Warningln("The script has ended, but a process that it left in the background still holds its output; waiting for it. " +
@@ -244,8 +241,7 @@ func (e *Executor) Run(ctx context.Context, s executor.Stage) error {
 
 // write makes the script a file that its user alone can read: it holds the job's secrets.
 func (e *Executor) write(s executor.Stage) (path string, err error) {
-	name := "script-" + strconv.Itoa(e.stages) + extension(e.shell)
-	path = filepath.Join(e.handle.Dir, name)
+	path = filepath.Join(e.handle.Dir, "script-"+strconv.Itoa(e.stages))
 	if err := os.WriteFile(path, s.Script, 0o700); err != nil {
 		return "", err
 	}
