@@ -52,7 +52,7 @@ func (u unit) systemd() string {
 	line("KillMode=mixed")
 	line("TimeoutStopSec=%d", stopTimeout)
 	line("Restart=always")
-	line("RestartSec=120")
+	line("RestartSec=5") // a crash costs no job, but the coordinator gives up those that nobody reports begun within two minutes
 	line("EnvironmentFile=-/etc/sysconfig/%s", u.name)
 	line("EnvironmentFile=-/etc/default/%s", u.name)
 	line("")

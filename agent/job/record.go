@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -60,6 +61,7 @@ type Kept struct {
 	Dir      string
 	Machine  string // where it is prepared; "" when it is not, or on no machine
 	Prepared bool
+	Lost     error // why it can't be taken up, though it can be reported; nil when it can
 }
 
 // Load reads the folder of a job. The error tells what can't be taken up and of which nobody can be told, as the record is not there.
@@ -69,28 +71,33 @@ func Load(dir string) (Kept, error) {
 	if err == nil {
 		err = json.Unmarshal(data, &k.Record)
 	}
-	switch {
-	case err != nil:
-	case k.Version != recordVersion:
-		err = fmt.Errorf("version %d, this agent reads %d", k.Version, recordVersion)
-	case k.Job == nil || k.Runner == nil:
+	if err == nil && (k.Job == nil || k.Runner == nil || k.Job.ID <= 0 || k.Job.Token == "" || k.Runner.URL == "") {
 		err = errors.New("it names no job or no runner")
 	}
 	if err != nil {
 		return k, fmt.Errorf("record of a job in %s: %w", dir, err)
 	}
 	k.Job.CorrelationID, k.Job.TLS = k.CorrelationID, k.TLS
-	state, err := trace.State(dir)
-	if err != nil {
-		return k, nil // Run tells, if there is one
+	if k.Version != recordVersion { // of another release: what every release writes is enough to report the job
+		k.Lost = fmt.Errorf("its record has version %d, this agent reads %d", k.Version, recordVersion)
+		return k, nil
 	}
-	if p, err := readProgress(state); err == nil {
-		r := run{}
-		r.progress = p
-		k.Prepared = r.isPrepared()
-		if k.Prepared {
-			k.Machine = p.Machine
-		}
+	state, err := trace.State(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return k, nil // the job has not been accepted
+	}
+	var p progress
+	if err == nil {
+		p, err = readProgress(state)
+	}
+	if err != nil {
+		k.Lost = err
+		return k, nil
+	}
+	r := run{}
+	r.progress = p
+	if k.Prepared = r.isPrepared(); k.Prepared {
+		k.Machine = p.Machine
 	}
 	return k, nil
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,5 +85,48 @@ func TestRecord(t *testing.T) {
 		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
 			t.Errorf("%s: %v, %v", path, info.Mode(), err)
 		}
+	}
+}
+
+// A folder tells what can't be taken up, and what can at least be reported.
+func TestLoadDamaged(t *testing.T) {
+	const record = `{"Version":1,"Job":{"id":7,"token":"t"},"Runner":{"url":"http://gitlab.test"}}`
+	for _, tt := range []struct {
+		name               string
+		record, checkpoint string
+		unread             bool   // nobody can be told
+		lost               string // in the reason; "" takes the job up
+	}{
+		{name: "begun", record: record},
+		{name: "accepted", record: record, checkpoint: `{"version":1,"state":{"version":1,"accepted":true}}`},
+		{name: "record half-written", record: record[:40], unread: true},
+		{name: "no record", unread: true},
+		{name: "record of nothing", record: `{"Version":1}`, unread: true},
+		{name: "record of another release", record: strings.Replace(record, "1", "9", 1), lost: "version 9, this agent reads 1"},
+		{name: "checkpoint spoilt", record: record, checkpoint: `{"version":1,`, lost: "checkpoint: unexpected end"},
+		{name: "checkpoint of another release", record: record, checkpoint: `{"version":9}`, lost: "version 9"},
+		{name: "state of another release", record: record, checkpoint: `{"version":1,"state":{"version":9}}`, lost: "version 9"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			for name, text := range map[string]string{"job.json": tt.record, "checkpoint": tt.checkpoint} {
+				if text == "" {
+					continue
+				}
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			k, err := job.Load(dir)
+			if (err != nil) != tt.unread {
+				t.Fatalf("error %v", err)
+			}
+			if (k.Lost != nil) != (tt.lost != "") || k.Lost != nil && !strings.Contains(k.Lost.Error(), tt.lost) {
+				t.Errorf("lost: %v, want %q", k.Lost, tt.lost)
+			}
+			if !tt.unread && k.Job.ID != 7 {
+				t.Errorf("job %d", k.Job.ID)
+			}
+		})
 	}
 }

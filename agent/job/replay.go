@@ -54,7 +54,9 @@ func (r *run) openTrace() (err error) {
 		}
 	}
 	r.progress.Version = progressVersion
-	r.trace, err = trace.New(r.traceOptions())
+	o := r.traceOptions()
+	o.Append = r.lost != nil // what the agent before has sent stays
+	r.trace, err = trace.New(o)
 	return err
 }
 
@@ -69,7 +71,7 @@ func (r *run) take(ctx, alive context.Context) (accepted bool, err error) {
 		return accepted, err
 	}
 	r.log.Info("The job of an agent before is taken up", "stages_done", len(r.progress.Done), "lost", r.lost)
-	if r.p.Engines != nil {
+	if r.p.Engines != nil && (r.lost == nil || r.leftBehind()) {
 		if err := r.awaitEngine(ctx, false); err != nil && r.lost == nil {
 			r.lost = err
 		}
@@ -97,6 +99,12 @@ func (r *run) take(ctx, alive context.Context) (accepted bool, err error) {
 		return true, r.lostError()
 	}
 	return true, nil
+}
+
+// leftBehind tells whether a job that can't be taken up has left something on an engine that is there: on the machine that is kept for a
+// job that was prepared, or on the host's own engine. No machine is awaited for it.
+func (r *run) leftBehind() bool {
+	return r.progress.Handle != nil && (r.progress.Machine == "" || r.isPrepared())
 }
 
 // lostError is how a job that can't be taken up fails.

@@ -382,6 +382,9 @@ func (p *Pool) adopt(found []fleet.Machine) {
 		case f.State == fleet.Removing:
 			p.startRemoval(m)
 		default:
+			if f.State == fleet.Used && f.JobID != 0 {
+				p.log.Warn("A machine's job can't be taken up; unless it is reported, the coordinator ends it when it hears nothing of it", "name", m.Name, "job", f.JobID)
+			}
 			p.remove(m, "was "+string(f.State)+" when the agent ended")
 		}
 		p.log.Info("Machine adopted", "name", m.Name, "state", f.State, "usedCount", m.UsedCount, "lifetime", now.Sub(m.CreatedAt))

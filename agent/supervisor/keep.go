@@ -97,20 +97,27 @@ func (s *Supervisor) goOn(w *worker, k job.Kept) {
 	if !w.holds.take() {
 		one.held = nil
 	}
+	if w.pool != nil && k.Prepared {
+		one.kept = w.pool.Kept(k.Job.ID)
+	}
 	switch {
 	case !s.resumes:
 		one.lost = errors.New("resume_jobs of millwright.toml is false")
+	case k.Lost != nil:
+		one.lost = k.Lost
 	case one.held == nil:
 		one.lost = errors.New("its runner is out of service")
 	case (w.pool == nil) != (k.Runner.Executor != executorMachine):
 		one.lost = fmt.Errorf("its runner has the executor %s now", w.current().Executor)
 	case !job.Lasting(k.Runner.Executor):
 		one.lost = fmt.Errorf("with the executor %s a job's scripts end with the agent that runs them", k.Runner.Executor)
+	case w.pool != nil && k.Prepared && one.kept == nil:
+		one.lost = fmt.Errorf("its machine %s is gone", k.Machine)
 	case w.pool != nil && k.Prepared:
-		if one.kept = w.pool.Kept(k.Job.ID); one.kept == nil {
-			one.lost = fmt.Errorf("its machine %s is gone", k.Machine)
-		}
 		one.held.lease = one.kept
+	}
+	if one.lost != nil && one.kept != nil {
+		one.kept.Release(true) // it goes, with all that is on it
 	}
 	s.log.Info("Job taken up", "job", k.Job.ID, "runner", k.Runner.Name, "machine", k.Machine, "lost", one.lost)
 	s.work(w, one)
@@ -138,6 +145,7 @@ func (s *Supervisor) lose(k job.Kept) {
 		Job: k.Job, Runner: k.Runner, Client: client, Version: s.o.Version, SystemID: k.SystemID, Slot: k.Slot, ProjectSlot: k.ProjectSlot,
 		Log: s.log, Keep: k.Dir, Lost: errors.New("its runner is no longer in config.toml"),
 	}
+	s.log.Info("Job taken up", "job", k.Job.ID, "runner", k.Runner.Name, "machine", k.Machine, "lost", p.Lost)
 	if k.Runner.Executor != executorMachine { // else its machine is removed, with all that is on it
 		p.Engines = job.Local{}
 	}

@@ -77,7 +77,7 @@ func (s *sender) deliver(ctx context.Context, o Outcome) error {
 			if rewinds++; rewinds > maxRewinds {
 				return errors.New("the coordinator finds the trace's checksum wrong again and again")
 			}
-			s.offset, s.taken = 0, 0
+			s.offset, s.taken, s.before = 0, 0, 0
 		default:
 			return failure(err)
 		}
@@ -110,7 +110,7 @@ func (s *sender) sendRest(ctx context.Context) error {
 }
 
 func (s *sender) update(o Outcome) coordinator.Update {
-	size, sum := s.t.buf.state()
+	size, sum := s.state()
 	return coordinator.Update{State: o.State, FailureReason: o.FailureReason, ExitCode: o.ExitCode, Checksum: sum, ByteSize: size}
 }
 

@@ -222,7 +222,7 @@ func readCheckpoint(dir string) (checkpoint, error) {
 func openKept(dir string, limit int, c checkpoint) (*buffer, error) {
 	f, err := os.OpenFile(filepath.Join(dir, keptTrace), os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("trace: %w", err)
+		return nil, fmt.Errorf("trace: the checkpoint's bytes: %v", err) // not fs.ErrNotExist, which means that nothing had been begun
 	}
 	sum := crc32.NewIEEE()
 	n, err := io.Copy(sum, io.LimitReader(f, c.Size))

@@ -33,6 +33,8 @@ type sender struct {
 	t        *Trace
 	offset   int64 // what the coordinator has
 	taken    int64 // what of that it took from here; the rest it only claims to have
+	before   int64 // what it had before, with Options.Append
+	appends  bool  // before is not known yet
 	interval time.Duration
 	piece    []byte
 	patched  time.Time // end of the last PATCH
@@ -51,7 +53,7 @@ type sender struct {
 }
 
 func (s *sender) init(t *Trace) {
-	s.t, s.interval = t, firstInterval
+	s.t, s.interval, s.appends = t, firstInterval, t.o.Append
 	s.stop, s.done = make(chan struct{}), make(chan struct{})
 	s.cancel = func() {}
 }
@@ -182,8 +184,15 @@ func (s *sender) patch(ctx context.Context) (coordinator.ReplyState, error) {
 		return coordinator.ReplyOK, nil
 	}
 	s.piece = piece
-	res, err := s.t.o.Client.PatchTrace(ctx, s.t.o.Job, piece, s.offset, s.t.o.DebugTrace)
+	res, err := s.t.o.Client.PatchTrace(ctx, s.t.o.Job, piece, s.before+s.offset, s.t.o.DebugTrace)
 	s.patched = time.Now()
+	if s.appends && err == nil { // to the first piece, for offset 0, it says what it has
+		s.appends = false
+		if res.State == coordinator.ReplyRangeMismatch {
+			s.before = res.SentTo
+		}
+	}
+	res.SentTo -= s.before
 	switch res.State {
 	case coordinator.ReplyOK, coordinator.ReplyCancel, coordinator.ReplyRangeMismatch:
 		// A coordinator that claims more than there is gets nothing more.
@@ -200,10 +209,19 @@ func (s *sender) patch(ctx context.Context) (coordinator.ReplyState, error) {
 
 // touch tells the coordinator that the job runs, and so hears whether it still should. A failure is left to the next time.
 func (s *sender) touch(ctx context.Context) {
-	size, sum := s.t.buf.state()
+	size, sum := s.state()
 	res, _ := s.t.o.Client.UpdateJob(ctx, s.t.o.Job, coordinator.Update{State: coordinator.JobRunning, Checksum: sum, ByteSize: size})
 	s.heard = time.Now()
 	s.heed(res.State, res.Canceling, res.Interval)
+}
+
+// state returns size and checksum of the whole trace; "" when its beginning is not here.
+func (s *sender) state() (size int64, checksum string) {
+	size, checksum = s.t.buf.state()
+	if s.before > 0 {
+		return s.before + size, ""
+	}
+	return size, checksum
 }
 
 // heed does what any reply may ask for.

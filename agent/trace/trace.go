@@ -46,7 +46,10 @@ type Options struct {
 	// Keep is a folder in which the trace is kept with a checkpoint, so that Resume can go on with it when this process has ended in any
 	// way; it is the caller's to make and to remove. "" keeps nothing, and Dir counts.
 	Keep string
-	Now  func() time.Time
+	// Append puts the trace behind what the coordinator has of the job already, which is not known here: the final state comes without a
+	// checksum then.
+	Append bool
+	Now    func() time.Time
 	// OnCancel is called once when the coordinator asks for a cancel (Job-Status: canceling), OnAbort once when the job is over
 	// for it (canceled, failed, 403). The goroutine that sends calls them: they return soon and do not call Finish.
 	OnCancel, OnAbort func()
