@@ -48,9 +48,9 @@ func command(script string) (process.Command, *bytes.Buffer, *bytes.Buffer) {
 	}, &stdout, &stderr
 }
 
-// family is a program with a child in its group and, where that can be found out, one that left it. It says their numbers.
+// family is a program with a child in its group and, where that can be found out, one that left it. All say their numbers.
 func family(dir string) process.Command {
-	script := `trap '' TERM; sleep 1000 & echo $!`
+	script := `trap '' TERM; echo $$; sleep 1000 & echo $!`
 	if runtime.GOOS == "linux" {
 		script += `; setsid sh -c 'echo $$; exec sleep 1000' &`
 	}
@@ -63,9 +63,9 @@ func family(dir string) process.Command {
 
 func members() int {
 	if runtime.GOOS == "linux" {
-		return 2
+		return 3
 	}
-	return 1
+	return 2
 }
 
 func TestRun(t *testing.T) {
