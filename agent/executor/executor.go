@@ -91,6 +91,9 @@ type Ready struct {
 	Dirs      []string // to be made writable for every user before the first stage
 	Owner     string   // uid:gid of the build container's user, where it was asked for
 	Variables []Variable
+	// Hostname is that of the helper's place, where the executor knows it beforehand and each start of that place costs: then prepare_script
+	// needs none.
+	Hostname string
 
 	// What follows is of executors without containers, which alone know the host that stages run on.
 	BuildsDir string // absolute; "" for that of the configuration

@@ -90,6 +90,7 @@ type run struct {
 	notice    error // the provider's, that it takes the machine back
 	exec      executor.Executor
 	ready     executor.Ready
+	untidy    bool // tidyUp has something to do
 	status    string
 	// engineLost is set when a stage met an engine that does not answer, or can't work: nothing more is run on it.
 	engineLost bool
@@ -256,6 +257,7 @@ func (r *run) cleanup(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	r.tidyUp(ctx)
 	err := r.exec.Cleanup(ctx)
 	r.exec = nil
 	return err

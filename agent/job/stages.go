@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"time"
 
@@ -68,11 +69,30 @@ func (r *run) begin(ctx context.Context) error {
 		err = r.settle()
 	}
 	if err == nil {
-		err = r.stage(ctx, "prepare_script", "Preparing environment", executor.Helper, shell.Prepare(r.frame(), r.via(), r.ready.Dirs))
+		err = r.prepareScript(ctx)
 	}
 	if ctx.Err() != nil {
 		return ended(ctx)
 	}
+	return err
+}
+
+// prepareScript runs prepare_script. Where its one line can be said without starting a container, that is all, and get_sources, the first
+// stage that needs one, does the rest.
+func (r *run) prepareScript(ctx context.Context) error {
+	const name, title = "prepare_script", "Preparing environment"
+	if r.ready.Hostname == "" {
+		return r.stage(ctx, name, title, executor.Helper, shell.Prepare(r.frame(), r.via(), r.ready.Dirs))
+	}
+	defer r.trace.Section(name, title)()
+	if d, ok := r.replayed(name); ok {
+		return r.repeat(ctx, d)
+	}
+	r.goLive()
+	r.observe(name, executor.Position{})
+	_, err := fmt.Fprintf(r.trace.Stdout(trace.StreamJob), "Running on %s via %s...\n", r.ready.Hostname, r.via())
+	r.trace.FlushJob()
+	r.record(ctx, done{Name: name}, err)
 	return err
 }
 
@@ -86,6 +106,9 @@ func (r *run) getSources(ctx context.Context) error {
 		var end func()
 		ctx, end = r.within(ctx, "get_sources", d, timeoutf("get sources timeout: exceeded timeout of %s", d))
 		defer end()
+	}
+	if r.ready.Hostname != "" {
+		src.First = shell.Preparation(r.frame(), r.ready.Dirs)
 	}
 	script := shell.GetSources(r.frame(), src)
 	err = r.attempts(ctx, "GET_SOURCES_ATTEMPTS", func(try int) error {
@@ -303,7 +326,29 @@ func (r *run) tidy(ctx context.Context) {
 	if r.flags["FF_ENABLE_JOB_CLEANUP"] {
 		lines = shell.CleanProject(r.frame(), r.strategy, r.cleanFlags(), r.vars.get("GIT_SUBMODULE_STRATEGY") != "")
 	}
-	err := r.stage(alive, "cleanup_file_variables", "Cleaning up project directory and file based variables", executor.Helper, shell.Cleanup(r.frame(), lines))
+	const title = "Cleaning up project directory and file based variables"
+	if r.ready.Hostname != "" && lines == nil { // it has nothing to say: nobody needs to wait for it
+		r.trace.Section(tidyStage, title)()
+		r.untidy = true
+		return
+	}
+	if err := r.stage(alive, tidyStage, title, executor.Helper, shell.Cleanup(r.frame(), lines)); err != nil {
+		r.log.Warn("cleaning up the project directory", "error", err)
+	}
+}
+
+// tidyStage is the section in which what was secret is removed.
+const tidyStage = "cleanup_file_variables"
+
+// tidyUp does what tidy has left for when the job's end is being reported.
+func (r *run) tidyUp(ctx context.Context) {
+	if !r.untidy {
+		return
+	}
+	r.untidy = false
+	ctx, cancel := context.WithTimeout(ctx, tidyLimit)
+	defer cancel()
+	err := r.exec.Run(ctx, executor.Stage{Name: tidyStage, Place: executor.Helper, Script: shell.Cleanup(r.frame(), nil), Stdout: io.Discard, Stderr: io.Discard})
 	if err != nil {
 		r.log.Warn("cleaning up the project directory", "error", err)
 	}

@@ -122,7 +122,7 @@ func (e *Executor) Prepare(ctx context.Context) (executor.Ready, error) {
 	if _, err := e.container(ctx, executor.Helper); err != nil {
 		return executor.Ready{}, err
 	}
-	ready := executor.Ready{Dirs: e.vols.fresh}
+	ready := executor.Ready{Dirs: e.vols.fresh, Hostname: e.helperHostname()}
 	if e.o.Flags.Owner {
 		owner, err := e.owner(ctx)
 		if err != nil {
@@ -229,9 +229,7 @@ func (e *Executor) container(ctx context.Context, place executor.Place) (string,
 	for k, v := range e.o.Config.ContainerLabels {
 		c.Labels[k] = e.o.Expand(v)
 	}
-	if c.Hostname = e.o.Config.Hostname; c.Hostname == "" {
-		c.Hostname = e.base
-	}
+	c.Hostname = e.hostname()
 	name := e.containerName(place)
 	s.id, err = e.create(ctx, c, host, name, platform, "build", name)
 	if e.resumed && errdefs.IsConflict(err) { // the agent before had just asked for it
@@ -241,6 +239,23 @@ func (e *Executor) container(ctx context.Context, place executor.Place) (string,
 		return "", fmt.Errorf("%s container: %w", place, err)
 	}
 	return s.id, nil
+}
+
+// hostname is that of the job's containers in networks of their own.
+func (e *Executor) hostname() string {
+	if e.o.Config.Hostname != "" {
+		return e.o.Config.Hostname
+	}
+	return e.base
+}
+
+// helperHostname is the name that the helper container will find for itself; "" when it has another's network, and so another's name.
+func (e *Executor) helperHostname() string {
+	host, err := hostConfig(e.o.Config, helperRole, e.helper.ref, e.o.Flags.Init)
+	if err != nil || host.NetworkMode.IsHost() || host.NetworkMode.IsContainer() {
+		return ""
+	}
+	return e.hostname()
 }
 
 // create makes a container. The call is not torn off when ctx ends: the engine would make it all the same, unknown to Cleanup.

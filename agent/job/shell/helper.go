@@ -12,15 +12,16 @@ import (
 const HelperBinary = "gitlab-runner-helper"
 
 // newHelper begins a script for the helper container: what it makes may be written by whatever user the build container has.
-// On a host both have the same user, and others must not write to it.
-func newHelper(f Frame) *Script {
+// On a host both have the same user, and others must not write to it. The lines of first run before the variables are set.
+func newHelper(f Frame, first ...string) *Script {
 	switch {
 	case f.Host:
-		return begin(f)
 	case f.Owner != "":
-		return begin(f, "umask 0022")
+		first = append([]string{"umask 0022"}, first...)
+	default:
+		first = append([]string{"umask 0000"}, first...)
 	}
-	return begin(f, "umask 0000")
+	return begin(f, first...)
 }
 
 // handOver gives what a stage made to the build container's user.
@@ -40,17 +41,25 @@ func Prepare(f Frame, via string, dirs []string) []byte {
 	} else {
 		s.Linef(`printf 'Running on %%s via %%s...\n' "$(hostname)" %s`, via)
 	}
-	for _, dir := range dirs {
-		s.Linef(HelperBinary+" cache-init %s >/dev/null 2>&1 || chmod 0777 %s || true", dir, dir)
-	}
-	s.Command("rm", "-rf", f.TempDir)
-	if f.Host { // it holds the job's secrets, and other users may be about
-		s.Command("mkdir", "-p", path.Dir(f.TempDir))
-		s.Command("mkdir", "-m", "0700", f.TempDir)
-	} else {
-		s.Command("mkdir", "-p", f.TempDir)
+	for _, line := range Preparation(f, dirs) {
+		s.Line(line)
 	}
 	return s.Bytes()
+}
+
+// Preparation are the lines by which Prepare makes new volumes writable and the temporary directory empty. They may run again.
+func Preparation(f Frame, dirs []string) []string {
+	var lines []string
+	for _, dir := range dirs {
+		dir = Quote(dir)
+		lines = append(lines, HelperBinary+" cache-init "+dir+" >/dev/null 2>&1 || chmod 0777 "+dir+" || true")
+	}
+	temp := Quote(f.TempDir)
+	lines = append(lines, "rm -rf "+temp)
+	if f.Host { // it holds the job's secrets, and other users may be about
+		return append(lines, "mkdir -p "+Quote(path.Dir(f.TempDir)), "mkdir -m 0700 "+temp)
+	}
+	return append(lines, "mkdir -p "+temp)
 }
 
 // Cleanup is the script of cleanup_file_variables: no variable's content and no token outlives the job.

@@ -44,6 +44,7 @@ type Sources struct {
 	Submodules       Submodules
 	PreHooks         [][]string // entries of hooks in order, config's first
 	PostHooks        [][]string
+	First            []string // lines that run before everything else
 }
 
 // Rewrite makes git use To, which holds a token, wherever an address begins with From.
@@ -72,7 +73,7 @@ func (f Frame) ExtConfig() string { return path.Join(f.TempDir, ".gitlab-runner.
 
 // GetSources is the script of get_sources.
 func GetSources(f Frame, o Sources) []byte {
-	s := newHelper(f)
+	s := newHelper(f, o.First...)
 	switch o.Strategy {
 	case StrategyNone:
 		s.Notice("Skipping Git repository setup")
