@@ -259,9 +259,11 @@ func (w *resumeWorld) at() string {
 // it. What passes too quickly to be met gets its turn with another job.
 func TestKillAtEachStage(t *testing.T) {
 	w := newResumeWorld(t)
-	stages := []string{"prepare_script", "get_sources", "restore_cache", "step_script", "after_script", "archive_cache",
-		"upload_artifacts_on_success", "cleanup_file_variables"}
+	stages := []string{"get_sources", "restore_cache", "step_script", "after_script", "archive_cache", "upload_artifacts_on_success"}
 	missing := func(met map[string]bool) (names []string) {
+		if after := "after prepare_script"; !met[after] { // which runs nothing
+			names = append(names, after)
+		}
 		for _, s := range stages {
 			for _, at := range []string{s + " runs", "after " + s} {
 				if !met[at] {

@@ -74,7 +74,7 @@ func TestBrokenEngine(t *testing.T) {
 		t.Errorf("broken engines: %v, want one", source.broken)
 	}
 	last := states[len(states)-1]
-	if last.Stage != "cleanup_file_variables" || last.Container == "" || last.Machine != "auto-2" || last.StartedAt.IsZero() {
+	if last.Stage != "step_script" || last.Container == "" || last.Machine != "auto-2" || last.StartedAt.IsZero() {
 		t.Errorf("the last state is %+v", last)
 	}
 }
