@@ -23,7 +23,7 @@ type step struct {
 var steps = []step{
 	{name: "gofmt", args: []string{"sh", "-c", `test -z "$(gofmt -l agent hostfuncs policies providers sdk examples | tee /dev/stderr)"`}},
 	{name: "vet", args: []string{"go", "vet", "./..."}},
-	{name: "vet guests for wasip1", env: []string{"GOOS=wasip1", "GOARCH=wasm"}, args: []string{"go", "vet", "./policies/...", "./providers/...", "./sdk/go/..."}},
+	{name: "vet guests for wasip1", env: []string{"GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0"}, args: []string{"go", "vet", "./policies/...", "./providers/...", "./sdk/go/..."}},
 	{name: "tests with -race, real engine", tests: true, args: []string{"go", "test", "-race", "-count=1", "-timeout=20m", "./..."}},
 	{name: "build for linux/arm64", env: []string{"GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0"}, args: crossBuild},
 	{name: "build for darwin/arm64", env: []string{"GOOS=darwin", "GOARCH=arm64", "CGO_ENABLED=0"}, args: crossBuild},
