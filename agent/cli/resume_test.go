@@ -275,7 +275,7 @@ func TestKillAtEachStage(t *testing.T) {
 	}
 	met := map[string]bool{"": true}
 	w.begin()
-	for round := 1; round <= 5 && len(missing(met)) > 0; round++ {
+	for round := 1; round <= 25 && len(missing(met)) > 0; round++ {
 		id := w.coordinator.Enqueue(w.job(20, "0.02"))
 		for deadline := time.Now().Add(2 * patience); !w.over(id); {
 			if at := w.at(); !met[at] {
