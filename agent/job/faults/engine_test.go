@@ -28,7 +28,7 @@ func TestEngineRestarts(t *testing.T) {
 				engine.Stop(signal)
 				engine.Start()
 			})
-			e := b.Run(t, t.Context(), script([]string{"echo begun", "wget -q -O /dev/null " + url + " || true", "sleep 300"}, "echo after $CI_JOB_STATUS"), on(engine, b.Image))
+			e := b.Run(t, t.Context(), script([]string{"echo begun", "wget -q -O /dev/null " + url + " || true", "sleep 900"}, "echo after $CI_JOB_STATUS"), on(engine, b.Image))
 			<-restarted
 			failed(t, e, coordinator.RunnerSystemFailure)
 			jobtest.CheckTrace(t, e, []string{"\nbegun\n", "\nafter failed\n", "ERROR: Job failed (system failure): the engine, or its host, was restarted and killed the stage", "try the job again"}, nil)
@@ -66,7 +66,7 @@ func TestMachineVanishes(t *testing.T) {
 				defer close(gone)
 				tt.vanish(engine)
 			})
-			payload := script([]string{"echo begun", "wget -q -O /dev/null " + url + " || true", "sleep 300"}, "echo after ran")
+			payload := script([]string{"echo begun", "wget -q -O /dev/null " + url + " || true", "sleep 900"}, "echo after ran")
 			e := b.Run(t, t.Context(), payload, on(engine, b.Image))
 			<-gone
 			failed(t, e, coordinator.RunnerSystemFailure)
