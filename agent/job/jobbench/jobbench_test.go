@@ -162,9 +162,11 @@ func (w *world) counts(t *testing.T) (c counts) {
 	api := dockertest.Engine(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	w.cleared(t) // a job's end is told before its last container has gone
 	since := time.Now()
 	w.run(t, jobtest.Script([]string{"true"}))
-	until := time.Now().Add(2 * time.Second) // the job's containers may be on their way out
+	w.cleared(t)
+	until := time.Now()
 	stream, failed := api.Events(ctx, events.ListOptions{
 		Since: stamp(since), Until: stamp(until),
 		Filters: filters.NewArgs(filters.Arg("type", "container"), filters.Arg("type", "volume"), filters.Arg("type", "network")),
@@ -243,15 +245,21 @@ func (w *world) cancel(t *testing.T) time.Duration {
 	if err := w.Server.ForceCancel(id); err != nil {
 		t.Fatal(err)
 	}
+	w.cleared(t)
+	return time.Since(start)
+}
+
+// cleared waits until the engine has no container of a job.
+func (w *world) cleared(t *testing.T) {
+	t.Helper()
 	label := "com.gitlab.gitlab-runner.runner.id=" + config.ShortToken(w.Runner.Token)
 	isContainer := func(left string) bool { return strings.HasPrefix(left, "container ") }
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if !slices.ContainsFunc(dockertest.Left(t, label), isContainer) {
-			return time.Since(start)
+			return
 		}
 	}
-	t.Fatal("the job goes on")
-	return 0
+	t.Fatal("a job goes on")
 }
 
 func median(times []time.Duration) time.Duration {
