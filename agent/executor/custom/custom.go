@@ -73,9 +73,6 @@ type handle struct {
 	Ready  executor.Ready `json:"ready"`
 }
 
-// markVariable is in the environment of all that a job starts.
-const markVariable = "MILLWRIGHT_JOB_DIR"
-
 // New returns an executor for one job.
 func New(o Options) (*Executor, error) {
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
@@ -90,9 +87,9 @@ func New(o Options) (*Executor, error) {
 		}
 		return e, e.configured(e.handle.Ready)
 	}
-	dir, err := os.MkdirTemp(o.TempDir, "millwright-job-"+strconv.FormatInt(o.JobID, 10)+"-")
+	dir, err := process.Folder(o.TempDir, o.JobID)
 	if err != nil {
-		return nil, fmt.Errorf("the job's folder: %w", err)
+		return nil, err
 	}
 	e.handle.Dir = dir
 	return e, nil
@@ -244,7 +241,7 @@ func (e *Executor) call(ctx context.Context, key string, limit time.Duration, pr
 }
 
 func (e *Executor) command(program string, args []string, stdout, stderr io.Writer) process.Command {
-	mark := markVariable + "=" + e.handle.Dir
+	mark := process.MarkVariable + "=" + e.handle.Dir
 	return process.Command{
 		Path: program, Args: args, Env: append(e.environment(), mark), Dir: e.handle.Dir, Stdout: stdout, Stderr: stderr,
 		Grace: seconds(e.o.Config.GracefulKillTimeout, defaultGrace), Force: seconds(e.o.Config.ForceKillTimeout, defaultGrace),
@@ -310,7 +307,7 @@ func (e *Executor) Cleanup(ctx context.Context) error {
 	}
 	var errs []error
 	if e.o.Handle != nil {
-		_, err := process.Clear(e.note(), markVariable+"="+e.handle.Dir)
+		_, err := process.Clear(e.note(), process.MarkVariable+"="+e.handle.Dir)
 		errs = append(errs, err, os.MkdirAll(e.handle.Dir, 0o700))
 	}
 	if e.begun && e.o.Config.CleanupExec != "" {

@@ -58,9 +58,6 @@ type handle struct {
 	Dir string `json:"dir"` // holds the scripts and the note of the process that runs
 }
 
-// markVariable is in the environment of all that a job starts.
-const markVariable = "MILLWRIGHT_JOB_DIR"
-
 // New returns an executor for one job.
 func New(o Options) (*Executor, error) {
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
@@ -71,9 +68,9 @@ func New(o Options) (*Executor, error) {
 		}
 		return e, nil
 	}
-	dir, err := os.MkdirTemp(o.TempDir, "millwright-job-"+strconv.FormatInt(o.JobID, 10)+"-")
+	dir, err := process.Folder(o.TempDir, o.JobID)
 	if err != nil {
-		return nil, fmt.Errorf("the job's folder: %w", err)
+		return nil, err
 	}
 	e.handle.Dir = dir
 	return e, nil
@@ -216,7 +213,7 @@ func (e *Executor) Run(ctx context.Context, s executor.Stage) error {
 		return fmt.Errorf("stage %s: script: %w", s.Name, err)
 	}
 	defer os.Remove(script)
-	mark := markVariable + "=" + e.handle.Dir
+	mark := process.MarkVariable + "=" + e.handle.Dir
 	c := process.Command{
 		Path: e.shell, Args: []string{"-l", script}, Env: append(process.Environment(e.as), mark), Dir: e.work, As: e.as,
 		Stdout: s.Stdout, Stderr: s.Stderr, Grace: stopGrace, Force: killGrace, Mark: mark, Note: e.note(), Log: e.o.Log,
@@ -259,7 +256,7 @@ func (e *Executor) Cleanup(context.Context) error {
 	if e.handle.Dir == "" {
 		return nil
 	}
-	killed, err := process.Clear(e.note(), markVariable+"="+e.handle.Dir)
+	killed, err := process.Clear(e.note(), process.MarkVariable+"="+e.handle.Dir)
 	if killed {
 		e.o.Log.Info("Killed what a job of the agent before had left running", "folder", e.handle.Dir)
 	}
