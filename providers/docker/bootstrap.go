@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/millwright-ci/millwright/sdk/go/abi"
+	"github.com/millwright-ci/millwright/sdk/go/driver"
 )
 
 // upload puts the bootstrap data into a container that does not run yet, as /etc/millwright/*, where the entry script of the machine
@@ -18,7 +19,7 @@ func (e engine) upload(id string, req abi.CreateRequest) error {
 	}
 	query := url.Values{"path": {"/etc"}}
 	if _, err := e.send("PUT", "/containers/"+id+"/archive", query, "application/x-tar", archive); err != nil {
-		return about("put the machine's keys into its container", err)
+		return driver.About("put the machine's keys into its container", err)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/millwright-ci/millwright/sdk/go/abi"
+	"github.com/millwright-ci/millwright/sdk/go/driver"
 	"github.com/millwright-ci/millwright/sdk/go/host"
 )
 
@@ -30,7 +31,7 @@ func (dockerDriver) Create(req abi.CreateRequest) (abi.Instance, error) {
 	for range rounds {
 		c, err := e.inspect(req.Name, req.Owner)
 		switch {
-		case is(err, abi.NotFound):
+		case driver.Is(err, abi.NotFound):
 			err = e.make(req)
 		case err != nil:
 		case c.State.Status == "created":
@@ -72,13 +73,13 @@ func (e engine) make(req abi.CreateRequest) error {
 	path, query := "/containers/create", url.Values{"name": {req.Name}}
 	err = e.call("POST", path, query, e.spec(req, privileged), nil)
 	switch {
-	case err == nil, is(err, abi.Conflict), missingNetwork(err):
+	case err == nil, driver.Is(err, abi.Conflict), missingNetwork(err):
 		return nil
 	case privileged && e.refusesPrivileged(err):
 		return nil
 	}
 	e.tidy(req.Owner, req.Name)
-	return about("make the container "+req.Name, err)
+	return driver.About("make the container "+req.Name, err)
 }
 
 // start puts the bootstrap data into a container that has never run and starts it. A container that cannot start as it was made is
@@ -93,12 +94,12 @@ func (e engine) start(c container, req abi.CreateRequest) error {
 		return nil
 	case c.HostConfig.Privileged && e.refusesPrivileged(err), missingNetwork(err):
 		return e.removeContainer(c.ID)
-	case is(err, abi.NotFound) && saying(err, "no such container"):
+	case driver.Is(err, abi.NotFound) && saying(err, "no such container"):
 		return nil
 	case c.HostConfig.Privileged && saying(err, privilegedWords...):
-		err = about("this engine cannot run privileged containers; set "+optPrivileged+" to auto", err)
+		err = driver.About("this engine cannot run privileged containers; set "+optPrivileged+" to auto", err)
 	}
-	return about("start the container "+req.Name, err)
+	return driver.About("start the container "+req.Name, err)
 }
 
 // privilegedWords are in what engines say that cannot run a privileged container: runc where the host lacks a capability, the engine
@@ -128,7 +129,7 @@ func (e engine) ensureVolume(req abi.CreateRequest) error {
 	var volume struct{ Labels map[string]string }
 	err := e.call("POST", "/volumes/create", nil, map[string]any{"Name": name, "Labels": ownLabels(req.Owner, req.Name)}, &volume)
 	if err != nil {
-		return about("make the volume "+name, err)
+		return driver.About("make the volume "+name, err)
 	}
 	if volume.Labels[labelOwner] != req.Owner.ID || volume.Labels[labelMachine] != req.Name {
 		return &abi.Error{Kind: abi.Conflict, Message: "there is a volume " + name + " that this agent did not make; remove it"}

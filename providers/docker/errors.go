@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"strconv"
 	"strings"
 
@@ -85,20 +84,6 @@ func kindOf(status int) abi.ErrorKind {
 	return abi.Transient
 }
 
-// is tells whether err has one of the kinds.
-func is(err error, kinds ...abi.ErrorKind) bool {
-	var e *abi.Error
-	if !errors.As(err, &e) {
-		return false
-	}
-	for _, k := range kinds {
-		if e.Kind == k {
-			return true
-		}
-	}
-	return false
-}
-
 // saying tells whether err's text holds one of the words, which are in lower case.
 func saying(err error, words ...string) bool {
 	text := strings.ToLower(err.Error())
@@ -108,15 +93,4 @@ func saying(err error, words ...string) bool {
 		}
 	}
 	return false
-}
-
-// about puts what was being done before err's message and keeps its kind.
-func about(what string, err error) error {
-	var e *abi.Error
-	if !errors.As(err, &e) {
-		return &abi.Error{Kind: abi.Transient, Message: what + ": " + err.Error()}
-	}
-	told := *e
-	told.Message = what + ": " + e.Message
-	return &told
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/millwright-ci/millwright/sdk/go/abi"
+	"github.com/millwright-ci/millwright/sdk/go/driver"
 )
 
 // List returns every container that bears the owner's label. A machine of which only the volume is left counts too, as one that is
@@ -26,7 +27,7 @@ func (dockerDriver) List(req abi.ListRequest) (abi.ListResult, error) {
 	query := filters(owned, labelMachine)
 	query.Set("all", "1")
 	if err := e.call("GET", "/containers/json", query, nil, &containers); err != nil {
-		return abi.ListResult{}, about("list the containers", err)
+		return abi.ListResult{}, driver.About("list the containers", err)
 	}
 	res := abi.ListResult{Complete: true}
 	known := map[string]bool{}
@@ -114,7 +115,7 @@ func (e engine) volumes(owned, machine string) ([]volume, error) {
 	}
 	var answer struct{ Volumes []volume }
 	if err := e.call("GET", "/volumes", filters(owned, label), nil, &answer); err != nil {
-		return nil, about("list the volumes", err)
+		return nil, driver.About("list the volumes", err)
 	}
 	return answer.Volumes, nil
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/millwright-ci/millwright/sdk/go/abi"
+	"github.com/millwright-ci/millwright/sdk/go/driver"
 	"github.com/millwright-ci/millwright/sdk/go/host"
 )
 
@@ -34,8 +35,8 @@ func (e engine) ensureNetwork(owner abi.Owner) error {
 		switch {
 		case err == nil:
 			return nil
-		case !is(err, abi.Conflict) && !saying(err, "same bridge name"):
-			return about("make the network "+e.network, err)
+		case !driver.Is(err, abi.Conflict) && !saying(err, "same bridge name"):
+			return driver.About("make the network "+e.network, err)
 		}
 	}
 	return &abi.Error{Kind: abi.Transient, Message: "the network " + e.network + " is being made by another call and does not show yet"}
@@ -56,7 +57,7 @@ func (e engine) hasNetwork() (bool, error) {
 	}
 	var found []network // the engine's filter also finds names that only hold this one
 	if err := e.call("GET", "/networks", url.Values{"filters": {string(text)}}, nil, &found); err != nil {
-		return false, about("find the network "+e.network, err)
+		return false, driver.About("find the network "+e.network, err)
 	}
 	return slices.ContainsFunc(found, func(n network) bool { return n.Name == e.network }), nil
 }
@@ -85,7 +86,7 @@ func (e engine) removeEmptyNetworks(owner abi.Owner) {
 // removeNetwork removes a network unless a container runs on it, which the engine says by conflict or 403.
 func (e engine) removeNetwork(n network) {
 	err := e.call("DELETE", "/networks/"+n.ID, nil, nil, nil)
-	if err != nil && !is(err, abi.NotFound, abi.Conflict, abi.Auth) {
+	if err != nil && !driver.Is(err, abi.NotFound, abi.Conflict, abi.Auth) {
 		host.Log(host.LevelWarn, "cannot remove a network of machines: "+err.Error(), map[string]string{"network": n.Name})
 	}
 }

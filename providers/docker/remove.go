@@ -5,6 +5,7 @@ import (
 	"net/url"
 
 	"github.com/millwright-ci/millwright/sdk/go/abi"
+	"github.com/millwright-ci/millwright/sdk/go/driver"
 )
 
 // Remove deletes the machine's container with its anonymous volumes, its own volume, and the networks that nobody uses any more. It
@@ -30,7 +31,7 @@ func (e engine) remove(owner abi.Owner, machine string) error {
 	query.Set("all", "1")
 	var containers []listed
 	if err := e.call("GET", "/containers/json", query, nil, &containers); err != nil {
-		return about("find the container", err)
+		return driver.About("find the container", err)
 	}
 	var failed []error
 	for _, c := range containers {
@@ -52,16 +53,16 @@ func (e engine) tidy(owner abi.Owner, machine string) { _ = e.remove(owner, mach
 // volume is removed.
 func (e engine) removeContainer(id string) error {
 	err := e.call("DELETE", "/containers/"+id, url.Values{"force": {"1"}, "v": {"1"}}, nil, nil)
-	if err == nil || is(err, abi.NotFound) || is(err, abi.Conflict) && saying(err, "already in progress") {
+	if err == nil || driver.Is(err, abi.NotFound) || driver.Is(err, abi.Conflict) && saying(err, "already in progress") {
 		return nil
 	}
-	return about("remove the container "+short(id), err)
+	return driver.About("remove the container "+short(id), err)
 }
 
 func (e engine) removeVolume(name string) error {
 	err := e.call("DELETE", "/volumes/"+url.PathEscape(name), nil, nil, nil)
-	if err == nil || is(err, abi.NotFound) {
+	if err == nil || driver.Is(err, abi.NotFound) {
 		return nil
 	}
-	return about("remove the volume "+name, err)
+	return driver.About("remove the volume "+name, err)
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/millwright-ci/millwright/sdk/go/abi"
+	"github.com/millwright-ci/millwright/sdk/go/driver"
 )
 
 // insertTries bounds how many request ids are used for one machine. The cloud answers a request id that it has had for some time with the
@@ -44,21 +45,21 @@ func (s settings) insert(req abi.CreateRequest) (abi.Instance, error) {
 		query := url.Values{"requestId": {insertID(req.Owner.ID, req.Name, try)}}
 		op, err := s.change("POST", s.inZone("instances"), query, body)
 		switch {
-		case is(err, abi.Conflict) && op.Name == "":
+		case driver.Is(err, abi.Conflict) && op.Name == "":
 			there, missing := s.existing(req)
-			if is(missing, abi.NotFound) { // its disk is: one that is being deleted, or somebody's
-				missing = about("create "+req.Name, err)
+			if driver.Is(missing, abi.NotFound) { // its disk is: one that is being deleted, or somebody's
+				missing = driver.About("create "+req.Name, err)
 			}
 			return there, missing
 		case err != nil && op.Name == "":
-			return abi.Instance{}, about("create "+req.Name, missing(err))
+			return abi.Instance{}, driver.About("create "+req.Name, missing(err))
 		case op.Status != "DONE":
 			return s.asked(req.Name, op), nil
 		case err != nil:
-			failed = about("create "+req.Name, err)
+			failed = driver.About("create "+req.Name, err)
 			continue
 		}
-		if i, err := s.existing(req); !is(err, abi.NotFound) {
+		if i, err := s.existing(req); !driver.Is(err, abi.NotFound) {
 			return i, err
 		}
 		failed = &abi.Error{Kind: abi.Transient, Message: "create " + req.Name + ": it is said to be there, and is not"}
@@ -83,7 +84,7 @@ func (s settings) existing(req abi.CreateRequest) (abi.Instance, error) {
 	found, err := s.get(req.Name)
 	switch {
 	case err != nil:
-		return abi.Instance{}, about("look at "+req.Name, err)
+		return abi.Instance{}, driver.About("look at "+req.Name, err)
 	case found.Labels[labelOwner] != req.Owner.ID:
 		return abi.Instance{}, &abi.Error{Kind: abi.Conflict, Message: "there is an instance " + req.Name + " in " + s.zone +
 			" that this agent did not make; remove or rename it"}
@@ -93,7 +94,7 @@ func (s settings) existing(req abi.CreateRequest) (abi.Instance, error) {
 
 // missing makes of a creation's 404 what it is: something that the options name is not there.
 func missing(err error) error {
-	if !is(err, abi.NotFound) {
+	if !driver.Is(err, abi.NotFound) {
 		return err
 	}
 	e := *err.(*abi.Error)
@@ -116,7 +117,7 @@ func (s *settings) resolveAddress() error {
 	}
 	path := s.of("regions", s.region(), "addresses", s.address)
 	if err := s.call("GET", path, url.Values{"fields": {"kind,address"}}, nil, "compute#address", &found); err != nil {
-		return about(optAddress+" "+s.address, missing(err))
+		return driver.About(optAddress+" "+s.address, missing(err))
 	}
 	s.address = found.Address
 	return nil

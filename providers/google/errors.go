@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -197,29 +196,4 @@ func (p place) unanswered(err *abi.HTTPError) *abi.Error {
 		e.Kind = abi.Invalid
 	}
 	return e
-}
-
-// is tells whether err is of one of the kinds.
-func is(err error, kinds ...abi.ErrorKind) bool {
-	var e *abi.Error
-	if !errors.As(err, &e) {
-		return false
-	}
-	for _, k := range kinds {
-		if e.Kind == k {
-			return true
-		}
-	}
-	return false
-}
-
-// about puts what was being done before err's message and keeps its kind.
-func about(what string, err error) error {
-	var e *abi.Error
-	if !errors.As(err, &e) {
-		return &abi.Error{Kind: abi.Transient, Message: what + ": " + err.Error()}
-	}
-	with := *e
-	with.Message = what + ": " + e.Message
-	return &with
 }

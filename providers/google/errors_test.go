@@ -8,6 +8,7 @@ import (
 	hostside "github.com/millwright-ci/millwright/agent/driver"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/fakegce"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
+	"github.com/millwright-ci/millwright/sdk/go/driver"
 )
 
 // TestRefusals gives create what Google answers in trouble, each with the kind that must follow and what people must read.
@@ -79,7 +80,7 @@ func TestOperationErrors(t *testing.T) {
 			t.Errorf("%s: %v; the kind must be %s", code, e, kind)
 		}
 	}
-	if err := (operation{HTTPStatus: 503}).failure(); !is(err, abi.Transient) {
+	if err := (operation{HTTPStatus: 503}).failure(); !driver.Is(err, abi.Transient) {
 		t.Errorf("a status alone: %v", err)
 	}
 	if err := (operation{Status: "DONE"}).failure(); err != nil {

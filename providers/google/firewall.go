@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/millwright-ci/millwright/sdk/go/abi"
+	"github.com/millwright-ci/millwright/sdk/go/driver"
 	"github.com/millwright-ci/millwright/sdk/go/host"
 )
 
@@ -38,15 +39,15 @@ func (s settings) ensureFirewall() error {
 	var found rule
 	err := s.call("GET", inProject(project, "global", "firewalls", ruleName), nil, nil, kindFirewall, &found)
 	switch {
-	case is(err, abi.NotFound):
+	case driver.Is(err, abi.NotFound):
 		err = s.makeRule(project)
 	case err == nil:
 		err = s.widenRule(project, found)
 	}
-	if is(err, abi.Auth) {
-		err = about("firewall rule "+ruleName+" (let "+optSkipFirewall+" stand in MachineOptions where another rule opens port "+enginePort.number+")", err)
+	if driver.Is(err, abi.Auth) {
+		err = driver.About("firewall rule "+ruleName+" (let "+optSkipFirewall+" stand in MachineOptions where another rule opens port "+enginePort.number+")", err)
 	} else if err != nil {
-		err = about("firewall rule "+ruleName, err)
+		err = driver.About("firewall rule "+ruleName, err)
 	}
 	return err
 }
@@ -64,7 +65,7 @@ func (s settings) makeRule(project string) error {
 	_, err := s.change("POST", inProject(project, "global", "firewalls"), nil, rule{
 		Name: ruleName, Network: s.networkURL(), Allowed: merge(nil, s.ports), SourceRanges: []string{"0.0.0.0/0"}, TargetTags: []string{networkTag},
 	})
-	if is(err, abi.Conflict) {
+	if driver.Is(err, abi.Conflict) {
 		return nil // somebody was faster; ports that are missing come with the next machine
 	}
 	return err
@@ -81,7 +82,7 @@ func (s settings) widenRule(project string, found rule) error {
 		return nil
 	}
 	_, err := s.change("PATCH", inProject(project, "global", "firewalls", ruleName), nil, rule{Allowed: all})
-	if is(err, abi.Conflict) {
+	if driver.Is(err, abi.Conflict) {
 		return nil
 	}
 	return err

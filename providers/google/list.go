@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/millwright-ci/millwright/sdk/go/abi"
+	"github.com/millwright-ci/millwright/sdk/go/driver"
 	"github.com/millwright-ci/millwright/sdk/go/host"
 )
 
@@ -125,7 +126,7 @@ func (google) List(req abi.ListRequest) (abi.ListResult, error) {
 			l.add(i.instance(), i.Labels)
 		}
 	}); err != nil {
-		return abi.ListResult{}, about("list the instances", err)
+		return abi.ListResult{}, driver.About("list the instances", err)
 	}
 	for _, i := range l.failures() {
 		if !l.known[i.Name] {

@@ -5,6 +5,7 @@ import (
 	"net/url"
 
 	"github.com/millwright-ci/millwright/sdk/go/abi"
+	"github.com/millwright-ci/millwright/sdk/go/driver"
 )
 
 const kindInstance = "compute#instance"
@@ -44,15 +45,15 @@ func (google) Remove(req abi.RemoveRequest) error {
 func (p place) removeInstance(owner, name string) (found bool, err error) {
 	v, err := p.get(name)
 	switch {
-	case is(err, abi.NotFound):
+	case driver.Is(err, abi.NotFound):
 		return false, nil
 	case err != nil:
-		return false, about("look at "+name, err)
+		return false, driver.About("look at "+name, err)
 	case v.Labels[labelOwner] != owner:
 		return false, nil
 	}
-	if _, err := p.change("DELETE", p.inZone("instances", v.ID), nil, nil); err != nil && !is(err, abi.NotFound) {
-		return true, about("remove "+name, err)
+	if _, err := p.change("DELETE", p.inZone("instances", v.ID), nil, nil); err != nil && !driver.Is(err, abi.NotFound) {
+		return true, driver.About("remove "+name, err)
 	}
 	return true, nil
 }
@@ -62,15 +63,15 @@ func (p place) removeDisk(owner, name string) error {
 	var d disk
 	err := p.call("GET", p.inZone("disks", name+diskSuffix), url.Values{"fields": {"kind," + diskFields}}, nil, "compute#disk", &d)
 	switch {
-	case is(err, abi.NotFound):
+	case driver.Is(err, abi.NotFound):
 		return nil
 	case err != nil:
-		return about("look at the disk of "+name, err)
+		return driver.About("look at the disk of "+name, err)
 	case d.Labels[labelOwner] != owner || len(d.Users) > 0: // in use: it goes with its VM
 		return nil
 	}
-	if _, err := p.change("DELETE", p.inZone("disks", d.Name), nil, nil); err != nil && !is(err, abi.NotFound) {
-		return about("remove the disk of "+name, err)
+	if _, err := p.change("DELETE", p.inZone("disks", d.Name), nil, nil); err != nil && !driver.Is(err, abi.NotFound) {
+		return driver.About("remove the disk of "+name, err)
 	}
 	return nil
 }
@@ -87,7 +88,7 @@ func (p place) removeAnywhere(req abi.RemoveRequest) error {
 		}
 	})
 	if err != nil {
-		return about("look for "+req.Name, err)
+		return driver.About("look for "+req.Name, err)
 	}
 	for _, zone := range zones {
 		p.zone = zone
