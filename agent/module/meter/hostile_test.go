@@ -117,7 +117,7 @@ func table3000() []byte {
 // all the time: that is what an unmetered guest stops, and everybody else with it.
 func TestEndsAtTheDeadline(t *testing.T) {
 	const deadline = 200 * time.Millisecond
-	allowed := time.Second // a busy machine is no failure; the benchmark tells the worst
+	allowed := 10 * time.Second // a busy machine is no failure: what is not held never ends, and the benchmark tells the worst
 	for name, p := range hostile() {
 		t.Run(name, func(t *testing.T) {
 			over, late := runHostile(t, p.bytes(), deadline)

@@ -181,7 +181,7 @@ func TestKernelCantBeHeld(t *testing.T) {
 			defer cancel()
 			start := time.Now()
 			_, _, err := p.CallWithContext(ctx, "run", nil)
-			if took := time.Since(start); took > time.Second {
+			if took := time.Since(start); took > 10*time.Second { // what is not held goes on for ever; a busy machine is no failure
 				t.Errorf("it took %v", took)
 			}
 			if errors.Is(err, context.DeadlineExceeded) != tt.holds {
