@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/journal"
 	"github.com/millwright-ci/millwright/agent/supervisor"
@@ -164,6 +165,9 @@ func (a *app) removeOffline(ctx context.Context, configPath, stateDir string, na
 	defer store.Close()
 	if err := store.UseFolder(ctx, a.operator(configPath, a.quietLogger()), a.quietLogger()); err != nil {
 		return err
+	}
+	if cfg, err := a.loadConfig(configPath, nil, func(config.Diagnostic) {}); err == nil {
+		store.AddSecrets(cfg)
 	}
 	machines, err := store.Machines()
 	if err != nil {

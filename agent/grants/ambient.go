@@ -1,6 +1,9 @@
 package grants
 
 import (
+	"fmt"
+
+	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/hostfuncs/credentials"
 	"github.com/millwright-ci/millwright/hostfuncs/httpsend"
 )
@@ -14,7 +17,8 @@ type own struct {
 // builtin lists the drivers with a credential. A driver added here needs no more: without a section of its name in millwright.toml its
 // requests are signed with what the cloud's own library finds in the agent's environment (hostfuncs/credentials/README.md).
 var builtin = map[string]own{
-	"google": {credentials.Google, credentials.Grant{Scopes: []string{"https://www.googleapis.com/auth/compute"}}},
+	"amazonec2": {kind: credentials.AWS4},
+	"google":    {credentials.Google, credentials.Grant{Scopes: []string{"https://www.googleapis.com/auth/compute"}}},
 }
 
 // Builtin returns the credentials of a built-in driver by the names that it signs with, none for one that needs none. [credentials.NAME] of
@@ -26,4 +30,34 @@ func Builtin(store *credentials.Store, driver string) map[string]httpsend.Creden
 	}
 	store.Provide(driver, credentials.Config{Kind: o.kind})
 	return map[string]httpsend.Credential{driver: store.Signer(driver, o.grant)}
+}
+
+// OfOptions returns the credentials of a built-in driver for the machines of one runner, whose secret options gave the values, by the keys of
+// [credentials.NAME]. name is the credential's in the store, one for each driver and runner; given again with other values it has those from then on.
+func OfOptions(store *credentials.Store, driver, name string, values map[string]config.Secret) (map[string]httpsend.Credential, error) {
+	o, ok := builtin[driver]
+	if !ok {
+		return nil, fmt.Errorf("driver %s: signs with no credential that its secret options could give", driver)
+	}
+	c := credentials.Config{Kind: o.kind}
+	for key, value := range values {
+		switch key {
+		case "secret":
+			c.Secret = credentials.Secret(value)
+		case "access_key_id":
+			c.AccessKeyID = value.Reveal()
+		case "session_token":
+			c.SessionToken = credentials.Secret(value)
+		case "username":
+			c.Username = value.Reveal()
+		case "tenant_id":
+			c.TenantID = value.Reveal()
+		case "client_id":
+			c.ClientID = value.Reveal()
+		default:
+			return nil, fmt.Errorf("driver %s: a secret option is for the key %q, which no credential has", driver, key)
+		}
+	}
+	store.Provide(name, c)
+	return map[string]httpsend.Credential{driver: store.Signer(name, o.grant)}, nil
 }

@@ -1,7 +1,9 @@
 package grants_test
 
 import (
+	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,5 +52,29 @@ func TestSigners(t *testing.T) {
 	_, err = grants.Signers(store, map[string]config.CredentialGrant{"a": {Hostnames: []string{"*"}}})
 	if err == nil || !strings.Contains(err.Error(), "credentials.a") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestOfOptions(t *testing.T) {
+	store := credentials.NewStore(credentials.Options{})
+	defer store.Close()
+	keys := map[string]config.Secret{"access_key_id": "AKIA-of-the-runner", "secret": "the-runners-secret-key"}
+	own, err := grants.OfOptions(store, "amazonec2", "amazonec2 of runner:a", keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.NewRequest(http.MethodPost, "https://ec2.eu-west-1.amazonaws.com/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets, err := own["amazonec2"].Sign(t.Context(), r, nil, map[string]string{"service": "ec2", "region": "eu-west-1"})
+	if err != nil || !strings.Contains(r.Header.Get("Authorization"), "Credential=AKIA-of-the-runner/") || !slices.Contains(secrets, "the-runners-secret-key") {
+		t.Errorf("signed as %q, %v", r.Header.Get("Authorization"), err)
+	}
+	if _, err := grants.OfOptions(store, "amazonec2", "a", map[string]config.Secret{"colour": "red"}); err == nil {
+		t.Error("a key that no credential has is taken")
+	}
+	if _, err := grants.OfOptions(store, "docker", "a", keys); err == nil {
+		t.Error("a driver that signs nothing takes keys")
 	}
 }

@@ -31,6 +31,8 @@ type Drivers struct {
 	// operator is millwright.toml as it is now, nil when there is none.
 	operator func() *config.Operator
 
+	secrets secrets
+
 	mu     sync.Mutex // guards loaded
 	loaded map[string]*wasm.Driver
 }
@@ -83,6 +85,19 @@ func (d *Drivers) Close(ctx context.Context) error {
 		d.credentials.Close()
 	}
 	return d.host.Close(ctx)
+}
+
+// useFor is use for a call with options, which say what it signs with.
+func (d *Drivers) useFor(name string, options abi.Options) (drv *wasm.Driver, done func(), err error) {
+	drv, done, err = d.use(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if drv, err = d.signing(drv, options); err != nil {
+		done()
+		return nil, nil, err
+	}
+	return drv, done, nil
 }
 
 // use returns the driver of a MachineDriver for one call, and what ends the call. Until then a driver of the folder stays loaded.
@@ -218,7 +233,7 @@ type current struct {
 
 // Create implements driver.Driver.
 func (c current) Create(ctx context.Context, req abi.CreateRequest) (abi.Instance, error) {
-	d, done, err := c.drivers.use(c.name)
+	d, done, err := c.drivers.useFor(c.name, req.Options)
 	if err != nil {
 		return abi.Instance{}, err
 	}
@@ -228,7 +243,7 @@ func (c current) Create(ctx context.Context, req abi.CreateRequest) (abi.Instanc
 
 // List implements driver.Driver.
 func (c current) List(ctx context.Context, req abi.ListRequest) (abi.ListResult, error) {
-	d, done, err := c.drivers.use(c.name)
+	d, done, err := c.drivers.useFor(c.name, req.Options)
 	if err != nil {
 		return abi.ListResult{}, err
 	}
@@ -238,7 +253,7 @@ func (c current) List(ctx context.Context, req abi.ListRequest) (abi.ListResult,
 
 // Remove implements driver.Driver.
 func (c current) Remove(ctx context.Context, req abi.RemoveRequest) error {
-	d, done, err := c.drivers.use(c.name)
+	d, done, err := c.drivers.useFor(c.name, req.Options)
 	if err != nil {
 		return err
 	}
@@ -301,15 +316,31 @@ func operatorsAlone(desc abi.Describe, list []string) (problems []abi.Problem) {
 	return problems
 }
 
-// options reads MachineOptions and MachineOptionsWithName; what holds the mark of the machine's name comes back apart.
-func (d *Drivers) options(name string, plain, withName []string) (options, named abi.Options, err error) {
-	all, problems, err := d.read(context.Background(), name, slices.Concat(plain, withName))
+// options reads MachineOptions and MachineOptionsWithName of a runner; what holds the mark of the machine's name comes back apart. The values
+// of secret options stay here, and references to them come back.
+func (d *Drivers) options(runner, name string, plain, withName []string) (options, named abi.Options, err error) {
+	options, named, g, err := d.parsed(runner, name, plain, withName)
+	if err == nil {
+		d.secrets.keep(name, runner, g)
+	}
+	return options, named, err
+}
+
+// parsed is options without keeping what is secret.
+func (d *Drivers) parsed(runner, name string, plain, withName []string) (options, named abi.Options, g given, err error) {
+	list := slices.Concat(plain, withName)
+	all, problems, err := d.read(context.Background(), name, list)
 	if err == nil {
 		err = asError(problems)
 	}
-	if err != nil {
-		return nil, nil, err
+	var desc abi.Describe
+	if err == nil {
+		desc, err = d.Describe(name)
 	}
+	if err != nil {
+		return nil, nil, given{}, err
+	}
+	all, g = without(desc, runner, all, list)
 	options, named = abi.Options{}, abi.Options{}
 	for key, values := range all {
 		if strings.Contains(strings.Join(values, ""), nameMark) {
@@ -318,7 +349,7 @@ func (d *Drivers) options(name string, plain, withName []string) (options, named
 			options[key] = values
 		}
 	}
-	return options, named, nil
+	return options, named, g, nil
 }
 
 // asError joins what is wrong; warnings are not.

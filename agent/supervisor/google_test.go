@@ -110,7 +110,7 @@ func TestGoogleSignsIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := builtinGoogle(t, op)
-	options, _, err := d.options("google", []string{"google-project=p1", "google-metadata-from-file=motd=" + file}, nil)
+	options, _, err := d.options("runner-1", "google", []string{"google-project=p1", "google-metadata-from-file=motd=" + file}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -116,7 +116,7 @@ func (o *Offline) remove(ctx context.Context, m fleet.Machine) error {
 	if m.Held() && time.Now().Before(m.Hold.Until) {
 		return fmt.Errorf("machine %s: %w", m.Name, pool.ErrHeld)
 	}
-	d, done, err := o.drivers.use(m.Driver)
+	d, done, err := o.drivers.useFor(m.Driver, m.Options)
 	if err != nil {
 		return fmt.Errorf("machine %s: %w", m.Name, err)
 	}
@@ -154,7 +154,7 @@ func (o *Offline) AddRunners(c *config.Config) error {
 		if r.Executor != executorMachine || r.Machine == nil {
 			continue
 		}
-		options, named, err := o.drivers.options(r.Machine.MachineDriver, r.Machine.MachineOptions, r.Machine.MachineOptionsWithName)
+		options, named, err := o.drivers.options(r.Key(), r.Machine.MachineDriver, r.Machine.MachineOptions, r.Machine.MachineOptionsWithName)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("runner %s: %w", r.Name, err))
 			continue
@@ -163,6 +163,28 @@ func (o *Offline) AddRunners(c *config.Config) error {
 		o.extra = append(o.extra, pool.NewPlace(r.Machine.MachineDriver, options, ""))
 	}
 	return errors.Join(errs...)
+}
+
+// AddSecrets reads the secret options of the configuration's runners that machines of the journal refer to. What can't be read is told when
+// such a machine is removed.
+func (o *Offline) AddSecrets(c *config.Config) {
+	machines, err := o.Machines()
+	if err != nil {
+		return
+	}
+	for _, r := range c.Runners {
+		refers := func(m fleet.Machine) bool {
+			for _, values := range m.Options {
+				if slices.Contains(values, referTo(r.Key())) {
+					return true
+				}
+			}
+			return false
+		}
+		if r.Machine != nil && slices.ContainsFunc(machines, refers) {
+			_, _, _ = o.drivers.options(r.Key(), r.Machine.MachineDriver, r.Machine.MachineOptions, r.Machine.MachineOptionsWithName)
+		}
+	}
 }
 
 // survey is what Strays found, with what it takes to remove it.

@@ -59,7 +59,7 @@ func (s *Supervisor) poolSettings(c *config.Config, r config.Runner) (pool.Setti
 	var options, named abi.Options
 	if s.o.Incumbent == nil { // else the driver is the incumbent's matter
 		var err error
-		if options, named, err = s.drivers.options(m.MachineDriver, m.MachineOptions, m.MachineOptionsWithName); err != nil {
+		if options, named, err = s.drivers.options(r.Key(), m.MachineDriver, m.MachineOptions, m.MachineOptionsWithName); err != nil {
 			return pool.Settings{}, fmt.Errorf("runner %s: %w", r.Name, err)
 		}
 	}

@@ -32,7 +32,7 @@ func New(m *module.Module) (*Driver, error) {
 		d.describe.Options = withoutEnv(d.describe.Options)
 	}
 	var err error
-	if d.options, err = optionsOf(d.describe); err != nil {
+	if d.options, err = optionsOf(d.describe, m.Builtin()); err != nil {
 		return nil, err
 	}
 	if !m.Builtin() {
@@ -57,13 +57,15 @@ func withoutEnv(options []abi.Option) []abi.Option {
 }
 
 // optionsOf returns the options of a description by name, and refuses those that can't be served.
-func optionsOf(desc abi.Describe) (map[string]abi.Option, error) {
+func optionsOf(desc abi.Describe, builtin bool) (map[string]abi.Option, error) {
 	byName := map[string]abi.Option{}
 	for _, o := range desc.Options {
 		switch {
-		case o.Secret:
-			return nil, fmt.Errorf("driver %s: the option %s is secret, and this agent has no way yet to keep its value out of the module; "+
-				"use a driver without secret options", desc.Name, o.Name)
+		case o.Secret && !builtin:
+			return nil, fmt.Errorf("driver %s: the option %s is secret, which only those of built-in drivers can be; "+
+				"sign with a credential that the operator grants in millwright.toml", desc.Name, o.Name)
+		case o.Secret != (o.Credential != "") || o.Secret && o.Type != abi.OptionString:
+			return nil, fmt.Errorf("driver %s: the option %s must be a string that names its key of the credential to be secret, and none to be open", desc.Name, o.Name)
 		case o.Name == "" || !knownType(o.Type):
 			return nil, fmt.Errorf("driver %s: the option %q has the type %q; an option needs a name and one of string, int, bool and list",
 				desc.Name, o.Name, o.Type)

@@ -173,13 +173,23 @@ func TestNewRefuses(t *testing.T) {
 	if _, err := wasm.New(policy); err == nil || !strings.Contains(err.Error(), "is a policy, not a driver") {
 		t.Errorf("a policy: %v", err)
 	}
-	for want, option := range map[string]abi.Option{
-		"the option p-token is secret":        {Name: "p-token", Type: abi.OptionString, Secret: true},
-		`the option "p" has the type "float"`: {Name: "p", Type: "float"},
-		`the option "" has the type "int"`:    {Type: abi.OptionInt},
+	token := abi.Option{Name: "p-token", Type: abi.OptionString, Secret: true, Credential: abi.CredentialSecret}
+	for name, tc := range map[string]struct {
+		option  abi.Option
+		builtin bool
+		want    string // "" is no error
+	}{
+		"a secret that was dropped in": {token, false, "the option p-token is secret, which only those of built-in drivers can be"},
+		"a secret":                     {token, true, ""},
+		"a secret of no key":           {abi.Option{Name: "p-token", Type: abi.OptionString, Secret: true}, true, "p-token must be a string that names its key"},
+		"secrets":                      {abi.Option{Name: "p-token", Type: abi.OptionList, Secret: true, Credential: abi.CredentialSecret}, true, "must be a string"},
+		"a key that is open":           {abi.Option{Name: "p-token", Type: abi.OptionString, Credential: abi.CredentialSecret}, true, "and none to be open"},
+		"a type":                       {abi.Option{Name: "p", Type: "float"}, true, `the option "p" has the type "float"`},
+		"no name":                      {abi.Option{Type: abi.OptionInt}, true, `the option "" has the type "int"`},
 	} {
-		if err := wasm.CheckOptions(abi.Describe{Name: "p", Options: []abi.Option{option}}); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, want %s", err, want)
+		err := wasm.CheckOptions(abi.Describe{Name: "p", Options: []abi.Option{tc.option}}, tc.builtin)
+		if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
+			t.Errorf("%s: got %v, want %q", name, err, tc.want)
 		}
 	}
 }

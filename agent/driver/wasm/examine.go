@@ -99,7 +99,7 @@ func (e *examination) introduction(context.Context) {
 func (e *examination) optionList(context.Context) {
 	d := e.m.Describe()
 	e.found.Detail = fmt.Sprintf("%d options", len(d.Options))
-	if _, err := optionsOf(d); err != nil {
+	if _, err := optionsOf(d, e.m.Builtin()); err != nil {
 		e.problem("%v", err)
 	}
 	seen := map[string]bool{}

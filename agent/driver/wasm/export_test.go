@@ -3,7 +3,7 @@ package wasm
 import "github.com/millwright-ci/millwright/sdk/go/abi"
 
 // CheckOptions is what New checks of a description's options.
-func CheckOptions(desc abi.Describe) error {
-	_, err := optionsOf(desc)
+func CheckOptions(desc abi.Describe, builtin bool) error {
+	_, err := optionsOf(desc, builtin)
 	return err
 }

@@ -33,7 +33,7 @@ func (d *Driver) With(p Powers) *Driver {
 }
 
 // given returns the options as the driver gets them: without those that its description does not have, which are the host's (such as
-// engine-opt), and with what stands in the place of the operator's endpoint and files. list and remove do without files.
+// engine-opt), and with what stands in the place of secrets and of the operator's endpoint and files. list and remove do without files.
 func (d *Driver) given(options abi.Options, files bool) (abi.Options, []abi.Problem) {
 	out := abi.Options{}
 	var problems []abi.Problem
@@ -41,6 +41,10 @@ func (d *Driver) given(options abi.Options, files bool) (abi.Options, []abi.Prob
 		o, ok := d.options[name]
 		switch {
 		case !ok:
+		case o.Secret:
+			if options.Get(name) != "" {
+				out[name] = []string{abi.SecretGiven}
+			}
 		case o.Role != abi.RoleFile:
 			out[name] = values
 		case files:

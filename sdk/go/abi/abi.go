@@ -81,10 +81,30 @@ type Option struct {
 	Env      string     `json:"env,omitempty"`      // environment variable that gives its default; read for built-in modules only, or by grant
 	Default  string     `json:"default,omitempty"`  // as a user would write it; a list's items separated by commas
 	Required bool       `json:"required,omitempty"` // whether it must be set
-	Secret   bool       `json:"secret,omitempty"`   // reaches the guest as a reference, never as its value
+	Secret   bool       `json:"secret,omitempty"`   // reaches the guest as the text [secret], never as its value
 	Role     OptionRole `json:"role,omitempty"`     // what it means to the host; empty: nothing in particular
 	Help     string     `json:"help"`               // one line for people
+
+	// of a secret option: which key of [credentials.NAME], with the driver's name, its value is for the machines of the runner that gives it
+	Credential CredentialKey `json:"credential,omitempty"`
 }
+
+// SecretGiven is what a driver finds in the place of a secret option's value.
+const SecretGiven = "[secret]"
+
+// CredentialKey is the part of the driver's own credential that a secret option gives. Only built-in drivers have such options; the credential is
+// of the driver's name, and of the scheme that the driver signs with.
+type CredentialKey string
+
+// The keys of a credential that options can give, named as in [credentials.NAME] of millwright.toml.
+const (
+	CredentialSecret       CredentialKey = "secret"        // the token, password or secret key
+	CredentialAccessKeyID  CredentialKey = "access_key_id" // of aws4
+	CredentialSessionToken CredentialKey = "session_token" // of aws4
+	CredentialUsername     CredentialKey = "username"      // of basic and keystone
+	CredentialTenantID     CredentialKey = "tenant_id"     // of azure-ad
+	CredentialClientID     CredentialKey = "client_id"     // of azure-ad
+)
 
 // OptionType is the type of a driver option.
 type OptionType string

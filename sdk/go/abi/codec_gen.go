@@ -147,6 +147,8 @@ func readOption(r *reader) (v Option) {
 			v.Role = OptionRole(r.string())
 		case "help":
 			v.Help = r.string()
+		case "credential":
+			v.Credential = CredentialKey(r.string())
 		default:
 			r.skip()
 		}
@@ -182,6 +184,10 @@ func writeOption(w *writer, v *Option) {
 	}
 	w.key(`"help":`)
 	w.string(v.Help)
+	if v.Credential != "" {
+		w.key(`"credential":`)
+		w.string(string(v.Credential))
+	}
 	w.close('}')
 }
 
