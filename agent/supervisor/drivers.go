@@ -14,6 +14,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/driver"
 	"github.com/millwright-ci/millwright/agent/driver/wasm"
 	"github.com/millwright-ci/millwright/agent/grants"
+	"github.com/millwright-ci/millwright/agent/journal"
 	"github.com/millwright-ci/millwright/agent/module"
 	"github.com/millwright-ci/millwright/agent/module/dropin"
 	"github.com/millwright-ci/millwright/agent/provision"
@@ -32,6 +33,7 @@ type Drivers struct {
 	operator func() *config.Operator
 
 	secrets secrets
+	journal *journal.Journal // of the machines that secrets are looked for; nil: there is none
 
 	mu     sync.Mutex // guards loaded
 	loaded map[string]*wasm.Driver
@@ -319,15 +321,15 @@ func operatorsAlone(desc abi.Describe, list []string) (problems []abi.Problem) {
 // options reads MachineOptions and MachineOptionsWithName of a runner; what holds the mark of the machine's name comes back apart. The values
 // of secret options stay here, and references to them come back.
 func (d *Drivers) options(runner, name string, plain, withName []string) (options, named abi.Options, err error) {
-	options, named, g, err := d.parsed(runner, name, plain, withName)
+	options, named, g, err := d.parsed(name, plain, withName)
 	if err == nil {
 		d.secrets.keep(name, runner, g)
 	}
 	return options, named, err
 }
 
-// parsed is options without keeping what is secret.
-func (d *Drivers) parsed(runner, name string, plain, withName []string) (options, named abi.Options, g given, err error) {
+// parsed is options without remembering whose the secrets are.
+func (d *Drivers) parsed(name string, plain, withName []string) (options, named abi.Options, g given, err error) {
 	list := slices.Concat(plain, withName)
 	all, problems, err := d.read(context.Background(), name, list)
 	if err == nil {
@@ -340,7 +342,8 @@ func (d *Drivers) parsed(runner, name string, plain, withName []string) (options
 	if err != nil {
 		return nil, nil, given{}, err
 	}
-	all, g = without(desc, runner, all, list)
+	all, g = without(desc, all, list)
+	d.secrets.add(name, g)
 	options, named = abi.Options{}, abi.Options{}
 	for key, values := range all {
 		if strings.Contains(strings.Join(values, ""), nameMark) {

@@ -39,7 +39,9 @@ func OpenOffline(stateDir string) (*Offline, error) {
 	if err != nil {
 		return nil, errors.Join(err, j.Close())
 	}
-	return &Offline{stateDir: stateDir, journal: j, drivers: newDrivers(host, nil)}, nil
+	drivers := newDrivers(host, nil)
+	drivers.journal = j
+	return &Offline{stateDir: stateDir, journal: j, drivers: drivers}, nil
 }
 
 // UseFolder adds the drivers of the folder that operator, which reads millwright.toml, names, and for machines whose driver is no more
@@ -165,7 +167,7 @@ func (o *Offline) AddRunners(c *config.Config) error {
 	return errors.Join(errs...)
 }
 
-// AddSecrets reads the secret options of the configuration's runners that machines of the journal refer to. What can't be read is told when
+// AddSecrets reads the secret options of the configuration's runners when machines of the journal refer to some. What can't be read is told when
 // such a machine is removed.
 func (o *Offline) AddSecrets(c *config.Config) {
 	machines, err := o.Machines()
@@ -173,15 +175,9 @@ func (o *Offline) AddSecrets(c *config.Config) {
 		return
 	}
 	for _, r := range c.Runners {
-		refers := func(m fleet.Machine) bool {
-			for _, values := range m.Options {
-				if slices.Contains(values, referTo(r.Key())) {
-					return true
-				}
-			}
-			return false
-		}
-		if r.Machine != nil && slices.ContainsFunc(machines, refers) {
+		if r.Machine != nil && slices.ContainsFunc(machines, func(m fleet.Machine) bool {
+			return m.Driver == r.Machine.MachineDriver && refersTo(m.Options, referencePrefix)
+		}) {
 			_, _, _ = o.drivers.options(r.Key(), r.Machine.MachineDriver, r.Machine.MachineOptions, r.Machine.MachineOptionsWithName)
 		}
 	}

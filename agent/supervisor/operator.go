@@ -146,7 +146,7 @@ func (s *Supervisor) ofOperator(made *pool.Settings, r config.Runner) {
 
 // alternative reads what replaces options of a machine. Its name shows no values of secret options.
 func (d *Drivers) alternative(m *config.Machine, override []string) (pool.Alternative, error) {
-	options, named, _, err := d.parsed("", m.MachineDriver, config.ReplaceOptions(m.MachineOptions, override),
+	options, named, _, err := d.parsed(m.MachineDriver, config.ReplaceOptions(m.MachineOptions, override),
 		config.WithoutOptions(m.MachineOptionsWithName, override))
 	if err != nil {
 		return pool.Alternative{}, err

@@ -1,9 +1,12 @@
 package supervisor
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/millwright-ci/millwright/agent/config"
@@ -13,12 +16,18 @@ import (
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
-// secrets are the values of drivers' secret options. Pools, journals and guests have a reference in their place, which names the runner whose
-// options they are of: so a key that was replaced in config.toml is what older machines are removed with too. The zero value is ready.
+// secrets are the values of drivers' secret options. Pools, journals and guests have a reference in their place, which runners with the same
+// values share, as they share the account that is called. A runner's machines follow its values: a key that was replaced in config.toml is what
+// older machines are removed with too, and a runner that was renamed still has the key of its machines. The zero value is ready.
 type secrets struct {
-	mu    sync.Mutex // guards what follows
-	given map[string]given
+	mu    sync.Mutex           // guards what follows
+	given map[secretKey]given  // by reference
+	now   map[secretKey]string // by runner: the reference of its latest values, "" when it gives none
+	next  map[secretKey]string // by reference: what a runner gave instead of it
 }
+
+// secretKey is a reference, or a runner's key, of one driver.
+type secretKey struct{ driver, name string }
 
 // given is what the options of one runner gave.
 type given struct {
@@ -26,42 +35,123 @@ type given struct {
 	written bool                     // in the options, not only found in the environment
 }
 
-// referTo is what stands in the place of the values of a runner's secret options.
-func referTo(runner string) string { return "runner:" + runner }
+// referencePrefix begins what stands in the place of the values of secret options.
+const referencePrefix = "secret:"
+
+// reference is the same for the same values, and doesn't tell them; "" for none.
+func (g given) reference() string {
+	if len(g.Values) == 0 {
+		return ""
+	}
+	h := sha256.New()
+	for _, key := range slices.Sorted(maps.Keys(g.Values)) {
+		fmt.Fprintf(h, "%q=%q\n", key, g.Values[key].Reveal())
+	}
+	return referencePrefix + hex.EncodeToString(h.Sum(nil)[:8])
+}
 
 // without returns options with references in the place of secrets, and those. list is the options as they are written.
-func without(desc abi.Describe, runner string, options abi.Options, list []string) (abi.Options, given) {
-	options = maps.Clone(options)
+func without(desc abi.Describe, options abi.Options, list []string) (abi.Options, given) {
 	g := given{Values: map[string]config.Secret{}}
 	names := config.OptionNames(list)
+	var secret []string
 	for _, o := range desc.Options {
-		value := options.Get(o.Name)
-		if !o.Secret || value == "" {
-			continue
+		if value := options.Get(o.Name); o.Secret && value != "" {
+			g.Values[string(o.Credential)] = config.Secret(value)
+			g.written = g.written || slices.Contains(names, o.Name)
+			secret = append(secret, o.Name)
 		}
-		options[o.Name] = []string{referTo(runner)}
-		g.Values[string(o.Credential)] = config.Secret(value)
-		g.written = g.written || slices.Contains(names, o.Name)
+	}
+	options = maps.Clone(options)
+	for _, name := range secret {
+		options[name] = []string{g.reference()}
 	}
 	return options, g
 }
 
-// keep remembers what a runner's options gave for a driver, in the place of what they gave before.
-func (s *secrets) keep(name, runner string, g given) {
+// add remembers what its reference stands for.
+func (s *secrets) add(driver string, g given) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.given == nil {
-		s.given = map[string]given{}
+		s.given, s.now, s.next = map[secretKey]given{}, map[secretKey]string{}, map[secretKey]string{}
 	}
-	s.given[name+" "+referTo(runner)] = g
+	s.given[secretKey{driver, g.reference()}] = g
 }
 
-// find returns what the options of the reference gave.
-func (s *secrets) find(name, reference string) (given, bool) {
+// keep says that the values, which were added, are what a runner's options give for a driver, in the place of what they gave before.
+func (s *secrets) keep(driver, runner string, g given) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	g, ok := s.given[name+" "+reference]
-	return g, ok && len(g.Values) > 0
+	ref, before := g.reference(), s.now[secretKey{driver, runner}]
+	s.now[secretKey{driver, runner}] = ref
+	if before != "" && before != ref {
+		s.next[secretKey{driver, before}] = ref
+	}
+	delete(s.next, secretKey{driver, ref})
+}
+
+// find returns what the options of the reference gave, or what was given instead since; empty when that is none. It is not ok when nobody gave
+// any of it.
+func (s *secrets) find(driver, ref string) (given, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for range len(s.next) {
+		after, replaced := s.next[secretKey{driver, ref}]
+		if !replaced || s.isCurrent(driver, ref) {
+			break
+		}
+		ref = after
+	}
+	g, ok := s.given[secretKey{driver, ref}]
+	return g, ok
+}
+
+func (s *secrets) isCurrent(driver, ref string) bool {
+	for key, now := range s.now {
+		if key.driver == driver && now == ref {
+			return true
+		}
+	}
+	return false
+}
+
+// ofRunner returns what a runner's options gave last.
+func (s *secrets) ofRunner(driver, runner string) (given, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ref, ok := s.now[secretKey{driver, runner}]
+	return s.given[secretKey{driver, ref}], ok
+}
+
+// secret returns the values that a reference stands for: what was given in this process, or else what the runner gives now whose machine has it.
+func (d *Drivers) secret(driver, ref string) (given, bool) {
+	if g, ok := d.secrets.find(driver, ref); ok || d.journal == nil {
+		return g, ok
+	}
+	machines, _, err := d.journal.Load()
+	if err != nil {
+		return given{}, false
+	}
+	for _, m := range machines {
+		if m.Driver != driver || !refersTo(m.Options, ref) {
+			continue
+		}
+		if g, ok := d.secrets.ofRunner(driver, m.Runner); ok {
+			return g, true
+		}
+	}
+	return given{}, false
+}
+
+// refersTo tells whether options have the reference; those that begin with it, for referencePrefix.
+func refersTo(options abi.Options, ref string) bool {
+	for _, values := range options {
+		if slices.ContainsFunc(values, func(v string) bool { return strings.HasPrefix(v, ref) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // signing returns the driver as calls with these options sign: with the runner's own secrets where its options gave some, else with the driver's
@@ -79,10 +169,13 @@ func (d *Drivers) signing(drv *wasm.Driver, options abi.Options) (*wasm.Driver, 
 		if !o.Secret || reference == "" {
 			continue
 		}
-		g, ok := d.secrets.find(desc.Name, reference)
+		g, ok := d.secret(desc.Name, reference)
 		if !ok {
 			return nil, &driver.Error{Driver: desc.Name, Op: "sign", Info: abi.Error{Kind: abi.Auth, Message: fmt.Sprintf(
-				"%s was given in the options of %s, and is not there any more; give it again until its machines are removed", o.Name, reference)}}
+				"a machine was made with the %s of a runner that is no more in the configuration; give it in the options of any runner until the machine is removed", o.Name)}}
+		}
+		if len(g.Values) == 0 {
+			break // the runner relies on the driver's credential now
 		}
 		if op := d.operator(); !g.written && op != nil {
 			if _, ok := op.Credentials[desc.Name]; ok {

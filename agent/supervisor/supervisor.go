@@ -165,7 +165,7 @@ func (s *Supervisor) open() (err error) {
 	}
 	s.credentials = credentials.NewStore(credentials.Options{Logger: s.log})
 	s.caches = remotecache.New(remotecache.Options{})
-	s.drivers = &Drivers{host: s.modules, credentials: s.credentials, lent: true, operator: s.currentOperator}
+	s.drivers = &Drivers{host: s.modules, credentials: s.credentials, lent: true, operator: s.currentOperator, journal: s.journal}
 	s.provisioner, err = provision.New(provision.Options{
 		StoreDir: s.journal.Store(), Logger: s.log, Debug: s.o.Debug,
 		HelperImage: func(arch string) (string, error) {
