@@ -53,6 +53,8 @@ type Journal struct {
 	creating sync.Mutex                   // guards creates.log and what follows
 	created  int                          // its lines
 	watch    func(machine, change string) // see Watch
+
+	setbacks sync.Mutex // guards setbacks.json
 }
 
 // Open makes the state directory if need be, takes its lock and reads the owner id, or makes one at the first start. It does not

@@ -29,13 +29,18 @@ type breaker struct {
 // failed counts a creation that began at began.
 func (b *breaker) failed(now, began time.Time, err error, jitter float64) {
 	kind := driver.KindOf(err)
+	if b.kinds[kind] == nil {
+		b.recall(backoff{kind: kind})
+	}
+	b.kinds[kind].failed(now, began, err, jitter)
+}
+
+// recall takes up what was known of a kind of error.
+func (b *breaker) recall(k backoff) {
 	if b.kinds == nil {
 		b.kinds = map[abi.ErrorKind]*backoff{}
 	}
-	if b.kinds[kind] == nil {
-		b.kinds[kind] = &backoff{}
-	}
-	b.kinds[kind].failed(now, began, err, jitter)
+	b.kinds[k.kind] = &k
 }
 
 // until returns when the next machine may be created; the zero time when creation is not held back.

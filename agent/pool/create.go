@@ -185,7 +185,7 @@ func (p *Pool) inserted(m *machine, user string, i abi.Instance, err error) {
 	case err != nil:
 		p.creationFailed(m, err)
 	default:
-		delete(p.ladder.until, m.choice)
+		p.inStock(m)
 		p.save(m, nil)
 		p.enterPhase(m, phaseBoot)
 		p.advance(m)
@@ -237,7 +237,7 @@ func (p *Pool) provisioned(m *machine, err error) {
 		m.cancel()
 		m.ReadyAt, m.IdleSince = now, now
 		p.alive(m)
-		p.breaker = breaker{}
+		p.succeeded()
 		p.log.Info("Machine created", "name", m.Name, "instance_id", m.Instance.ID, "duration", now.Sub(m.CreatedAt), "now", now, "retries", 0)
 		p.idle(m, "created")
 		p.save(m, nil)
@@ -267,6 +267,7 @@ func (p *Pool) noteFailure(m *machine, err error) {
 	if !another {
 		p.breaker.failed(now, m.CreatedAt, err, p.opts.Jitter())
 	}
+	p.keepSetbacks()
 	p.failures.add(now, kind)
 	p.log.Error("Machine creation failed", "name", m.Name, "time", now.Sub(m.CreatedAt), "error", err, "kind", kind,
 		"phase", m.phase, "alternative", m.choice, "next_try", p.breaker.until())

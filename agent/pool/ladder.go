@@ -48,12 +48,17 @@ func (l *ladder) pick(now time.Time, all []Alternative) Alternative {
 
 // failed passes an alternative over for some time. It tells whether another one is left to be tried now.
 func (l *ladder) failed(now time.Time, name string, memory time.Duration, all []Alternative) bool {
+	l.pass(name, now.Add(memory))
+	maps.DeleteFunc(l.until, func(_ string, until time.Time) bool { return !now.Before(until) })
+	return slices.ContainsFunc(all, func(a Alternative) bool { return now.After(l.until[a.Name]) })
+}
+
+// pass has an alternative passed over until a time.
+func (l *ladder) pass(name string, until time.Time) {
 	if l.until == nil {
 		l.until = map[string]time.Time{}
 	}
-	l.until[name] = now.Add(memory)
-	maps.DeleteFunc(l.until, func(_ string, until time.Time) bool { return !now.Before(until) })
-	return slices.ContainsFunc(all, func(a Alternative) bool { return now.After(l.until[a.Name]) })
+	l.until[name] = until
 }
 
 // passedOver lists the alternatives that the provider had none of lately, by name.

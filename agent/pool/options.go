@@ -90,6 +90,9 @@ type Options struct {
 	// Shared is what this pool and the others of the agent have in common; nil: it has nothing in common with any.
 	Shared *Shared
 
+	// Setbacks keeps over restarts what failed creations hold back; *journal.Journal does. nil: a restart begins anew.
+	Setbacks SetbackLog
+
 	// GoesOn are the machines of jobs that an agent before has begun and this one goes on with, by the machine's name. Kept gives their
 	// leases out; who names a job here asks for it.
 	GoesOn map[string]int64

@@ -57,6 +57,7 @@ type Pool struct {
 
 	breaker    breaker
 	ladder     ladder
+	setbacks   setbackWrites
 	failures   failures
 	demand     demand
 	groups     map[string]*group
@@ -168,6 +169,7 @@ func (p *Pool) loop(found []fleet.Machine) {
 	defer tick.Stop()
 
 	p.adopt(found)
+	p.recallSetbacks(time.Now())
 	p.tick()
 	p.step()
 	for !p.ended() {
@@ -331,7 +333,7 @@ func (p *Pool) Reconfigure(s Settings) error {
 	}
 	p.do(func() {
 		p.settings = s
-		p.breaker, p.ladder = breaker{}, ladder{} // what failed may be what was changed
+		p.forgetSetbacks() // what failed may be what was changed
 		clear(p.layouts)
 		p.stale = true
 		p.askedAt = time.Time{}

@@ -29,6 +29,7 @@ func (s *Supervisor) newPool(w *worker, settings pool.Settings) (*pool.Pool, err
 	o.Provisioner = s.provisioner.Within(w.engineTime)
 	o.WantMachines = w.policies.WantMachines
 	o.GoesOn = s.goesOn(w.key)
+	o.Setbacks = s.journal
 	o.OnIdle = func() { s.feed.Wake(w.key) }
 	if s.o.Incumbent != nil {
 		o.Watch = w.watch
