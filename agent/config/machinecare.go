@@ -6,7 +6,7 @@ import (
 )
 
 // MachineCare is [machines] of millwright.toml: how the agent looks after its machines, whatever runner they belong to. What is nil has
-// its default. Changes take effect at the next start.
+// its default. Changes take effect at once.
 type MachineCare struct {
 	// OrphanGrace is how long an instance under our owner tag that no journal entry explains is left alone. Default 30m.
 	OrphanGrace *Duration `toml:"orphan_grace"`

@@ -210,9 +210,9 @@ func (p *Pool) advance(m *machine) {
 
 func (p *Pool) provision(m *machine) {
 	m.busy = true
-	before := m.Machine
+	before, limit := m.Machine, p.opts.ProvisionTimeout
 	p.call(func() func() {
-		ctx, cancel := context.WithTimeout(m.ctx, p.opts.ProvisionTimeout)
+		ctx, cancel := context.WithTimeout(m.ctx, limit)
 		defer cancel()
 		_, err := p.opts.Provisioner.Provision(ctx, before, func(phase string) {
 			p.queue <- func() { p.enterPhase(m, phase) }
@@ -220,7 +220,7 @@ func (p *Pool) provision(m *machine) {
 		late := err != nil && m.ctx.Err() == nil && ctx.Err() != nil
 		return func() {
 			if late && m.State == fleet.Creating {
-				p.overdue(m, overdueProvisioning, fmt.Sprintf("not provisioned after %s; it is removed and another one made", p.opts.ProvisionTimeout))
+				p.overdue(m, overdueProvisioning, fmt.Sprintf("not provisioned after %s; it is removed and another one made", limit))
 			}
 			p.provisioned(m, err)
 		}

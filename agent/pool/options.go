@@ -114,21 +114,15 @@ type Options struct {
 	Jitter func() float64 // in [0, 1); nil: random
 	Log    *slog.Logger
 
-	// OrphanGrace is how long an instance under our owner tag that no journal entry explains is left alone; nil means 30 minutes.
-	OrphanGrace *time.Duration
+	Care // as it is at first; see SetCare
 
-	Tick             time.Duration // the loop's clock; default 1s
-	Poll             time.Duration // between two lists while machines are being created; default 2s
-	List             time.Duration // between two lists otherwise; default 1m
-	Probe            time.Duration // between two probes of an idle machine; default 30s, less than 0: never
-	CallTimeout      time.Duration // of one driver call; default 1m
-	CheckTimeout     time.Duration // of one probe; default 3s
-	CreateTimeout    time.Duration // from the decision to create until the engine answers; default 30m
-	ProvisionTimeout time.Duration // of that, from the running instance on; default 25m, beyond the provisioner's own limits
-	AcquireTimeout   time.Duration // a lease may hold a machine without a job; default 10m
-	RemoveTimeout    time.Duration // after it a removal counts as overdue; default 10m
-	Parallel         int           // driver calls of one kind at once; default 16
-	ProbeParallel    int           // probes of idle machines at once; default 8
+	Tick          time.Duration // the loop's clock; default 1s
+	Poll          time.Duration // between two lists while machines are being created; default 2s
+	List          time.Duration // between two lists otherwise; default 1m
+	CallTimeout   time.Duration // of one driver call; default 1m
+	CheckTimeout  time.Duration // of one probe; default 3s
+	Parallel      int           // driver calls of one kind at once; default 16
+	ProbeParallel int           // probes of idle machines at once; default 8
 }
 
 func (o *Options) complete() error {
@@ -160,10 +154,7 @@ func (o *Options) complete() error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.OrphanGrace == nil {
-		grace := 30 * time.Minute
-		o.OrphanGrace = &grace
-	}
+	o.Care.complete()
 	for _, d := range []struct {
 		v     *time.Duration
 		value time.Duration
@@ -173,17 +164,10 @@ func (o *Options) complete() error {
 		{&o.List, time.Minute},
 		{&o.CallTimeout, time.Minute},
 		{&o.CheckTimeout, 3 * time.Second},
-		{&o.CreateTimeout, 30 * time.Minute},
-		{&o.ProvisionTimeout, 25 * time.Minute},
-		{&o.AcquireTimeout, 10 * time.Minute},
-		{&o.RemoveTimeout, 10 * time.Minute},
 	} {
 		if *d.v <= 0 {
 			*d.v = d.value
 		}
-	}
-	if o.Probe == 0 {
-		o.Probe = 30 * time.Second
 	}
 	if o.Parallel <= 0 {
 		o.Parallel = 16

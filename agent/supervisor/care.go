@@ -1,13 +1,14 @@
 package supervisor
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/pool"
 )
 
-// readCare reads how to look after machines, as [machines] of millwright.toml says, as far as it says something. What the options of the supervisor say wins.
+// readCare reads how to look after machines, as [machines] of millwright.toml says, as far as it says something.
 func (s *Supervisor) readCare() {
 	if s.o.Operator == nil {
 		return
@@ -17,29 +18,42 @@ func (s *Supervisor) readCare() {
 		return
 	}
 	s.care = op.Machines
-	if g := s.care.OrphanGrace; g != nil && s.o.OrphanGrace == nil {
-		s.o.OrphanGrace = (*time.Duration)(g)
-	}
 }
 
-// careFor sets the times of a pool.
-func careFor(o *pool.Options, c config.MachineCare) {
+// setCare is readCare for what was read again. It puts nothing into force.
+func (s *Supervisor) setCare(c config.MachineCare) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.care = c
+}
+
+func (s *Supervisor) currentCare() config.MachineCare {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.care
+}
+
+// poolCare is the present care as pools take it. What the options of the supervisor say wins.
+func (s *Supervisor) poolCare() pool.Care {
+	c := s.currentCare()
+	made := pool.Care{OrphanGrace: cmp.Or(s.o.OrphanGrace, (*time.Duration)(c.OrphanGrace))}
 	for _, set := range []struct {
 		to   *time.Duration
 		from *config.Duration
 	}{
-		{&o.CreateTimeout, c.CreateTimeout}, {&o.ProvisionTimeout, c.ProvisionTimeout},
-		{&o.AcquireTimeout, c.AcquireTimeout}, {&o.RemoveTimeout, c.RemoveTimeout},
+		{&made.CreateTimeout, c.CreateTimeout}, {&made.ProvisionTimeout, c.ProvisionTimeout},
+		{&made.AcquireTimeout, c.AcquireTimeout}, {&made.RemoveTimeout, c.RemoveTimeout},
 	} {
 		if set.from != nil {
 			*set.to = time.Duration(*set.from)
 		}
 	}
 	if c.ProbeInterval != nil {
-		if o.Probe = time.Duration(*c.ProbeInterval); o.Probe == 0 {
-			o.Probe = -1 // the pool's 0 is its default
+		if made.Probe = time.Duration(*c.ProbeInterval); made.Probe == 0 {
+			made.Probe = -1 // the pool's 0 is its default
 		}
 	}
+	return made
 }
 
 // maxLife is a machine's life as the pool's settings have it.

@@ -20,7 +20,7 @@ var errTerminated = errors.New("terminated")
 func (s *Supervisor) end(ctx context.Context, draining bool) error {
 	s.feed.Drain()
 	if draining {
-		s.metrics.Process("graceful-shutdown")
+		s.enter("graceful-shutdown")
 		s.log.Info("Draining: running jobs go on, no new ones are taken")
 		for _, w := range s.allWorkers() {
 			w.ebb(s.removesMachines())
@@ -29,7 +29,7 @@ func (s *Supervisor) end(ctx context.Context, draining bool) error {
 			return s.stopPools(ctx)
 		}
 	}
-	s.metrics.Process("forceful-shutdown")
+	s.enter("forceful-shutdown")
 	cause := context.Cause(ctx)
 	if errors.Is(cause, context.Canceled) {
 		cause = errTerminated

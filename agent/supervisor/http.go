@@ -64,6 +64,12 @@ func (s *Supervisor) public() http.Handler {
 		page.ServeHTTP(w, r)
 	})
 	mux.HandleFunc("GET /debug/jobs/list", func(w http.ResponseWriter, _ *http.Request) { s.jobs.print(w, time.Now()) })
+	mux.HandleFunc("GET /debug/process/state", func(w http.ResponseWriter, _ *http.Request) {
+		s.mu.Lock()
+		state := s.process
+		s.mu.Unlock()
+		fmt.Fprintln(w, state)
+	})
 	mux.HandleFunc("GET /health/ready", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	return mux
 }

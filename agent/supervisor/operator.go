@@ -58,6 +58,9 @@ func (s *Supervisor) describe(name string) []abi.Option {
 func (s *Supervisor) setOperator(op *config.Operator) {
 	s.mu.Lock()
 	s.operator = op
+	if s.started == nil {
+		s.started = op
+	}
 	s.mu.Unlock()
 	s.shared.SetCeilings(ceilings(op.Ceilings()))
 	s.shared.SetRates(func(driver string) pool.Rates {
@@ -87,9 +90,13 @@ func (s *Supervisor) readOperator() (*config.Operator, error) {
 		s.log.Error("Ceilings of millwright.toml are ignored; those before stay in force", "error", op.CeilingsErr)
 		return op, err
 	}
-	before := s.currentOperator()
+	before, care := s.currentOperator(), s.currentCare()
 	s.setOperator(op)
-	if reflect.DeepEqual(before.Runners, op.Runners) {
+	if err == nil {
+		s.setCare(op.Machines)
+		s.tellOperator(before, op)
+	}
+	if reflect.DeepEqual(before.Runners, op.Runners) && reflect.DeepEqual(care, s.currentCare()) {
 		return op, err
 	}
 	select {
@@ -97,6 +104,19 @@ func (s *Supervisor) readOperator() (*config.Operator, error) {
 	default: // it is told already
 	}
 	return op, err
+}
+
+// tellOperator logs what changed in millwright.toml, by key and without values, and which of the changes wait for a restart.
+func (s *Supervisor) tellOperator(before, now *config.Operator) {
+	s.mu.Lock()
+	started := s.started
+	s.mu.Unlock()
+	if changed, _ := config.ChangedKeys(before, now); len(changed) > 0 {
+		s.log.Info("Loaded millwright.toml", "changed", strings.Join(changed, " "))
+	}
+	if _, waiting := config.ChangedKeys(started, now); len(waiting) > 0 {
+		s.log.Warn("Some changes of millwright.toml take effect after a restart only", "keys", strings.Join(waiting, " "))
+	}
 }
 
 // applyOperator gives every runner what millwright.toml says of it now.
@@ -108,6 +128,9 @@ func (s *Supervisor) applyOperator() {
 	}
 	if err := s.applyLocked(s.currentConfig()); err != nil {
 		s.log.Error("Settings of millwright.toml are not in force", "error", err)
+	}
+	for _, p := range s.pools() { // those of runners that are being finished off too
+		p.SetCare(s.poolCare())
 	}
 }
 

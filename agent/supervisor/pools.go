@@ -42,9 +42,8 @@ func (s *Supervisor) poolOptions(key string, settings pool.Settings) pool.Option
 	o := pool.Options{
 		Key: key, Owner: s.journal.Owner(), Settings: settings,
 		Drivers: s.drivers.forPool, Provisioner: s.provisioner, Journal: s.journal,
-		Events: s.event, OnStep: s.metrics.PoolStep, Log: s.log, OrphanGrace: s.o.OrphanGrace, Shared: s.shared,
+		Events: s.event, OnStep: s.metrics.PoolStep, Log: s.log, Care: s.poolCare(), Shared: s.shared,
 	}
-	careFor(&o, s.care)
 	if s.o.Pool != nil {
 		s.o.Pool(&o)
 	}
@@ -71,7 +70,7 @@ func (s *Supervisor) poolSettings(c *config.Config, r config.Runner) (pool.Setti
 			MaxGrowthRate: max(m.MaxGrowthRate, 0), MaxBuilds: max(m.MaxBuilds, 0), Autoscaling: sections(m.Autoscaling),
 		},
 		MachineName: m.MachineName, Driver: m.MachineDriver, Options: options, OptionsWithName: named,
-		MachineLife: maxLife(s.care),
+		MachineLife: maxLife(s.currentCare()),
 	}
 	s.ofOperator(&made, r)
 	if err := made.Validate(); err != nil {

@@ -89,7 +89,6 @@ type Supervisor struct {
 	preloading  sync.WaitGroup
 	credentials *credentials.Store
 	caches      *remotecache.Store // signs the addresses of remote caches
-	care        config.MachineCare
 	feed        *feed.Feed
 	drivers     *Drivers
 	jobs        *jobTable
@@ -118,8 +117,11 @@ type Supervisor struct {
 	ending bool       // no configuration is put into force any more
 
 	mu       sync.Mutex // guards what follows
+	process  string     // what the agent as a whole does, in GitLab Runner's words
 	config   *config.Config
 	operator *config.Operator // the last whose ceilings could be read
+	started  *config.Operator // as it was at the start; nil until then
+	care     config.MachineCare
 	workers  map[string]*worker
 	rails    map[string][]railed        // of the last decisions, by the runner's name
 	rotated  map[config.Secret]*rotated // what became of tokens, by the old one
@@ -239,7 +241,7 @@ func (s *Supervisor) Drain() { s.drainOnce.Do(func() { close(s.drain) }) }
 // complete. It returns nil after both; an error means that it could not start or could not remove its machines.
 func (s *Supervisor) Run(ctx context.Context) (err error) {
 	defer s.Close()
-	s.metrics.Process("starting")
+	s.enter("starting")
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var group errgroup.Group
 	defer func() {
@@ -265,7 +267,7 @@ func (s *Supervisor) Run(ctx context.Context) (err error) {
 	} else {
 		s.log.Info("Only watching: no job is taken, nothing is created or removed")
 	}
-	s.metrics.Process("running")
+	s.enter("running")
 
 	draining := false
 	select {
@@ -276,6 +278,14 @@ func (s *Supervisor) Run(ctx context.Context) (err error) {
 		return s.leave(ctx)
 	}
 	return s.end(ctx, draining)
+}
+
+// enter notes what the agent as a whole does from now on.
+func (s *Supervisor) enter(process string) {
+	s.mu.Lock()
+	s.process = process
+	s.mu.Unlock()
+	s.metrics.Process(process)
 }
 
 // listen opens what others reach the agent by.

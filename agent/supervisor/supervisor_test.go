@@ -174,6 +174,7 @@ func TestJob(t *testing.T) {
 	if body := w.page("/health/ready"); body != "ok\n" {
 		t.Errorf("health: %q", body)
 	}
+	w.until("it runs", func() bool { return w.page("/debug/process/state") == "running\n" })
 	r := w.await(w.coordinator.Enqueue(hopeless()))
 	if r.FailureReason != "runner_system_failure" || !strings.Contains(w.trace(r.ID), "unsupported executor_opts") {
 		t.Errorf("%s %s\n%s", r.State, r.FailureReason, w.trace(r.ID))
