@@ -10,6 +10,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -93,7 +94,7 @@ func TestGoGuests(t *testing.T) {
 		"a panic":        {`{"do":"panic"}`, module.CauseTrap, "trap: unreachable (panic: boom"},
 		"a nil pointer":  {`{"do":"nil"}`, module.CauseTrap, "nil pointer dereference"},
 		"exit 3":         {`{"do":"exit","times":3}`, module.CauseExit, "exited with code 3"},
-		"exit 0":         {`{"do":"exit"}`, module.CauseOutput, "returned nothing, or ended itself"},
+		"exit 0":         {`{"do":"exit"}`, module.CauseExit, "exited with code 0"},
 		"all its memory": {`{"do":"eat"}`, module.CauseTrap, "out of memory"},
 		"no JSON to it":  {`"x"`, module.CauseReported, "cannot unmarshal"},
 	} {
@@ -248,5 +249,35 @@ func TestSameBytes(t *testing.T) {
 	native := func(string, []byte) ([]byte, error) { return []byte(`{"idle_target":1}`), nil }
 	if out := moduletest.SameBytes(t, m, "decide", []byte(`{}`), native); string(out) != `{"idle_target":1}` {
 		t.Errorf("got %s", out)
+	}
+}
+
+// TestHandles checks that later calls of an instance go to its exports directly: should a newer Extism keep the guest elsewhere, decisions
+// would take twice as long. The stack that a deep call has made does not stay.
+func TestHandles(t *testing.T) {
+	h := moduletest.Host(t, module.Limits{})
+	// a long function that calls itself until its memory has grown to the most, 256 calls deep the first time
+	down := slices.Concat(slices.Repeat([]byte{opI32Const, 0, opDrop}, 1000), []byte{opI32Const, 1, opMemoryGrow, 0, opI32Const, 0x7f, opI32Eq, opIf, void,
+		opElse, opCall, firstOwn + 2, opDrop, opEnd, opI32Const, 0})
+	deep := tiny(slices.Concat([]byte{opCall, firstOwn + 2, opDrop}, returns(`{}`)))
+	deep.functions = append(deep.functions, function{name: "down", code: down})
+	for name, tc := range map[string]struct {
+		guest wasm
+		want  []int // after each decide; describe came first, through Extism
+	}{
+		"a small stack": {tiny(returns(`{}`)), []int{1, 1}},
+		"a deep stack":  {deep, []int{0, 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := load(t, h, tc.guest)
+			for i, want := range tc.want {
+				if _, err := m.Call(t.Context(), "decide", nil); err != nil {
+					t.Fatal(err)
+				}
+				if n := m.Handles(); n != want {
+					t.Errorf("%d handles after call %d, want %d", n, i+1, want)
+				}
+			}
+		})
 	}
 }

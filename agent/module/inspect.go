@@ -172,9 +172,10 @@ func (c contents) kind() string {
 }
 
 func offered(name string) bool {
-	own := []string{abi.HostModule + "." + abi.FuncLog, abi.HostModule + "." + abi.FuncHTTPSend}
+	own, isOwn := strings.CutPrefix(name, abi.HostModule+".")
 	block, ofExtism := strings.CutPrefix(name, kernel.Guest+".")
-	return slices.Contains(own, name) || ofExtism && kernel.Offers(block) || strings.HasPrefix(name, "wasi_snapshot_preview1.")
+	return isOwn && slices.Contains([]string{abi.FuncLog, abi.FuncHTTPSend, abi.FuncBlockRead, abi.FuncBlockWrite}, own) ||
+		ofExtism && kernel.Offers(block) || strings.HasPrefix(name, "wasi_snapshot_preview1.")
 }
 
 // reader reads the binary format and keeps its first error, after which it gives zeros.

@@ -19,6 +19,14 @@ func (m *memories) with(ctx context.Context) context.Context {
 	}))
 }
 
+// content returns the guest's memory as it is now, nil when it has none. It holds until the guest runs on.
+func (m *memories) content() []byte {
+	if len(m.all) < 2 {
+		return nil
+	}
+	return m.all[len(m.all)-1].data
+}
+
 // guest returns the size of the guest's memory in bytes, 0 when it has none.
 func (m *memories) guest() int64 {
 	if len(m.all) < 2 {

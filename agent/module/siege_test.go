@@ -36,6 +36,14 @@ func forged() wasm {
 	return w
 }
 
+// moves calls block_read or block_write with a block of 1 KB and an address and length of the guest's own memory, which has a page.
+func moves(name string, address, length int64) wasm {
+	block := slices.Concat([]byte{opI64Const}, sleb(1024), []byte{opCall, fnAlloc, opI32Const}, sleb(address), []byte{opI32Const}, sleb(length), []byte{opCall, firstOwn})
+	w := tiny(slices.Concat(block, returns(`{}`)))
+	w.imports, w.minPages = []string{"millwright", name}, 1
+	return w
+}
+
 // crowd is a policy with n functions that nobody calls.
 func crowd(n int) wasm {
 	w := tiny(returns(`{}`))

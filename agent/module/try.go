@@ -21,7 +21,7 @@ func Propose(ctx context.Context, m *Module, s abi.Snapshot) (abi.Proposal, erro
 }
 
 func proposeMeasured(ctx context.Context, m *Module, s abi.Snapshot) (p abi.Proposal, u Usage, err error) {
-	input, err := json.Marshal(s)
+	input, err := s.AppendJSON(make([]byte, 0, 4<<10+128*len(s.Machines)+len(s.Config)+len(s.State)+len(s.Observed)))
 	if err != nil {
 		return p, u, fmt.Errorf("snapshot: %w", err)
 	}

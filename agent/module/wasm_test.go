@@ -3,6 +3,7 @@ package module_test
 import (
 	"encoding/binary"
 	"slices"
+	"strings"
 )
 
 // This file writes tiny guests by hand, in Wasm's binary format, for what no compiler would produce.
@@ -12,6 +13,7 @@ const (
 	opUnreachable = 0x00
 	opLoop        = 0x03
 	opIf          = 0x04
+	opElse        = 0x05
 	opEnd         = 0x0b
 	opBr          = 0x0c
 	opCall        = 0x10
@@ -46,7 +48,7 @@ type function struct {
 type wasm struct {
 	functions []function
 	minPages  uint64
-	imports   []string // further functions, each module, name; none of them can be called
+	imports   []string // further functions, each module, name; they take an i64 and return one, those of blocks aside
 	start     []byte   // the code of its start function, with the same local, which leaves nothing; nil is none
 }
 
@@ -54,15 +56,20 @@ type wasm struct {
 func (w wasm) bytes() []byte {
 	out := []byte("\x00asm\x01\x00\x00\x00")
 	types := vector(
-		[]byte{0x60, 0, 1, i32},      // 0: an export
-		[]byte{0x60, 1, i64, 1, i64}, // 1: alloc
-		[]byte{0x60, 2, i64, i64, 0}, // 2: store_u64, output_set
-		[]byte{0x60, 1, i32, 1, i32}, // 3: an export of the wrong kind
-		[]byte{0x60, 0, 0},           // 4: the start function
+		[]byte{0x60, 0, 1, i32},           // 0: an export
+		[]byte{0x60, 1, i64, 1, i64},      // 1: alloc
+		[]byte{0x60, 2, i64, i64, 0},      // 2: store_u64, output_set
+		[]byte{0x60, 1, i32, 1, i32},      // 3: an export of the wrong kind
+		[]byte{0x60, 0, 0},                // 4: the start function
+		[]byte{0x60, 3, i64, i32, i32, 0}, // 5: block_read, block_write
 	)
 	imports := [][]byte{importOf("extism:host/env", "alloc", 1), importOf("extism:host/env", "store_u64", 2), importOf("extism:host/env", "output_set", 2)}
 	for i := 0; i+1 < len(w.imports); i += 2 {
-		imports = append(imports, importOf(w.imports[i], w.imports[i+1], 1))
+		kind := byte(1)
+		if strings.HasPrefix(w.imports[i+1], "block_") {
+			kind = 5
+		}
+		imports = append(imports, importOf(w.imports[i], w.imports[i+1], kind))
 	}
 	var funcs, exports, codes [][]byte
 	for i, f := range w.functions {

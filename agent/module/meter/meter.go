@@ -31,6 +31,7 @@ type Meter struct {
 	used    int64 // by exports that have returned
 	last    int64 // by the last of them
 	granted int64 // to the one that runs
+	deepest int64 // the most of the stack that a look has found, in bytes
 }
 
 type contextKey struct{}
@@ -52,6 +53,9 @@ func (m *Meter) Last() int64 {
 	}
 	return m.last
 }
+
+// Deepest returns how deep the stack has been when the fuel was looked at, in bytes, by the estimate that StackBytes bounds.
+func (m *Meter) Deepest() int64 { return m.deepest }
 
 // Refill is the host function that metered modules import: it takes the state of the global (i64) and whether an export has just
 // ended (i32), and returns the new state (i64). It panics, which the engine turns into a trap, when ctx is done, the budget is used up
@@ -87,6 +91,7 @@ func (m *Meter) refill(ctx context.Context, left *int64, frames int64) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("stopped: %w", err)
 	}
+	m.deepest = max(m.deepest, frames)
 	most := m.StackBytes
 	if most == 0 {
 		most = DefaultStackBytes

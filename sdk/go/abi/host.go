@@ -5,6 +5,9 @@ const (
 	HostModule   = "millwright"
 	FuncLog      = "log"
 	FuncHTTPSend = "http_send"
+
+	FuncBlockRead  = "block_read"
+	FuncBlockWrite = "block_write"
 )
 
 // LogRecord is the input of the log host function.

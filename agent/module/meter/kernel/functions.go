@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	extism "github.com/extism/go-sdk"
+
+	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
 // Guest is the module that Extism's PDKs import from. Namespace is where the functions of this package are, in its place.
@@ -71,14 +73,24 @@ var table = []function{
 	{"http_headers", nil, types(i64), none},
 }
 
+// blocks are functions of our own beside Extism's, which moves eight bytes at a time: they move a block at once.
+var blocks = []function{
+	{abi.FuncBlockRead, types(i64, i32, i32), nil, func(m *Memory, s []uint64) { copy(m.window(s[1], s[2]), m.part(s[0], uint64(uint32(s[2])))) }},
+	{abi.FuncBlockWrite, types(i64, i32, i32), nil, func(m *Memory, s []uint64) { copy(m.part(s[0], uint64(uint32(s[2]))), m.window(s[1], s[2])) }},
+}
+
 // Functions returns the host functions for Extism. They find their Memory in the context of the call.
 func Functions() []extism.HostFunction {
-	out := make([]extism.HostFunction, 0, len(table))
-	for _, f := range table {
-		hf := extism.NewHostFunctionWithStack(f.name, f.call, f.params, f.results)
-		hf.SetNamespace(Namespace)
-		out = append(out, hf)
+	out := make([]extism.HostFunction, 0, len(table)+len(blocks))
+	add := func(namespace string, functions []function) {
+		for _, f := range functions {
+			hf := extism.NewHostFunctionWithStack(f.name, f.call, f.params, f.results)
+			hf.SetNamespace(namespace)
+			out = append(out, hf)
+		}
 	}
+	add(Namespace, table)
+	add(abi.HostModule, blocks)
 	return out
 }
 
@@ -114,6 +126,26 @@ func logs(level string) func(*Memory, []uint64) {
 		}
 		m.release(stack[0])
 	}
+}
+
+// part returns length bytes of the memory from offset on.
+func (m *Memory) part(offset, length uint64) []byte {
+	if !m.holds(span{offset, length}) {
+		panic(fmt.Errorf("the %d bytes at %d are outside of the memory, which has %d", length, offset, len(m.data)))
+	}
+	return m.data[offset : offset+length]
+}
+
+// window returns length bytes of the guest's own memory from address on.
+func (m *Memory) window(address, length uint64) []byte {
+	var all []byte
+	if m.Guest != nil {
+		all = m.Guest()
+	}
+	if address, length = uint64(uint32(address)), uint64(uint32(length)); address+length > uint64(len(all)) {
+		panic(fmt.Errorf("the %d bytes at %d are outside of the guest's memory, which has %d", length, address, len(all)))
+	}
+	return all[address : address+length]
 }
 
 func (m *Memory) load(offset uint64) uint64 {

@@ -21,6 +21,9 @@ type Memory struct {
 	blocks map[uint64]uint64   // the length of each block, by its offset
 	free   map[uint64][]uint64 // blocks that were freed, by their rounded length
 
+	// Guest returns the guest's own memory as it is now; nil: it has none. block_read and block_write copy there and from there.
+	Guest func() []byte
+
 	input, output span
 	failure       uint64 // the block with what the guest says went wrong, 0 for none
 	log           func(level, message string)

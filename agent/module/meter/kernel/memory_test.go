@@ -80,3 +80,42 @@ func TestSpansOutside(t *testing.T) {
 		t.Errorf("an input beyond the limit lies at %+v", m.input)
 	}
 }
+
+func TestMovingBlocks(t *testing.T) {
+	m := New(nil, 1<<16, nil)
+	guest := make([]byte, 256)
+	run := func(name string, offset, address, length uint64) (trapped bool) {
+		defer func() { trapped = recover() != nil }()
+		for _, f := range blocks {
+			if f.name == name {
+				f.run(m, []uint64{offset, address, length})
+			}
+		}
+		return false
+	}
+	block := m.Write([]byte("hello"))
+	if !run("block_read", block, 0, 5) {
+		t.Error("a guest without memory got a block")
+	}
+	m.Guest = func() []byte { return guest }
+	if run("block_read", block, 251, 5) || string(guest[251:]) != "hello" {
+		t.Errorf("the guest's memory ends in %q", guest[251:])
+	}
+	copy(guest, "HOWDY")
+	if run("block_write", block, 0, 5) {
+		t.Error("block_write trapped")
+	}
+	if got, _ := m.Read(block); string(got) != "HOWDY" {
+		t.Errorf("the block holds %q", got)
+	}
+	for _, s := range [][3]uint64{
+		{block, 252, 5}, {block, 1 << 31, 5}, {block, 1<<32 - 1, 2}, {block, 0, 1<<32 - 1}, {block, 0, uint64(len(m.data))},
+		{uint64(len(m.data)), 0, 1}, {1 << 63, 0, 1}, {^uint64(0), 0, 5}, {0, 257, 0},
+	} {
+		for _, name := range []string{"block_read", "block_write"} {
+			if !run(name, s[0], s[1], s[2]) {
+				t.Errorf("%s%v moved something", name, s)
+			}
+		}
+	}
+}
