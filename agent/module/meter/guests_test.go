@@ -11,6 +11,7 @@ import (
 	"github.com/tetratelabs/wazero"
 
 	"github.com/millwright-ci/millwright/agent/internal/guests"
+	"github.com/millwright-ci/millwright/agent/module/meter/kernel/kerneltest"
 	"github.com/millwright-ci/millwright/hostfuncs"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
@@ -27,11 +28,12 @@ func plugin(t testing.TB, code []byte) *extism.Plugin {
 		Memory: &extism.ManifestMemory{MaxPages: 512},
 	}
 	config := extism.PluginConfig{RuntimeConfig: wazero.NewRuntimeConfig().WithCompilationCache(cache), EnableWasi: true}
-	compiled, err := extism.NewCompiledPlugin(t.Context(), manifest, config, append(hostfuncs.Table(), HostFunction()))
+	guest := &kerneltest.Guest{}
+	compiled, err := extism.NewCompiledPlugin(t.Context(), manifest, config, guest.Replace(append(hostfuncs.Table(), HostFunction())))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := compiled.Instance(With(t.Context(), &Meter{}), extism.PluginInstanceConfig{ModuleConfig: wazero.NewModuleConfig()})
+	p, err := compiled.Instance(With(guest.With(t.Context()), &Meter{}), extism.PluginInstanceConfig{ModuleConfig: wazero.NewModuleConfig()})
 	if err != nil {
 		t.Fatal(err)
 	}

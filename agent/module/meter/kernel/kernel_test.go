@@ -12,13 +12,12 @@ import (
 
 	extism "github.com/extism/go-sdk"
 	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/millwright-ci/millwright/agent/internal/guests"
 	"github.com/millwright-ci/millwright/agent/module/meter"
 	"github.com/millwright-ci/millwright/agent/module/meter/kernel"
+	"github.com/millwright-ci/millwright/agent/module/meter/kernel/kerneltest"
 	"github.com/millwright-ci/millwright/hostfuncs"
-	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
 // start starts a guest, with this kernel or with Extism's.
@@ -39,9 +38,9 @@ func start(t testing.TB, wasm []byte, ours bool) plugin {
 	manifest := extism.Manifest{Wasm: []extism.Wasm{extism.WasmData{Data: metered}}, Memory: &extism.ManifestMemory{MaxPages: 512}}
 	config := extism.PluginConfig{RuntimeConfig: wazero.NewRuntimeConfig().WithCompilationCache(cache), EnableWasi: true}
 	functions := slices.Concat(hostfuncs.Table(), kernel.Functions(), []extism.HostFunction{meter.HostFunction()})
-	guest := &lastMemory{}
+	guest := &kerneltest.Guest{}
 	if !ours {
-		functions = append(slices.DeleteFunc(functions, func(f extism.HostFunction) bool { return strings.HasPrefix(f.Name, "block_") }), guest.blocks()...)
+		functions = guest.Replace(functions)
 	}
 	compiled, err := extism.NewCompiledPlugin(t.Context(), manifest, config, functions)
 	if err != nil {
@@ -52,8 +51,7 @@ func start(t testing.TB, wasm []byte, ours bool) plugin {
 			t.Error(err)
 		}
 	})
-	ctx := experimental.WithMemoryAllocator(t.Context(), experimental.MemoryAllocatorFunc(guest.allocate))
-	p, err := compiled.Instance(meter.With(ctx, &meter.Meter{}), extism.PluginInstanceConfig{ModuleConfig: wazero.NewModuleConfig()})
+	p, err := compiled.Instance(meter.With(guest.With(t.Context()), &meter.Meter{}), extism.PluginInstanceConfig{ModuleConfig: wazero.NewModuleConfig()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,50 +61,13 @@ func start(t testing.TB, wasm []byte, ours bool) plugin {
 // plugin is a guest with its own memory.
 type plugin struct {
 	*extism.Plugin
-	memory *lastMemory
-}
-
-// lastMemory is the memory that was made last: the guest's, behind that of Extism's kernel.
-type lastMemory struct{ data []byte }
-
-func (m *lastMemory) allocate(capacity, most uint64) experimental.LinearMemory {
-	m.data = make([]byte, 0, most)
-	return &growing{m, m.data}
-}
-
-type growing struct {
-	owner *lastMemory
-	data  []byte
-}
-
-func (g *growing) Reallocate(size uint64) []byte {
-	g.data = g.data[:size]
-	g.owner.data = g.data
-	return g.data
-}
-
-func (g *growing) Free() {}
-
-// blocks are block_read and block_write on Extism's kernel.
-func (m *lastMemory) blocks() []extism.HostFunction {
-	move := func(name string, move func(block, own []byte)) extism.HostFunction {
-		f := extism.NewHostFunctionWithStack(name, func(_ context.Context, p *extism.CurrentPlugin, stack []uint64) {
-			block, _ := p.Memory().Read(uint32(stack[0]), uint32(stack[2]))
-			move(block, m.data[uint32(stack[1]):][:uint32(stack[2])])
-		}, []extism.ValueType{extism.ValueTypeI64, extism.ValueTypeI32, extism.ValueTypeI32}, nil)
-		f.SetNamespace(abi.HostModule)
-		return f
-	}
-	return []extism.HostFunction{
-		move(abi.FuncBlockRead, func(block, own []byte) { copy(own, block) }),
-		move(abi.FuncBlockWrite, func(block, own []byte) { copy(block, own) }),
-	}
+	guest *kerneltest.Guest
 }
 
 // call calls an export as the agent's host will: past Extism's own input and output.
 func call(ctx context.Context, p plugin, export string, input []byte) ([]byte, *meter.Meter, error) {
 	memory, m := kernel.New(input, 16<<20, nil), &meter.Meter{}
-	memory.Guest = func() []byte { return p.memory.data }
+	memory.Guest = p.guest.Memory
 	_, _, err := p.CallWithContext(kernel.With(meter.With(ctx, m), memory), export, nil)
 	if err == nil && memory.Failure() != "" {
 		err = errors.New(memory.Failure())
