@@ -1,13 +1,16 @@
 package docker_test
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/millwright-ci/millwright/agent/executor"
 	"github.com/millwright-ci/millwright/agent/executor/docker"
@@ -19,19 +22,21 @@ type proxy struct {
 	net.Listener
 	target string
 
+	keeps []string // requests, by a part of their first line, whose connections never end by themselves
+
 	mu    sync.Mutex // guards conns
 	conns []net.Conn
 	wait  sync.WaitGroup
 }
 
-func newProxy(t *testing.T) *proxy {
+func newProxy(t *testing.T, keeps ...string) *proxy {
 	t.Helper()
 	network, target, _ := strings.Cut(need.Docker(t), "://")
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{Listener: listener, target: target}
+	p := &proxy{Listener: listener, target: target, keeps: keeps}
 	p.wait.Go(func() {
 		for {
 			client, err := listener.Accept()
@@ -46,12 +51,24 @@ func newProxy(t *testing.T) *proxy {
 			p.mu.Lock()
 			p.conns = append(p.conns, client, engine)
 			p.mu.Unlock()
-			p.wait.Go(func() { _, _ = io.Copy(engine, client); engine.Close() })
-			p.wait.Go(func() { _, _ = io.Copy(client, engine); client.Close() })
+			p.wait.Go(func() { p.pass(client, engine) })
 		}
 	})
 	t.Cleanup(func() { listener.Close(); p.cut(); p.wait.Wait() })
 	return p
+}
+
+// pass hands on what client and engine say.
+func (p *proxy) pass(client, engine net.Conn) {
+	first := bufio.NewReader(client)
+	_, _ = first.Peek(1)
+	line, _ := first.Peek(first.Buffered())
+	line, _, _ = bytes.Cut(line, []byte("\r\n"))
+	p.wait.Go(func() { _, _ = io.Copy(engine, first); engine.Close() })
+	_, _ = io.Copy(client, engine)
+	if !slices.ContainsFunc(p.keeps, func(part string) bool { return bytes.Contains(line, []byte(part)) }) {
+		client.Close()
+	}
 }
 
 // cut ends all connections.
@@ -85,5 +102,25 @@ func TestLostStream(t *testing.T) {
 	}
 	if out.String() != want.String() || stderr.String() != wantErr.String() {
 		t.Errorf("got %q\nand %q", out, stderr.String())
+	}
+}
+
+// An engine that never ends the stream of a container that has ended holds nothing up: how it ended is asked, and the output comes from the
+// engine's log.
+func TestStreamWithoutEnd(t *testing.T) {
+	p := newProxy(t, "/attach?")
+	j := start(t, func(o *docker.Options) { o.Host, o.Silence = "tcp://"+p.Addr().String(), 500*time.Millisecond })
+	for _, tt := range []struct{ script, out, err string }{
+		{"true", "", ""},
+		{"echo a first word", "a first word\n", ""},
+		{"echo slow; sleep 3; echo and failed; exit 3", "slow\nand failed\n", "exit code 3"},
+	} {
+		out, _, err := j.script(t.Context(), executor.Build, tt.script)
+		if got := fmt.Sprint(err); got != tt.err && (err != nil || tt.err != "") {
+			t.Errorf("%s: %v, want %q", tt.script, err, tt.err)
+		}
+		if out != tt.out {
+			t.Errorf("%s: %q, want %q", tt.script, out, tt.out)
+		}
 	}
 }

@@ -39,19 +39,26 @@ func (e *Executor) ping(ctx context.Context) error {
 	return err
 }
 
-// watch calls lost, once, when the engine does not answer twice in a row. What it calls breaks off a stream from which nothing may come for
-// hours. The end of it must be called.
-func (e *Executor) watch(ctx context.Context, lost func()) (end func()) {
+// watch calls lost, once, when the engine does not answer twice in a row, or when the stage's container has ended and its stream has not:
+// engines lose the end of a stream now and then. What it calls breaks off a stream from which nothing may come for hours. The end of it
+// must be called.
+func (r *stageRun) watch(ctx context.Context, lost func()) (end func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		every, bytes := min(beat, r.e.silence()), int64(-1)
 		for missed := 0; missed < 2; {
-			if missed == 0 && sleep(ctx, min(beat, e.silence())) != nil {
+			if missed == 0 && sleep(ctx, every) != nil {
 				return
 			}
-			if missed++; e.ping(ctx) == nil {
+			if missed++; r.e.ping(ctx) == nil {
 				missed = 0
+			}
+			was := bytes
+			bytes = r.outBytes.Load() + r.errBytes.Load()
+			if missed == 0 && bytes == was && r.over(ctx) && sleep(ctx, min(settle, every)) == nil && r.over(ctx) {
+				break
 			}
 			if ctx.Err() != nil {
 				return
@@ -63,6 +70,14 @@ func (e *Executor) watch(ctx context.Context, lost func()) (end func()) {
 		cancel()
 		<-done
 	}
+}
+
+// over tells whether the container has ended, as far as the engine says so.
+func (r *stageRun) over(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
+	info, err := r.e.api.ContainerInspect(ctx, r.id)
+	return err == nil && info.State != nil && !info.State.Running
 }
 
 // outage is a time in which the engine did not answer.

@@ -131,7 +131,7 @@ func (r *stageRun) run(ctx context.Context) error {
 	var noted sync.WaitGroup
 	noted.Go(func() { r.note(ctx) })
 	defer noted.Wait()
-	unwatch := r.e.watch(ctx, stream.Close)
+	unwatch := r.watch(ctx, stream.Close)
 	select {
 	case err = <-copied:
 		unwatch()
@@ -176,7 +176,7 @@ func (r *stageRun) end(ctx context.Context, streamErr error) error {
 			}
 		case lost:
 			away.over()
-			if streamErr = r.readLog(ctx); streamErr == nil && !running {
+			if streamErr = r.copyLog(ctx, running || tries == 0); streamErr == nil && !running {
 				return r.ended(ctx, code, &away)
 			}
 			began = time.Now()
@@ -234,7 +234,7 @@ func (r *stageRun) copyLog(ctx context.Context, follow bool) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer r.e.watch(ctx, cancel)()
+	defer r.watch(ctx, cancel)()
 	body, err := r.e.api.ContainerLogs(ctx, r.id, opts)
 	if err != nil {
 		return err
