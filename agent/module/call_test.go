@@ -84,7 +84,7 @@ func TestHostileGuests(t *testing.T) {
 }
 
 func TestGoGuests(t *testing.T) {
-	m := moduletest.Load(t, moduletest.Host(t, module.Limits{}), probe)
+	m := theProbe(t)
 	for name, tc := range map[string]struct {
 		orders string
 		cause  module.Cause

@@ -38,7 +38,7 @@ func chain(t testing.TB, links ...module.Link) *module.Chain {
 var runner = abi.RunnerSettings{Name: "r", IdleCount: 5, IdleCountMin: 2, IdleTimeS: 600}
 
 func TestChainDecides(t *testing.T) {
-	m := moduletest.Load(t, moduletest.Host(t, module.Limits{}), probe)
+	m := theProbe(t)
 	scaled := runner
 	scaled.IdleScaleFactor = 0.5
 	for name, tc := range map[string]struct {
@@ -120,7 +120,7 @@ func TestChainRefusesBadProposals(t *testing.T) {
 }
 
 func TestChainKeepsStatePerLink(t *testing.T) {
-	m := moduletest.Load(t, moduletest.Host(t, module.Limits{}), probe)
+	m := theProbe(t)
 	c := chain(t, doing(m, 1, "count"), doing(m, 2, "count"))
 	for want := range 3 {
 		d := c.Decide(t.Context(), abi.Snapshot{Runner: runner})
@@ -133,7 +133,7 @@ func TestChainKeepsStatePerLink(t *testing.T) {
 // TestChainShowsEachModuleItsOwn checks what a policy sees: the proposals before it, its own state, and the machines it asked for.
 func TestChainShowsEachModuleItsOwn(t *testing.T) {
 	h := moduletest.Host(t, module.Limits{})
-	seer := moduletest.Load(t, h, probe) // describes itself as one that wants the machines
+	seer := theProbe(t) // describes itself as one that wants the machines
 	silent := load(t, h, tiny(returns(`{"idle_target":7,"state":"secret","metrics":{"a":1}}`)))
 	c := chain(t, module.Link{Module: silent, Position: 1}, doing(seer, 2, "see"))
 	if !c.WantMachines() || chain(t, module.Link{Module: silent}).WantMachines() {
@@ -152,7 +152,7 @@ func TestChainShowsEachModuleItsOwn(t *testing.T) {
 
 func TestChainLogsAFaultOnce(t *testing.T) {
 	var log bytes.Buffer
-	m := moduletest.Load(t, moduletest.Host(t, module.Limits{}), probe)
+	m := theProbe(t)
 	c, err := module.NewChain(slog.New(slog.NewTextHandler(&log, nil)), doing(m, 1, "fail"))
 	if err != nil {
 		t.Fatal(err)

@@ -8,7 +8,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millwright-ci/millwright/agent/module"
-	"github.com/millwright-ci/millwright/agent/module/moduletest"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -44,7 +43,7 @@ func TestConfigZones(t *testing.T) {
 
 // TestPolicySeesItsZones has two policies, one of which names a zone: its snapshots have it beside the runner's, the other's don't.
 func TestPolicySeesItsZones(t *testing.T) {
-	m := moduletest.Load(t, moduletest.Host(t, module.Limits{}), probe)
+	m := theProbe(t)
 	c := chain(t,
 		module.Link{Name: "plain", Module: m, Position: 1, Config: abi.Raw(`{"do":"see"}`)},
 		module.Link{Name: "zoned", Module: m, Position: 2, Config: abi.Raw(`{"do":"see","timezone":["America/New_York","UTC"]}`)})

@@ -26,8 +26,8 @@ func TestMemoryUsage(t *testing.T) {
 		fails       bool
 	}{
 		"a guest without memory":  {none, `{}`, 0, 0, false},
-		"a Go guest":              {moduletest.Load(t, h, probe), `{"do":"count"}`, mb, 8 * mb, false},
-		"a guest that eats it up": {moduletest.Load(t, h, probe), `{"do":"eat"}`, 12 * mb, 16 * mb, true},
+		"a Go guest":              {theProbe(t), `{"do":"count"}`, mb, 8 * mb, false},
+		"a guest that eats it up": {theProbe(t), `{"do":"eat"}`, 12 * mb, 16 * mb, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := tc.module
@@ -43,7 +43,7 @@ func TestMemoryUsage(t *testing.T) {
 // TestMemoryIsGivenBack checks that the addresses which an instance reserves are free again when it has been closed, or has failed.
 func TestMemoryIsGivenBack(t *testing.T) {
 	const instances, each = 40, 16 << 20
-	m := moduletest.Load(t, moduletest.Host(t, module.Limits{}), probe)
+	m := theProbe(t)
 	before := addresses(t)
 	for i := range instances {
 		if i%2 == 0 {

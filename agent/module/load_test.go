@@ -3,6 +3,7 @@ package module_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -21,7 +22,46 @@ import (
 	"github.com/millwright-ci/millwright/agent/module/moduletest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(closing{m}) }
+
+// closing closes what tests share when all have run.
+type closing struct{ *testing.M }
+
+func (c closing) Run() int {
+	code := c.M.Run()
+	if shared.host != nil {
+		if err := shared.host.Close(context.Background()); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	return code
+}
+
+// shared is what theProbe gives.
+var shared struct {
+	host  *module.Host
+	probe *module.Module
+}
+
+// theProbe is the probe with the limits of tests and nothing granted, which is loaded once: that takes seconds with the race detector. Tests
+// that share it do not run side by side.
+func theProbe(t testing.TB) *module.Module {
+	t.Helper()
+	if shared.probe != nil {
+		return shared.probe
+	}
+	h, err := module.NewHost(module.Options{
+		CacheDir: guests.CompilationCache(t), Logger: slog.New(slog.DiscardHandler),
+		Limits: module.Limits{DecideTime: time.Minute, ObserveTime: time.Minute, OtherTime: time.Minute},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared.host, shared.probe = h, moduletest.Load(t, h, probe)
+	h.Settle() // now, and not while another test counts native code
+	return shared.probe
+}
 
 const describesItself = `{"abi":1,"kind":"policy","name":"tiny"}`
 

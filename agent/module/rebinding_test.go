@@ -10,7 +10,9 @@ import (
 
 	"golang.org/x/net/dns/dnsmessage"
 
+	"github.com/millwright-ci/millwright/agent/internal/guests"
 	"github.com/millwright-ci/millwright/agent/module"
+	"github.com/millwright-ci/millwright/agent/module/moduletest"
 )
 
 // rebinding starts a name server for this process and returns a name whose address is 127.0.0.1 at first, which is granted, and ever after
@@ -51,9 +53,8 @@ func rebinding(t testing.TB) (name string) {
 // TestRebinding holds that the address which is dialled counts, at each request, and not the one that the name had before.
 func TestRebinding(t *testing.T) {
 	rebound := newWeb(t).rebound
-	s := newSiege(t)
-	m, err := s.host.Load(t.Context(), module.Source{
-		Name: "probe", Wasm: s.probe, Hostnames: []string{strings.TrimSuffix(rebound, "/")}, Private: loopback,
+	m, err := moduletest.Host(t, module.Limits{}).Load(t.Context(), module.Source{
+		Name: "probe", Wasm: guests.Wasm(t, probe), Hostnames: []string{strings.TrimSuffix(rebound, "/")}, Private: loopback,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -47,7 +47,7 @@ func TestSwapUnderLoad(t *testing.T) {
 }
 
 func TestSwapKeepsStates(t *testing.T) {
-	m := moduletest.Load(t, moduletest.Host(t, module.Limits{}), probe)
+	m := theProbe(t)
 	count := doing(m, 1, "count")
 	count.Name = "counter"
 	c := chain(t, count)
@@ -79,7 +79,6 @@ func TestSwapKeepsStates(t *testing.T) {
 }
 
 func TestQuarantine(t *testing.T) {
-	h := moduletest.Host(t, module.Limits{})
 	for name, tc := range map[string]struct {
 		do          string
 		quarantined bool
@@ -88,7 +87,7 @@ func TestQuarantine(t *testing.T) {
 		"what it reports not": {"fail", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := moduletest.Load(t, h, probe)
+			m := theProbe(t)
 			link := doing(m, 1, tc.do)
 			link.Required = true
 			c := chain(t, link)
@@ -132,8 +131,7 @@ func TestBuiltinIsNeverQuarantined(t *testing.T) {
 
 // A policy in shadow sees what it would see in the chain, and nothing comes of it.
 func TestShadow(t *testing.T) {
-	h := moduletest.Host(t, module.Limits{})
-	m := moduletest.Load(t, h, probe)
+	m := theProbe(t)
 	shadow := proposing(m, 2, `{"idle_target":99,"reason":"many"}`)
 	shadow.Name, shadow.Shadow, shadow.Required = "next", true, true
 	broken := doing(m, 3, "panic")
@@ -161,8 +159,7 @@ func TestShadow(t *testing.T) {
 }
 
 func TestTry(t *testing.T) {
-	h := moduletest.Host(t, module.Limits{})
-	m := moduletest.Load(t, h, probe)
+	m := theProbe(t)
 	first := proposing(m, 1, `{"idle_target":3}`)
 	first.Name = "first"
 	c := chain(t, first)
@@ -194,7 +191,7 @@ func TestTry(t *testing.T) {
 }
 
 func TestTryFixture(t *testing.T) {
-	m := moduletest.Load(t, moduletest.Host(t, module.Limits{}), probe)
+	m := theProbe(t)
 	if err := module.TryFixture(t.Context(), m, abi.Raw(`{"do":"panic"}`)); err == nil {
 		t.Error("a trap passed")
 	}
@@ -206,7 +203,7 @@ func TestTryFixture(t *testing.T) {
 }
 
 func TestObservedAndHistory(t *testing.T) {
-	m := moduletest.Load(t, moduletest.Host(t, module.Limits{}), probe)
+	m := theProbe(t)
 	now := time.UnixMilli(1_700_000_000_000)
 	c, err := module.ChainOptions{
 		Logger: slog.New(slog.DiscardHandler),
