@@ -63,6 +63,9 @@ var rules = []rule{
 	{pkg: "agent/driver/wasm", inner: []string{"agent/fleet", "sdk/go/abi", "agent/module", "hostfuncs/..."}, why: "the Wasm driver is a module behind the driver's interface"},
 	{pkg: "agent/driver/drivertest/native", inner: []string{"agent/driver", "sdk/go/abi", "sdk/go/driver"}, why: "it runs a guest without Wasm, for the tests of drivers"},
 	{pkg: "agent/driver/drivertest/fakegce", inner: []string{"agent/internal/fakecloud"}, why: "the cloud is the other side of the wire; it must not know drivers"},
+	{pkg: "agent/driver/drivertest/fakerest", why: "it is the other side of the wire; it must not know drivers"},
+	{pkg: "agent/driver/drivertest/fakedo", inner: []string{"agent/driver/drivertest/fakerest"}, libraries: []string{"github.com/digitalocean/godo"},
+		why: "the cloud is the other side of the wire; it must not know drivers"},
 	{pkg: "agent/driver/...", inner: []string{"agent/fleet", "sdk/go/abi"}, libraries: []string{"github.com/google/go-cmp/..."}, why: "a driver knows machines and the ABI"},
 	{pkg: "agent/provision", inner: []string{"agent/enginetls", "agent/fleet", "sdk/go/abi"},
 		libraries: []string{"golang.org/x/crypto/ssh/...", "github.com/docker/...", "github.com/containerd/errdefs/...", "golang.org/x/sys/..."}, why: "it makes a fresh machine ready and knows nothing of pools or jobs"},
@@ -93,7 +96,8 @@ var rules = []rule{
 	{pkg: "sdk/go/period", why: "guests and host share it; it imports nothing"},
 	{pkg: "sdk/go/...", inner: []string{"sdk/go/..."}, why: "whoever imports the SDK gets no other dependency"},
 	{pkg: "policies/...", inner: []string{"sdk/go/..."}, why: "a guest imports the SDK alone"},
-	{pkg: "providers/...", inner: []string{"sdk/go/..."}, why: "a guest imports the SDK alone"},
+	{pkg: "providers/internal/...", inner: []string{"sdk/go/..."}, why: "what built-in drivers share is a part of guests, which import the SDK alone"},
+	{pkg: "providers/...", inner: []string{"sdk/go/...", "providers/internal/..."}, why: "a guest imports the SDK alone, and what built-in drivers share"},
 	{pkg: "examples/...", inner: []string{"sdk/go/..."}, why: "examples are what users copy: they import the SDK alone"},
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"strings"
 
+	"github.com/millwright-ci/millwright/providers/internal/cloudinit"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -15,11 +16,11 @@ import (
 func (s settings) machineMetadata(b abi.Bootstrap) []item {
 	own := map[string]func(string) string{
 		keySSH: func(theirs string) string {
-			return lines(theirs) + s.user + ":" + strings.TrimSpace(b.AuthorizedKey)
+			return cloudinit.Lines(theirs) + s.user + ":" + strings.TrimSpace(b.AuthorizedKey)
 		},
 		keyOSLogin:  func(theirs string) string { return or(theirs, "FALSE") },
 		keyStartup:  func(theirs string) string { return startupScript(b, theirs) },
-		keyUserData: func(theirs string) string { return userData(b, theirs) },
+		keyUserData: func(theirs string) string { return cloudinit.Join(cloudinit.HostKey(b), theirs) },
 	}
 	var items []item
 	given := map[string]bool{}
@@ -47,11 +48,11 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 key=$(sshd -T 2>/dev/null | sed -n 's/^hostkey \(.*ed25519.*\)$/\1/p' | head -n 1)
 key=${key:-/etc/ssh/ssh_host_ed25519_key}
 cat >"$key.given" <<'MILLWRIGHT'
-` + lines(b.HostKeyPrivate) + `MILLWRIGHT
+` + cloudinit.Lines(b.HostKeyPrivate) + `MILLWRIGHT
 if ! cmp -s "$key.given" "$key"; then
 	cat "$key.given" >"$key" && chmod 600 "$key"
 	cat >"$key.pub" <<'MILLWRIGHT'
-` + lines(b.HostKeyPublic) + `MILLWRIGHT
+` + cloudinit.Lines(b.HostKeyPublic) + `MILLWRIGHT
 	chmod 644 "$key.pub"
 	systemctl restart ssh 2>/dev/null || systemctl restart sshd 2>/dev/null || service ssh restart 2>/dev/null || service sshd restart
 fi
@@ -69,41 +70,4 @@ chmod 700 "$own"
 if [ -x "$own" ]; then exec "$own"; fi
 exec sh "$own"
 `
-}
-
-// boundary is between the parts of user data; nobody else writes such a line.
-const boundary = "==MILLWRIGHT-7d1c0b9a=="
-
-// userData is the host key as cloud-init takes it, joined with the operator's own. What is a MIME archive already stays as it is.
-// Source: cloud-init documentation, "SSH" and "User-data formats".
-func userData(b abi.Bootstrap, theirs string) string {
-	config := "#cloud-config\nssh_deletekeys: true\nssh_keys:\n  ed25519_private: |\n" + indent(lines(b.HostKeyPrivate)) +
-		"  ed25519_public: " + strings.TrimSpace(b.HostKeyPublic) + "\n"
-	switch {
-	case theirs == "":
-		return config
-	case strings.HasPrefix(theirs, "Content-Type:"), strings.HasPrefix(theirs, "MIME-Version:"), strings.Contains(theirs, boundary):
-		return theirs
-	}
-	part := func(kind, text string) string {
-		return "--" + boundary + "\nContent-Type: " + kind + "; charset=\"utf-8\"\nMIME-Version: 1.0\n\n" + lines(text)
-	}
-	return "Content-Type: multipart/mixed; boundary=\"" + boundary + "\"\nMIME-Version: 1.0\n\n" +
-		part("text/cloud-config", config) + part("text/plain", theirs) + "--" + boundary + "--\n"
-}
-
-func indent(text string) string {
-	var out strings.Builder
-	for line := range strings.Lines(text) {
-		out.WriteString("    " + line)
-	}
-	return out.String()
-}
-
-// lines ends text with one line break; "" stays empty.
-func lines(text string) string {
-	if text = strings.TrimRight(text, "\n"); text == "" {
-		return ""
-	}
-	return text + "\n"
 }

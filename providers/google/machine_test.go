@@ -217,18 +217,3 @@ func TestStartupScript(t *testing.T) {
 		t.Errorf("the key's mode: %v, %v", info, err)
 	}
 }
-
-func TestUserData(t *testing.T) {
-	b := request("m1", nil).Bootstrap
-	config := "#cloud-config\nssh_deletekeys: true\nssh_keys:\n  ed25519_private: |\n    PRIVATE\n    END\n  ed25519_public: ssh-ed25519 HOST m1\n"
-	if got := userData(b, ""); got != config {
-		t.Errorf("got %q", got)
-	}
-	both := userData(b, "#!/bin/sh\nhostname")
-	if !strings.Contains(both, "Content-Type: text/cloud-config; charset=\"utf-8\"\nMIME-Version: 1.0\n\n"+config) || !strings.Contains(both, "\n\n#!/bin/sh\nhostname\n--"+boundary+"--\n") {
-		t.Errorf("got %q", both)
-	}
-	if archive := "Content-Type: multipart/mixed; boundary=x\n\n"; userData(b, archive) != archive {
-		t.Error("an archive is changed")
-	}
-}

@@ -2,7 +2,10 @@ package drivertest
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -74,9 +77,17 @@ func (b *bench) name(i int) string { return fmt.Sprintf("%s-%d", b.prefix, i) }
 
 func (b *bench) request(owner abi.Owner, name string) abi.CreateRequest {
 	return abi.CreateRequest{ABI: abi.Version, Owner: owner, Name: name, Options: maps.Clone(b.Options), Bootstrap: abi.Bootstrap{
-		SSHUser: "root", AuthorizedKey: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPAxNrYMuBGu3rpsVmvAeiNdLhbVAhBpUmDKPChFJmCi suite",
+		SSHUser: "root", AuthorizedKey: publicKey(owner.ID + "/" + name),
 		HostKeyPrivate: hostKeySecret + "\n", HostKeyPublic: "suite public",
 	}}
+}
+
+// publicKey is a machine's key, which is another one for each, as one line for authorized_keys. Source: RFC 8709, section 4.
+func publicKey(of string) string {
+	seed := sha256.Sum256([]byte(of))
+	public := ed25519.NewKeyFromSeed(seed[:]).Public().(ed25519.PublicKey)
+	blob := append([]byte("\x00\x00\x00\x0bssh-ed25519\x00\x00\x00\x20"), public...)
+	return "ssh-ed25519 " + base64.StdEncoding.EncodeToString(blob) + " suite"
 }
 
 func (b *bench) listing(owner abi.Owner) abi.ListRequest {

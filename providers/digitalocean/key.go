@@ -1,0 +1,122 @@
+package main
+
+import (
+	"crypto/md5" //nolint:gosec // by which DigitalOcean names keys; nothing is trusted for it
+	"encoding/base64"
+	"encoding/hex"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/millwright-ci/millwright/providers/internal/rest"
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+	"github.com/millwright-ci/millwright/sdk/go/driver"
+)
+
+// sshKey is a key of the account. Keys have no tags; the name says whose it is.
+type sshKey struct {
+	ID   int64  `json:"id"`
+	Name string `json:"name"`
+}
+
+type keyAnswer struct {
+	Key sshKey `json:"ssh_key"`
+}
+
+// Whole implements rest.Answer.
+func (k *keyAnswer) Whole() bool { return k.Key.ID != 0 }
+
+type keyPage struct {
+	page
+	Keys *[]sshKey `json:"ssh_keys"`
+}
+
+// Whole implements rest.Answer.
+func (p *keyPage) Whole() bool { return p.Keys != nil && p.Meta != nil }
+
+type keyBody struct {
+	Name      string `json:"name"`
+	PublicKey string `json:"public_key"`
+}
+
+const pathKeys = "/v2/account/keys"
+
+// keyName is the name of a machine's key.
+func keyName(owner, machine string) string { return tagPrefix + owner + "-" + machine }
+
+// makeKey adds the machine's key to the account. fresh is false when it was there: then somebody is making this machine, or died on the way.
+func makeKey(a rest.API, req abi.CreateRequest) (key sshKey, fresh bool, b rest.Budget, err error) {
+	var got keyAnswer
+	b, err = a.Call("POST", pathKeys, nil, keyBody{keyName(req.Owner.ID, req.Name), strings.TrimSpace(req.Bootstrap.AuthorizedKey)}, &got)
+	if err == nil {
+		return got.Key, true, b, nil
+	}
+	if !says(err, wordsInUse) {
+		return sshKey{}, false, b, driver.About("add the SSH key of "+req.Name, err)
+	}
+	b, err = a.Call("GET", pathKeys+"/"+fingerprint(req.Bootstrap.AuthorizedKey), nil, nil, &got)
+	if driver.Is(err, abi.NotFound) { // it went meanwhile
+		err = &abi.Error{Kind: abi.Transient, Message: "it is said to be there, and is not"}
+	}
+	if err != nil {
+		return sshKey{}, false, b, driver.About("look at the SSH key of "+req.Name, err)
+	}
+	return got.Key, false, b, nil
+}
+
+// removeKey removes the key that was made for the machine. Without its number it is looked for by name.
+func removeKey(a rest.API, number int64, name string) error {
+	if number == 0 {
+		found, err := findKey(a, name)
+		if err != nil || found == 0 {
+			return err
+		}
+		number = found
+	}
+	_, err := a.Call("DELETE", pathKeys+"/"+strconv.FormatInt(number, 10), nil, nil, nil)
+	if driver.Is(err, abi.NotFound) {
+		return nil
+	}
+	return err
+}
+
+// findKey returns the number of the key of that name, 0 when there is none.
+func findKey(a rest.API, name string) (int64, error) {
+	for n := 1; n <= maxPages; n++ {
+		var p keyPage
+		query := url.Values{"per_page": {strconv.Itoa(perPage)}, "page": {strconv.Itoa(n)}}
+		if _, err := a.Call("GET", pathKeys, query, nil, &p); err != nil {
+			return 0, err
+		}
+		for _, k := range *p.Keys {
+			if k.Name == name {
+				return k.ID, nil
+			}
+		}
+		if p.Links.Pages.Next == "" {
+			break
+		}
+	}
+	return 0, nil
+}
+
+// fingerprint is the MD5 of a public key, by which DigitalOcean names it.
+func fingerprint(authorized string) string {
+	fields := strings.Fields(authorized)
+	if len(fields) < 2 {
+		return ""
+	}
+	blob, err := base64.StdEncoding.DecodeString(fields[1])
+	if err != nil {
+		return ""
+	}
+	sum := md5.Sum(blob) //nolint:gosec // as above
+	var out strings.Builder
+	for i, c := range sum {
+		if i > 0 {
+			out.WriteByte(':')
+		}
+		out.WriteString(hex.EncodeToString([]byte{c}))
+	}
+	return out.String()
+}

@@ -1,0 +1,65 @@
+// Package cloudinit writes the user data by which a machine is known and lets its agent in, before its sshd answers.
+package cloudinit
+
+import (
+	"strings"
+
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+)
+
+// HostKey is the machine's host key as cloud-init takes it. Source: cloud-init documentation, "SSH".
+func HostKey(b abi.Bootstrap) string {
+	return "#cloud-config\nssh_deletekeys: true\nssh_keys:\n  ed25519_private: |\n" + indent(Lines(b.HostKeyPrivate)) +
+		"  ed25519_public: " + strings.TrimSpace(b.HostKeyPublic) + "\n"
+}
+
+// Login is the host key, and a login that the machine's key opens, with sudo where it is not root. What the operator's own part of the user data says
+// of users and keys stays beside it. Source: cloud-init documentation, "Users and groups" and "Merging user data sections".
+func Login(b abi.Bootstrap, user string) string {
+	out := HostKey(b) + "disable_root: false\nusers:\n  - default\n  - name: " + user + "\n"
+	if user != "root" {
+		out += "    shell: /bin/bash\n    sudo: ALL=(ALL) NOPASSWD:ALL\n"
+	}
+	return out + "    lock_passwd: false\n    ssh_authorized_keys:\n      - " + strings.TrimSpace(b.AuthorizedKey) + "\n" +
+		"merge_how:\n  - name: list\n    settings: [append]\n  - name: dict\n    settings: [no_replace, recurse_list]\n"
+}
+
+// boundary is between the parts of user data; nobody else writes such a line.
+const boundary = "==MILLWRIGHT-7d1c0b9a=="
+
+// Archive tells whether user data of the operator's is a MIME archive already, with which nothing can be joined.
+func Archive(theirs string) bool {
+	return strings.HasPrefix(theirs, "Content-Type:") || strings.HasPrefix(theirs, "MIME-Version:") || strings.Contains(theirs, boundary)
+}
+
+// Join joins our configuration with the operator's own user data. Ours comes last, since of two values for one key the later one counts, unless it
+// says otherwise. An archive comes back as it is. Source: cloud-init documentation, "User-data formats" and "Merging user data sections".
+func Join(config, theirs string) string {
+	switch {
+	case theirs == "":
+		return config
+	case Archive(theirs):
+		return theirs
+	}
+	part := func(kind, text string) string {
+		return "--" + boundary + "\nContent-Type: " + kind + "; charset=\"utf-8\"\nMIME-Version: 1.0\n\n" + Lines(text)
+	}
+	return "Content-Type: multipart/mixed; boundary=\"" + boundary + "\"\nMIME-Version: 1.0\n\n" +
+		part("text/plain", theirs) + part("text/cloud-config", config) + "--" + boundary + "--\n"
+}
+
+func indent(text string) string {
+	var out strings.Builder
+	for line := range strings.Lines(text) {
+		out.WriteString("    " + line)
+	}
+	return out.String()
+}
+
+// Lines ends text with one line break; "" stays empty.
+func Lines(text string) string {
+	if text = strings.TrimRight(text, "\n"); text == "" {
+		return ""
+	}
+	return text + "\n"
+}

@@ -1,0 +1,64 @@
+package cloudinit_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/millwright-ci/millwright/providers/internal/cloudinit"
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+)
+
+var bootstrap = abi.Bootstrap{AuthorizedKey: "ssh-ed25519 KEY agent\n", HostKeyPrivate: "PRIVATE\nEND\n", HostKeyPublic: "ssh-ed25519 HOST m1"}
+
+// TestLogin reads back what cloud-init would: as YAML, it is the host key and a user.
+func TestLogin(t *testing.T) {
+	for user, sudo := range map[string]string{"root": "", "builder": "ALL=(ALL) NOPASSWD:ALL"} {
+		var got struct {
+			Delete   bool `yaml:"ssh_deletekeys"`
+			Disable  bool `yaml:"disable_root"`
+			HostKeys struct {
+				Private string `yaml:"ed25519_private"`
+				Public  string `yaml:"ed25519_public"`
+			} `yaml:"ssh_keys"`
+			Users []any `yaml:"users"`
+			Merge []struct {
+				Name     string   `yaml:"name"`
+				Settings []string `yaml:"settings"`
+			} `yaml:"merge_how"`
+		}
+		if err := yaml.UnmarshalWithOptions([]byte(cloudinit.Login(bootstrap, user)), &got, yaml.Strict()); err != nil {
+			t.Fatal(err)
+		}
+		if !got.Delete || got.Disable || got.HostKeys.Private != "PRIVATE\nEND\n" || got.HostKeys.Public != "ssh-ed25519 HOST m1" || len(got.Merge) != 2 {
+			t.Errorf("%s: %+v", user, got)
+		}
+		if len(got.Users) != 2 || got.Users[0] != "default" {
+			t.Fatalf("%s: the users are %v", user, got.Users)
+		}
+		u, _ := got.Users[1].(map[string]any)
+		keys, _ := u["ssh_authorized_keys"].([]any)
+		if given, _ := u["sudo"].(string); u["name"] != user || given != sudo || len(keys) != 1 || keys[0] != "ssh-ed25519 KEY agent" {
+			t.Errorf("%s: the user is %v", user, u)
+		}
+	}
+}
+
+func TestJoin(t *testing.T) {
+	config := cloudinit.HostKey(bootstrap)
+	if want := "#cloud-config\nssh_deletekeys: true\nssh_keys:\n  ed25519_private: |\n    PRIVATE\n    END\n  ed25519_public: ssh-ed25519 HOST m1\n"; config != want {
+		t.Errorf("got %q", config)
+	}
+	if got := cloudinit.Join(config, ""); got != config {
+		t.Errorf("got %q", got)
+	}
+	both := cloudinit.Join(config, "#!/bin/sh\nhostname")
+	theirs, ours := strings.Index(both, "\n\n#!/bin/sh\nhostname\n--"), strings.Index(both, "Content-Type: text/cloud-config; charset=\"utf-8\"\nMIME-Version: 1.0\n\n"+config)
+	if theirs < 0 || ours < theirs || !strings.HasSuffix(both, "==--\n") {
+		t.Errorf("got %q", both)
+	}
+	if archive := "Content-Type: multipart/mixed; boundary=x\n\n"; cloudinit.Join(config, archive) != archive {
+		t.Error("an archive is changed")
+	}
+}
