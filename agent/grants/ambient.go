@@ -17,8 +17,9 @@ type own struct {
 // builtin lists the drivers with a credential. A driver added here needs no more: without a section of its name in millwright.toml its
 // requests are signed with what the cloud's own library finds in the agent's environment (hostfuncs/credentials/README.md).
 var builtin = map[string]own{
-	"amazonec2": {kind: credentials.AWS4},
-	"google":    {credentials.Google, credentials.Grant{Scopes: []string{"https://www.googleapis.com/auth/compute"}}},
+	"amazonec2":    {kind: credentials.AWS4},
+	"digitalocean": {kind: credentials.Bearer},
+	"google":       {credentials.Google, credentials.Grant{Scopes: []string{"https://www.googleapis.com/auth/compute"}}},
 }
 
 // Builtin returns the credentials of a built-in driver by the names that it signs with, none for one that needs none. [credentials.NAME] of

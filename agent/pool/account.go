@@ -79,6 +79,16 @@ func (a *account) limit(r Rates) {
 	a.calls.rate, a.removes.rate = r.Calls, r.Removes
 }
 
+// listShare is which part of an account's calls may be lists of one group of machines, so that they leave room for what makes machines.
+const listShare = 1.0 / 3
+
+// listPause is the least time between two lists of a group.
+func (a *account) listPause() time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return time.Duration(float64(time.Second) / (a.calls.rate.PerSecond * listShare))
+}
+
 // enter waits until the account's budget has room for a call, or ctx ends. A creation does not wait out a long pause: whoever waits for the
 // machine should learn of it, so that is an error of the kind rate_limited.
 func (a *account) enter(ctx context.Context, op string) error {

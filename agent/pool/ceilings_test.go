@@ -486,6 +486,20 @@ func TestListsAreShared(t *testing.T) {
 	})
 }
 
+// TestListsLeaveRoom has an account that may be called every five seconds: what boots is looked at every fifteen, not every two.
+func TestListsLeaveRoom(t *testing.T) {
+	rates := func(string) pool.Rates { return pool.Rates{Calls: pool.Rate{PerSecond: 0.2, Burst: 4}} }
+	inSharedWorld(t, abi.RunnerSettings{IdleCount: 1}, pool.SharedOptions{Rates: rates}, nil, func(t *testing.T, w *world) {
+		w.cloud.Inject(fake.Fault{Op: fake.OpCreate, Times: -1, Delay: time.Second})
+		before := w.cloud.Calls(fake.OpList)
+		wait(90 * time.Second)
+		w.counts(1, 0, 1)
+		if n := w.cloud.Calls(fake.OpList) - before; n < 2 || n > 7 {
+			t.Errorf("%d lists in 90 s", n)
+		}
+	})
+}
+
 // TestRateLimited has a provider with a limit of its own: no machine fails for it, and the account slows down.
 func TestRateLimited(t *testing.T) {
 	inSharedWorld(t, abi.RunnerSettings{IdleCount: 8}, pool.SharedOptions{}, nil, func(t *testing.T, w *world) {

@@ -58,6 +58,7 @@ func (p *Pool) poll(now time.Time) {
 		if waiting[key] || p.suspects(g, now) {
 			pause = p.opts.Poll
 		}
+		pause = max(pause, p.accountOf(g.driver, g.options).listPause())
 		if g.failures > 0 {
 			pause = max(pause, delay(g.failures-1, p.opts.Poll, longestListPause, p.opts.Jitter()))
 		}

@@ -72,4 +72,19 @@ var driverOptions = map[string]string{
 		cos-docker-network-readiness-url      string  GOOGLE_COS_DOCKER_NETWORK_READINESS_URL  -
 		cos-docker-network-readiness-gate     string  GOOGLE_COS_DOCKER_NETWORK_READINESS_GATE -
 		cos-tls-via-metadata                  bool    GOOGLE_COS_TLS_VIA_METADATA              -`,
+	"digitalocean": `
+		access-token        string  DIGITALOCEAN_ACCESS_TOKEN        -
+		region              string  DIGITALOCEAN_REGION              nyc3
+		size                string  DIGITALOCEAN_SIZE                s-1vcpu-1gb
+		image               string  DIGITALOCEAN_IMAGE               ubuntu-16-04-x64
+		ssh-user            string  DIGITALOCEAN_SSH_USER            root
+		ssh-port            int     DIGITALOCEAN_SSH_PORT            22
+		ssh-key-fingerprint string  DIGITALOCEAN_SSH_KEY_FINGERPRINT -
+		ssh-key-path        string  DIGITALOCEAN_SSH_KEY_PATH        -
+		ipv6                bool    DIGITALOCEAN_IPV6                -
+		private-networking  bool    DIGITALOCEAN_PRIVATE_NETWORKING  -
+		backups             bool    DIGITALOCEAN_BACKUPS             -
+		monitoring          bool    DIGITALOCEAN_MONITORING          -
+		userdata            string  DIGITALOCEAN_USERDATA            -
+		tags                string  DIGITALOCEAN_TAGS                -`,
 }

@@ -63,13 +63,7 @@ func (s *Supervisor) setOperator(op *config.Operator) {
 	}
 	s.mu.Unlock()
 	s.shared.SetCeilings(ceilings(op.Ceilings()))
-	s.shared.SetRates(func(driver string) pool.Rates {
-		d := op.Drivers[driver]
-		return pool.Rates{
-			Calls:   pool.Rate{PerSecond: d.CallsPerSecond, Burst: d.CallsBurst},
-			Removes: pool.Rate{PerSecond: d.RemovesPerSecond, Burst: d.RemovesBurst},
-		}
-	})
+	s.shared.SetRates(func(driver string) pool.Rates { return ratesOf(driver, op.Drivers[driver]) })
 }
 
 func ceilings(c config.Ceilings) fleet.Ceilings {

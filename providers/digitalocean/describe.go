@@ -41,7 +41,7 @@ func (digitalocean) Describe() abi.Describe {
 		Summary:   "machines as droplets of DigitalOcean",
 		Hostnames: []string{"{" + optEndpoint + "}"},
 		Options: []abi.Option{
-			{Name: optToken, Type: abi.OptionString, Env: "DIGITALOCEAN_ACCESS_TOKEN", Help: "personal access token"},
+			{Name: optToken, Type: abi.OptionString, Env: "DIGITALOCEAN_ACCESS_TOKEN", Secret: true, Credential: abi.CredentialSecret, Help: "personal access token"},
 			{Name: optRegion, Type: abi.OptionString, Env: "DIGITALOCEAN_REGION", Default: defaultRegion, Role: abi.RoleZone, Help: "region of the machines"},
 			{Name: optSize, Type: abi.OptionString, Env: "DIGITALOCEAN_SIZE", Default: defaultSize, Role: abi.RoleType, Help: "size of the machines"},
 			{Name: optImage, Type: abi.OptionString, Env: "DIGITALOCEAN_IMAGE", Default: defaultImage, Help: "image: its slug, or the number of a snapshot or an image of one's own"},

@@ -7,10 +7,12 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/millwright-ci/millwright/providers/internal/rest"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 	"github.com/millwright-ci/millwright/sdk/go/driver"
+	"github.com/millwright-ci/millwright/sdk/go/host"
 )
 
 // sshKey is a key of the account. Keys have no tags; the name says whose it is.
@@ -81,23 +83,54 @@ func removeKey(a rest.API, number int64, name string) error {
 }
 
 // findKey returns the number of the key of that name, 0 when there is none.
-func findKey(a rest.API, name string) (int64, error) {
+func findKey(a rest.API, name string) (found int64, err error) {
+	err = eachKey(a, func(k sshKey) bool {
+		if k.Name == name {
+			found = k.ID
+		}
+		return found == 0
+	})
+	return found, err
+}
+
+// withoutKeys tells which endpoints' keys can't be listed, so that this is said once.
+var withoutKeys sync.Map
+
+// ownedKeys returns the keys that were made for an owner's machines; none where the token may not list keys, which is no more than less.
+func ownedKeys(a rest.API, owner string) (keys []sshKey, err error) {
+	err = eachKey(a, func(k sshKey) bool {
+		if name, ok := strings.CutPrefix(k.Name, keyName(owner, "")); ok && nameLike.MatchString(name) {
+			keys = append(keys, k)
+		}
+		return true
+	})
+	if driver.Is(err, abi.Auth) {
+		if _, before := withoutKeys.LoadOrStore(a.Endpoint, true); !before {
+			host.Log(host.LevelWarn, "SSH keys can't be listed: one that a machine left behind is not found", map[string]string{"error": err.Error()})
+		}
+		return nil, nil
+	}
+	return keys, err
+}
+
+// eachKey goes through the account's keys, page by page, until more says that it is enough.
+func eachKey(a rest.API, more func(sshKey) bool) error {
 	for n := 1; n <= maxPages; n++ {
 		var p keyPage
 		query := url.Values{"per_page": {strconv.Itoa(perPage)}, "page": {strconv.Itoa(n)}}
 		if _, err := a.Call("GET", pathKeys, query, nil, &p); err != nil {
-			return 0, err
+			return err
 		}
 		for _, k := range *p.Keys {
-			if k.Name == name {
-				return k.ID, nil
+			if !more(k) {
+				return nil
 			}
 		}
 		if p.Links.Pages.Next == "" {
 			break
 		}
 	}
-	return 0, nil
+	return nil
 }
 
 // fingerprint is the MD5 of a public key, by which DigitalOcean names it.

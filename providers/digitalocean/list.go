@@ -70,7 +70,8 @@ func owned(a rest.API, owner string) ([]droplet, bool, error) {
 }
 
 // List returns the droplets that bear the owner's tag, by one call a page. Where two have one name, which only requests that crossed each other can
-// have made, the older is the machine, and the other goes with it.
+// have made, the older is the machine, and the other goes with it. A machine of which there is only the SSH key counts as gone: it is something to
+// remove.
 func (digitalocean) List(req abi.ListRequest) (abi.ListResult, error) {
 	a := api(req.Options)
 	var all []droplet
@@ -99,6 +100,20 @@ func (digitalocean) List(req abi.ListRequest) (abi.ListResult, error) {
 			i.Owner = d.tag(tagOwner)
 		}
 		res.Instances = append(res.Instances, i)
+	}
+	if req.AllOwners {
+		return res, nil
+	}
+	keys, err := ownedKeys(a, req.Owner.ID)
+	if err != nil {
+		return abi.ListResult{}, driver.About("list the SSH keys", err)
+	}
+	for _, k := range keys {
+		name := strings.TrimPrefix(k.Name, keyName(req.Owner.ID, ""))
+		if !known[req.Owner.ID+" "+strings.ToLower(name)] {
+			res.Instances = append(res.Instances, abi.Instance{Name: name, ID: "key-" + strconv.FormatInt(k.ID, 10), Status: abi.StatusGone,
+				Message: "there is only its SSH key", State: stateOf(k.ID)})
+		}
 	}
 	return res, nil
 }

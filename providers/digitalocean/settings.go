@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millwright-ci/millwright/providers/internal/cloudinit"
 	"github.com/millwright-ci/millwright/providers/internal/rest"
 	"github.com/millwright-ci/millwright/providers/internal/settings"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
@@ -72,6 +73,9 @@ func read(r *settings.Reader) machine {
 			r.Bad(optTags, tag, "letters, digits, colons, hyphens and underscores; tags that begin with "+tagPrefix+" are the driver's own")
 		}
 		m.tags = append(m.tags, tag)
+	}
+	if cloudinit.Archive(m.userdata) {
+		r.Wrong(optUserdata, "is a MIME archive, which the machine's keys can't be joined with; give a script or a cloud-config")
 	}
 	if len(m.userdata) > mostUserData-4<<10 {
 		r.Wrong(optUserdata, "has "+strconv.Itoa(len(m.userdata))+" bytes; DigitalOcean takes 64 KB with what the driver adds, so 60 KB here at most")

@@ -1,16 +1,15 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/millwright-ci/millwright/agent/driver/drivertest"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/fakegce"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
@@ -18,43 +17,7 @@ import (
 var pagePath = filepath.Join("..", "..", "docs", "drivers", "google.md")
 
 // TestPage holds the driver's page to its description.
-func TestPage(t *testing.T) {
-	data, err := os.ReadFile(pagePath)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, _ := strings.Cut(string(data), "<!-- options -->\n")
-	_, after, ok := strings.Cut(rest, "<!-- /options -->")
-	if !ok {
-		t.Fatalf("%s has no marks for the options", pagePath)
-	}
-	var table strings.Builder
-	table.WriteString("| Option | Type | Environment | Default | |\n| --- | --- | --- | --- | --- |\n")
-	for _, o := range (google{}).Describe().Options {
-		kind := string(o.Type)
-		if o.Required {
-			kind += ", required"
-		}
-		fmt.Fprintf(&table, "| `%s` | %s | %s | %s | %s |\n", o.Name, kind, code(o.Env), code(strings.ReplaceAll(o.Default, ",", ", ")), o.Help)
-	}
-	want := before + "<!-- options -->\n" + table.String() + "<!-- /options -->" + after
-	if *update {
-		if err := os.WriteFile(pagePath, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(want, string(data)); diff != "" {
-		t.Errorf("%s; -update mends it", diff)
-	}
-}
-
-func code(text string) string {
-	if text == "" {
-		return ""
-	}
-	return "`" + text + "`"
-}
+func TestPage(t *testing.T) { drivertest.Page(t, pagePath, google{}.Describe().Options, *update) }
 
 // TestPermissions compares the role of the driver's page with what the calls need that the driver makes in all that it does.
 func TestPermissions(t *testing.T) {

@@ -1,0 +1,54 @@
+package drivertest
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+)
+
+// Page holds the table of options of a driver's page, between its marks, to what the driver says of itself, and writes it when update is set.
+func Page(t TB, path string, options []abi.Option, update bool) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	before, rest, _ := strings.Cut(string(data), "<!-- options -->\n")
+	_, after, ok := strings.Cut(rest, "<!-- /options -->")
+	if !ok {
+		t.Fatalf("%s has no marks for the options", path)
+	}
+	var table strings.Builder
+	table.WriteString("| Option | Type | Environment | Default | |\n| --- | --- | --- | --- | --- |\n")
+	for _, o := range options {
+		kind := string(o.Type)
+		if o.Required {
+			kind += ", required"
+		}
+		if o.Secret {
+			kind += ", secret"
+		}
+		fmt.Fprintf(&table, "| `%s` | %s | %s | %s | %s |\n", o.Name, kind, code(o.Env), code(strings.ReplaceAll(o.Default, ",", ", ")), o.Help)
+	}
+	want := before + "<!-- options -->\n" + table.String() + "<!-- /options -->" + after
+	if update {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatalf("%v", err)
+		}
+		return
+	}
+	if diff := cmp.Diff(want, string(data)); diff != "" {
+		t.Errorf("%s; -update mends it", diff)
+	}
+}
+
+func code(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "`" + text + "`"
+}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	hostside "github.com/millwright-ci/millwright/agent/driver"
+	"github.com/millwright-ci/millwright/agent/driver/drivertest/fakedo"
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+)
+
+// TestMachines compares what DigitalOcean is asked for with golden files, option by option.
+func TestMachines(t *testing.T) {
+	all := []string{
+		"digitalocean-region=fra1", "digitalocean-size=s-2vcpu-4gb", "digitalocean-image=129211873", "digitalocean-ssh-user=builder", "digitalocean-ssh-port=2222",
+		"digitalocean-ipv6", "digitalocean-private-networking", "digitalocean-backups", "digitalocean-monitoring", "digitalocean-userdata=#!/bin/sh\nhostname",
+		"digitalocean-tags=ci, env:build", "digitalocean-vpc-uuid=5a4981aa-9653-4bd1-bef5-d6bff52042e4",
+	}
+	for name, list := range map[string][]string{
+		"defaults": nil, "all": all, "private": {"digitalocean-use-private-address"}, "key": {"digitalocean-ssh-key-fingerprint=KEY"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := start(t, fakedo.Settings{})
+			operator := c.AddKey("operator", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPAxNrYMuBGu3rpsVmvAeiNdLhbVAhBpUmDKPChFJmCj operator")
+			for i := range list {
+				list[i] = strings.ReplaceAll(list[i], "=KEY", "="+operator)
+			}
+			o := options(t, c, list...)
+			req := request("m1", o)
+			req.Labels = map[string]string{"team": "build & test"}
+			made, err := nativeDriver.Create(t.Context(), req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			shown := find(t, o, "m1", runs)
+			var sent any
+			if err := json.Unmarshal(c.Body("POST /v2/droplets"), &sent); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, name, map[string]any{"droplet": sent, "address": shown.Address, "ssh_user": shown.SSHUser, "ssh_port": shown.SSHPort, "keys": c.Keys(), "state": made.State})
+			remove(t, "m1", o, made.State)
+			if left := c.Leftovers(testOwner.ID); len(left) > 0 || !slices.Equal(c.Keys(), []string{"operator"}) {
+				t.Errorf("left are %v and the keys %v", left, c.Keys())
+			}
+		})
+	}
+}
+
+func golden(t *testing.T, name string, value any) {
+	t.Helper()
+	got, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join("testdata", name+".json")
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, append(got, '\n'), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)+"\n"); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// key is a public key of its own for each number.
+func key(n int) string {
+	return fmt.Sprintf("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPAxNrYMuBGu3rpsVmvAeiNdLhbVAhBpUmDKPC%06d", n)
+}
+
+// TestBurst makes and removes 200 machines and counts what that takes of DigitalOcean's rate limit.
+func TestBurst(t *testing.T) {
+	const machines = 200
+	c := start(t, fakedo.Settings{})
+	o := options(t, c)
+	var states [machines]abi.Raw
+	for n := range machines {
+		req := request(fmt.Sprintf("m%d", n), o)
+		req.Bootstrap.AuthorizedKey = key(n)
+		made, err := nativeDriver.Create(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		states[n] = made.State
+	}
+	if n := c.Calls(); n != 2*machines {
+		t.Errorf("%d creations took %d calls, want 2 each", machines, n)
+	}
+	before := c.Calls()
+	if res, err := nativeDriver.List(t.Context(), abi.ListRequest{ABI: abi.Version, Owner: testOwner, Options: o}); err != nil || len(res.Instances) != machines || !res.Complete {
+		t.Fatalf("%d instances, %v", len(res.Instances), err)
+	}
+	if n := c.Calls() - before; n != 2 {
+		t.Errorf("the list took %d calls, want 2", n)
+	}
+	before = c.Calls()
+	for n := range machines {
+		remove(t, fmt.Sprintf("m%d", n), o, states[n])
+	}
+	if n := c.Calls() - before; n != 3*machines {
+		t.Errorf("%d removals took %d calls, want 3 each", machines, n)
+	}
+	if left := c.Leftovers(testOwner.ID); len(left) > 0 {
+		t.Error(left)
+	}
+}
+
+// TestLowBudget keeps the last calls of an hour for lists and removals.
+func TestLowBudget(t *testing.T) {
+	c := start(t, fakedo.Settings{})
+	o := options(t, c)
+	made := create(t, "m1", o)
+	c.Use(4950)
+	req := request("m2", o)
+	req.Bootstrap.AuthorizedKey = key(2)
+	_, err := nativeDriver.Create(t.Context(), req)
+	var e *hostside.Error
+	if !errors.As(err, &e) || e.Info.Kind != abi.RateLimited || e.Info.RetryAfterS < lowPause || !strings.Contains(err.Error(), "kept for lists and removals") {
+		t.Errorf("got %v", err)
+	}
+	find(t, o, "m1", runs)
+	remove(t, "m1", o, made.State)
+	if left := c.Leftovers(testOwner.ID); len(left) > 0 {
+		t.Error(left)
+	}
+}
+
+// TestSomebodyElses leaves alone what bears no tag of the owner's: a droplet and a key of the machine's name.
+func TestSomebodyElses(t *testing.T) {
+	c := start(t, fakedo.Settings{})
+	o := options(t, c)
+	theirs := c.Add("m1", "ci")
+	c.AddKey("m1", key(1))
+	mine := create(t, "m1", o)
+	if mine.ID == fmt.Sprint(theirs) {
+		t.Error("somebody else's droplet was adopted")
+	}
+	remove(t, "m1", o, nil)
+	remove(t, "m1", o, nil)
+	if _, shown := c.Droplets("m1"); len(shown) != 1 || shown[0].ID != theirs {
+		t.Errorf("what is there now: %v", shown)
+	}
+	if keys := c.Keys(); !slices.Equal(keys, []string{"m1"}) {
+		t.Errorf("the keys are %v", keys)
+	}
+}
+
+// TestKeyIsThere has a machine's key in the account under another name: it is used, and stays.
+func TestKeyIsThere(t *testing.T) {
+	c := start(t, fakedo.Settings{})
+	o := options(t, c)
+	c.AddKey("from before", testKey)
+	made := create(t, "m1", o)
+	if again := create(t, "m1", o); again.ID != made.ID {
+		t.Errorf("the second create gave %s, the first %s", again.ID, made.ID)
+	}
+	remove(t, "m1", o, made.State)
+	if keys := c.Keys(); !slices.Equal(keys, []string{"from before"}) {
+		t.Errorf("the keys are %v", keys)
+	}
+}
+
+// TestAfterACrash goes on where a creation ended between its key and its droplet, and removes what two creations that crossed each other made.
+func TestAfterACrash(t *testing.T) {
+	c := start(t, fakedo.Settings{})
+	o := options(t, c)
+	c.AddKey(keyName(testOwner.ID, "m1"), testKey)
+	find(t, o, "m1", func(i abi.Instance) bool {
+		return i.Status == abi.StatusGone && strings.Contains(i.Message, "only its SSH key")
+	})
+	create(t, "m1", o)
+	c.Add("m1", tagOwner+testOwner.ID)
+	res, err := nativeDriver.List(t.Context(), abi.ListRequest{ABI: abi.Version, Owner: testOwner, Options: o})
+	if err != nil || len(res.Instances) != 1 {
+		t.Errorf("the list is %+v, %v", res, err)
+	}
+	remove(t, "m1", o, nil)
+	if left := c.Leftovers(testOwner.ID); len(left) > 0 {
+		t.Error(left)
+	}
+}
+
+// TestWithoutKeyList has a token that may not list keys: machines are listed all the same.
+func TestWithoutKeyList(t *testing.T) {
+	c := start(t, fakedo.Settings{})
+	o := options(t, c)
+	made := create(t, "m1", o)
+	c.Deny("ssh_key:read")
+	find(t, o, "m1", runs)
+	remove(t, "m1", o, made.State)
+	c.Deny("droplet:read")
+	_, err := nativeDriver.List(t.Context(), abi.ListRequest{ABI: abi.Version, Owner: testOwner, Options: o})
+	if !errors.Is(err, hostside.ErrAuth) || !strings.Contains(err.Error(), "droplet:read") {
+		t.Errorf("got %v", err)
+	}
+}
