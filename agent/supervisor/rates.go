@@ -6,11 +6,11 @@ import (
 )
 
 // providerRates are how fast the accounts of providers may be called whose limits are below the pool's defaults. A call of a driver is several
-// requests; a fifth is left to others who use the account.
+// requests; a part is left to others who use the account.
 //
 // Sources: DigitalOcean API, "Rate Limit": 250 requests a minute and 5,000 an hour. Hetzner Cloud API, "Rate Limiting": 3,600 an hour.
 var providerRates = map[string]pool.Rates{
-	"digitalocean": {Calls: pool.Rate{PerSecond: 0.5, Burst: 40}, Removes: pool.Rate{PerSecond: 0.3, Burst: 10}},
+	"digitalocean": {Calls: pool.Rate{PerSecond: 0.4, Burst: 55}, Removes: pool.Rate{PerSecond: 0.3, Burst: 10}},
 	"hetzner":      {Calls: pool.Rate{PerSecond: 0.35, Burst: 60}, Removes: pool.Rate{PerSecond: 0.25, Burst: 20}},
 }
 

@@ -14,7 +14,7 @@ func TestProviderRates(t *testing.T) {
 		minute, hour float64 // requests; a minute of 0 has no limit of its own
 		call, remove float64 // requests that a creation or a list takes, and a removal
 	}{
-		"digitalocean": {250, 5000, 2, 3},
+		"digitalocean": {250, 5000, 3, 3},
 		"hetzner":      {0, 3600, 2, 3},
 	} {
 		r := ratesOf(driver, config.OperatorDriver{})
@@ -30,7 +30,7 @@ func TestProviderRates(t *testing.T) {
 			t.Errorf("%s: %.0f requests in an hour, %.0f are allowed", driver, n, published.hour)
 		}
 	}
-	want := pool.Rates{Calls: pool.Rate{PerSecond: 2, Burst: 40}, Removes: pool.Rate{PerSecond: 0.3, Burst: 7}}
+	want := pool.Rates{Calls: pool.Rate{PerSecond: 2, Burst: 55}, Removes: pool.Rate{PerSecond: 0.3, Burst: 7}}
 	if got := ratesOf("digitalocean", config.OperatorDriver{CallsPerSecond: 2, RemovesBurst: 7}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

@@ -22,11 +22,10 @@ type dropletAnswer struct {
 // Whole implements rest.Answer.
 func (d *dropletAnswer) Whole() bool { return d.Droplet.ID != 0 }
 
-// Create adds the machine's SSH key and asks for the droplet: two calls.
+// Create adds the machine's SSH key, asks for the droplet and looks whether it is the only one: three calls.
 //
-// Droplets may share a name, so the key, of which there can be one only, stands for the right to make the machine: whoever adds it asks for the
-// droplet. Whoever finds it there looks for the droplet, and if there is none takes the key away before adding it anew, so that a request that
-// is still on its way is refused.
+// Droplets may share a name, and there is nothing by which DigitalOcean knows a request again. So a key that is there already tells that this is not the
+// first try, and the droplet is looked for; and of two that crossed each other, which a look afterwards shows, the older stays.
 func (digitalocean) Create(req abi.CreateRequest) (abi.Instance, error) {
 	r := &settings.Reader{Options: req.Options}
 	m := read(r)
@@ -38,93 +37,62 @@ func (digitalocean) Create(req abi.CreateRequest) (abi.Instance, error) {
 			" is not allowed; DigitalOcean takes letters, digits, hyphens and dots, 63 at most: change MachineName"}
 	}
 	a := api(req.Options)
-	if m.fingerprint != "" {
-		return m.withoutKey(a, req)
-	}
-	key, fresh, budget, err := makeKey(a, req)
-	if err != nil {
-		return abi.Instance{}, err
-	}
-	if !fresh {
-		if key.Name != keyName(req.Owner.ID, req.Name) {
-			m.fingerprint = strconv.FormatInt(key.ID, 10) // somebody else's, who may keep it
-			return m.withoutKey(a, req)
-		}
-		found, err := existing(a, req)
-		if err != nil || found.ID != 0 {
-			return m.shown(found, key.ID), err
-		}
-		if key, err = renewKey(a, req, key); err != nil {
+	var own int64 // the number of the machine's key, 0 where it is not ours to remove
+	fresh := false
+	if m.fingerprint == "" {
+		key, first, budget, err := makeKey(a, req)
+		if err != nil {
 			return abi.Instance{}, err
 		}
-	}
-	if budget.Low() {
-		_ = removeKey(a, key.ID, "") // the call that failed is not worth another error; the next creation finds the key
-		return abi.Instance{}, budget.Exhausted(lowPause)
-	}
-	d, err := m.ask(a, req, key.ID)
-	if driver.Is(err, abi.Quota, abi.Capacity, abi.Invalid, abi.Auth, abi.Conflict) { // for certain there is no droplet
-		_ = removeKey(a, key.ID, "") // as above
-	}
-	return m.shown(d, key.ID), err
-}
-
-// renewKey takes the key of a creation that came to nothing away and adds it again. Of several that do so one gets it.
-func renewKey(a rest.API, req abi.CreateRequest, old sshKey) (sshKey, error) {
-	racing := &abi.Error{Kind: abi.Conflict, Message: "create " + req.Name + ": another creation of this machine is under way"}
-	_, err := a.Call("DELETE", pathKeys+"/"+strconv.FormatInt(old.ID, 10), nil, nil, nil)
-	if driver.Is(err, abi.NotFound) {
-		return sshKey{}, racing
-	}
-	if err != nil {
-		return sshKey{}, driver.About("remove the SSH key of "+req.Name, err)
-	}
-	if found, err := existing(a, req); err != nil || found.ID != 0 { // its request came before ours
-		if err == nil {
-			err = racing
+		if fresh = first; fresh || key.Name == keyName(req.Owner.ID, req.Name) {
+			own = key.ID
 		}
-		return sshKey{}, err
+		m.fingerprint = strconv.FormatInt(key.ID, 10)
+		if fresh && budget.Low() {
+			_ = removeKey(a, own, "") // the machine's removal finds it
+			return abi.Instance{}, budget.Exhausted(lowPause)
+		}
 	}
-	key, fresh, _, err := makeKey(a, req)
-	if err == nil && !fresh {
-		err = racing
+	if !fresh {
+		if found, err := existing(a, req); err != nil || found.ID != 0 {
+			return shown(found, own), err
+		}
 	}
-	return key, err
-}
-
-// withoutKey makes a droplet with a key that is not the machine's: it looks before and after. Of two that crossed each other the older stays.
-func (m machine) withoutKey(a rest.API, req abi.CreateRequest) (abi.Instance, error) {
-	found, err := existing(a, req)
-	if err != nil || found.ID != 0 {
-		return m.shown(found, 0), err
+	d, err := m.ask(a, req, own)
+	if own != 0 && driver.Is(err, abi.Quota, abi.Capacity, abi.Invalid, abi.Auth, abi.Conflict) { // for certain there is no droplet
+		_ = removeKey(a, own, "") // as above
 	}
-	made, err := m.ask(a, req, 0)
 	if err != nil {
 		return abi.Instance{}, err
 	}
+	return settle(a, req, d, own)
+}
+
+// settle looks whether another creation of the machine crossed this one. The older droplet is the machine.
+func settle(a rest.API, req abi.CreateRequest, made droplet, own int64) (abi.Instance, error) {
 	first, err := existing(a, req)
 	if err != nil || first.ID == 0 || first.ID == made.ID {
-		return m.shown(made, 0), nil // it is made; that nobody else did is no more than likely
+		return shown(made, own), nil // it is made; that it is the only one is no more than likely, and a removal finds all
 	}
 	if err := removeDroplet(a, made.ID); err != nil {
 		return abi.Instance{}, driver.About("remove the second droplet "+req.Name, err)
 	}
-	return m.shown(first, 0), nil
+	return shown(first, own), nil
 }
 
 // ask asks for the droplet.
-func (m machine) ask(a rest.API, req abi.CreateRequest, key int64) (droplet, error) {
-	body := m.body(req, key)
+func (m machine) ask(a rest.API, req abi.CreateRequest, own int64) (droplet, error) {
+	body := m.body(req)
 	for try := 1; ; try++ {
 		var got dropletAnswer
 		_, err := a.Call("POST", "/v2/droplets", nil, body, &got)
 		switch {
 		case err == nil:
 			return got.Droplet, nil
-		case key != 0 && says(err, wordsNoKey) && try < keyTries:
+		case own != 0 && says(err, wordsNoKey) && try < keyTries:
 			continue
-		case key != 0 && says(err, wordsNoKey):
-			return droplet{}, &abi.Error{Kind: abi.Conflict, Message: "create " + req.Name + ": DigitalOcean does not know its SSH key yet, or another creation took it away"}
+		case own != 0 && says(err, wordsNoKey):
+			return droplet{}, &abi.Error{Kind: abi.Conflict, Message: "create " + req.Name + ": DigitalOcean does not know the machine's SSH key yet"}
 		case driver.Is(err, abi.NotFound):
 			e := *err.(*abi.Error)
 			e.Kind, e.Message = abi.Invalid, e.Message+"; "+todoMade
@@ -152,7 +120,7 @@ func existing(a rest.API, req abi.CreateRequest) (found droplet, err error) {
 }
 
 // shown is the instance of a droplet with what the host keeps of it; none for none.
-func (m machine) shown(d droplet, key int64) abi.Instance {
+func shown(d droplet, key int64) abi.Instance {
 	if d.ID == 0 {
 		return abi.Instance{}
 	}

@@ -53,15 +53,13 @@ type droplet struct {
 	} `json:"networks"`
 }
 
-// body describes the droplet. key is the number of the machine's SSH key, 0 where the operator's is used.
-func (m machine) body(req abi.CreateRequest, key int64) createBody {
+// body describes the droplet.
+func (m machine) body(req abi.CreateRequest) createBody {
 	var image, sshKey any = m.image, m.fingerprint
 	if n, err := strconv.ParseInt(m.image, 10, 64); err == nil {
 		image = n
 	}
-	if key != 0 {
-		sshKey = key
-	} else if n, err := strconv.ParseInt(m.fingerprint, 10, 64); err == nil {
+	if n, err := strconv.ParseInt(m.fingerprint, 10, 64); err == nil {
 		sshKey = n
 	}
 	return createBody{

@@ -46,7 +46,7 @@ const pathKeys = "/v2/account/keys"
 // keyName is the name of a machine's key.
 func keyName(owner, machine string) string { return tagPrefix + owner + "-" + machine }
 
-// makeKey adds the machine's key to the account. fresh is false when it was there: then somebody is making this machine, or died on the way.
+// makeKey adds the machine's key to the account. fresh is false when it was there: this is not the first try.
 func makeKey(a rest.API, req abi.CreateRequest) (key sshKey, fresh bool, b rest.Budget, err error) {
 	var got keyAnswer
 	b, err = a.Call("POST", pathKeys, nil, keyBody{keyName(req.Owner.ID, req.Name), strings.TrimSpace(req.Bootstrap.AuthorizedKey)}, &got)

@@ -99,8 +99,8 @@ func TestBurst(t *testing.T) {
 		}
 		states[n] = made.State
 	}
-	if n := c.Calls(); n != 2*machines {
-		t.Errorf("%d creations took %d calls, want 2 each", machines, n)
+	if n := c.Calls(); n != 3*machines {
+		t.Errorf("%d creations took %d calls, want 3 each", machines, n)
 	}
 	before := c.Calls()
 	if res, err := nativeDriver.List(t.Context(), abi.ListRequest{ABI: abi.Version, Owner: testOwner, Options: o}); err != nil || len(res.Instances) != machines || !res.Complete {

@@ -14,7 +14,7 @@ import (
 // machine is what the options say of a machine to be made.
 type machine struct {
 	region, size, image string
-	fingerprint         string // or number, of the operator's own key; "" when a key is made
+	fingerprint         string // or number, of the SSH key; "" until one is made
 	ipv6, private       bool
 	backups, monitoring bool
 	userdata            string
