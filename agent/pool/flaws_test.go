@@ -98,6 +98,42 @@ func TestRemovalsAreBounded(t *testing.T) {
 	})
 }
 
+// TestRemovalsHaveTheirRate has a hundred machines too many at once: their removal is spread by the account's budget for removals, and neither
+// creations nor lists wait for it.
+func TestRemovalsHaveTheirRate(t *testing.T) {
+	inWorld(t, abi.RunnerSettings{IdleCount: 100, IdleTimeS: 1}, func(t *testing.T, w *world) {
+		wait(time.Minute)
+		w.counts(100, 0, 100)
+		s := w.opts.Settings
+		s.Runner.IdleCount = 0
+		if err := w.pool.Reconfigure(s); err != nil {
+			t.Fatal(err)
+		}
+		began, lists := time.Now(), w.cloud.Calls(fake.OpList)
+		for second := range 5 {
+			wait(time.Second)
+			gone := 100 - len(w.names())
+			if least, most := 5*second, 10+5*(second+1); gone < least || gone > most {
+				t.Errorf("%d machines were removed in %d s, want %d to %d: a burst of 10 and 5 a second", gone, second+1, least, most)
+			}
+		}
+		l, err := w.pool.AcquireForJob(t.Context()) // and in the middle of it comes a job
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Release(false)
+		w.use(l, 1)
+		if took := time.Since(began); took > 5*time.Second+boot+engine+5*time.Second {
+			t.Errorf("the job had its machine after %s", took)
+		}
+		wait(time.Minute)
+		w.counts(0, 1, 1)
+		if n := w.cloud.Calls(fake.OpList) - lists; n == 0 {
+			t.Error("nothing was listed meanwhile")
+		}
+	})
+}
+
 // TestStuckMachineHoldsUpNobody has one machine that the provider does not remove: the others are gone at once.
 func TestStuckMachineHoldsUpNobody(t *testing.T) {
 	inWorld(t, abi.RunnerSettings{IdleCount: 5, IdleTimeS: 600}, func(t *testing.T, w *world) {

@@ -3,6 +3,7 @@ package pool_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -433,6 +434,62 @@ func TestOptions(t *testing.T) {
 type noJournal struct{ pool.Journal }
 
 // TestLifeEvents has the events of one machine's life, with the time that each state and phase took.
+// TestHistory takes one machine through its whole life: each step is told with the job, the time that the step before took, and the reason.
+func TestHistory(t *testing.T) {
+	inWorld(t, abi.RunnerSettings{IdleCount: 1, MaxBuilds: 1}, func(t *testing.T, w *world) {
+		wait(time.Minute)
+		name := w.names()[0]
+		l := w.acquire()
+		wait(5 * time.Second)
+		w.use(l, 7)
+		w.cloud.Inject(fake.Fault{Op: fake.OpRemove, Name: name, Error: fake.OverQuota()})
+		wait(20 * time.Second)
+		l.Release(false)
+		wait(10 * time.Minute)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		var got []string
+		for _, e := range w.events {
+			m := e.Machine
+			if m == nil || m.Name != name {
+				continue
+			}
+			line := fmt.Sprintf("%s>%s", m.From, m.State)
+			for _, about := range []string{m.Phase, m.Reason, m.Cause, m.Op, string(m.Kind)} {
+				if about != "" {
+					line += " " + about
+				}
+			}
+			if m.JobID != 0 {
+				line += fmt.Sprintf(" job=%d", m.JobID)
+			}
+			if m.Gone {
+				line += " gone"
+			}
+			if m.From == fleet.Acquired || m.From == fleet.Used || m.Phase == "ssh" {
+				line += " after " + m.Duration.Round(time.Second).String()
+			}
+			got = append(got, line)
+		}
+		want := []string{
+			">creating 0 of 1 wanted are available",
+			"creating>creating insert",
+			"creating>creating boot",
+			"creating>creating ssh after 20s", // the boot
+			"creating>creating engine",
+			"creating>idle created",
+			"idle>acquired",
+			"acquired>used job=7 after 5s",
+			"used>removing Too many builds max-builds after 20s",
+			"removing>removing Too many builds remove quota",
+			"removing>removing Too many builds max-builds gone",
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestLifeEvents(t *testing.T) {
 	inWorld(t, abi.RunnerSettings{IdleCount: 1}, func(t *testing.T, w *world) {
 		wait(time.Minute)
