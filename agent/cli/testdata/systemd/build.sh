@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the image millwright/systemd:bookworm on the local engine: Debian with systemd as its first process, for the test of the service.
-# Does nothing when the engine holds an image made by this very recipe. Needs root and mmdebstrap (installed by apt if missing).
+# Does nothing when the engine holds an image made by this very recipe. Needs root and mmdebstrap (installed by apt if missing);
+# elsewhere it makes nothing.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 ci=$here/../../../../.ci
@@ -17,7 +18,10 @@ if [ "$(docker image inspect -f "{{index .Config.Labels \"$label\"}}" "$tag" 2>/
 	say "$tag is there already"
 	exit 0
 fi
-on_debian || die "this image is made of Debian's packages: run this as root on Debian or Ubuntu"
+if ! on_debian; then
+	say "$tag is made of Debian's packages, by root on Debian or Ubuntu; without it the test of the service is skipped"
+	exit 0
+fi
 tools
 work=$(mktemp -d "${TMPDIR:-/tmp}/millwright-systemd.XXXXXX")
 trap 'rm -rf "$work"' EXIT
