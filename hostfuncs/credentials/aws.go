@@ -17,6 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/millwright-ci/millwright/hostfuncs/signin"
 )
 
 // awsAge is how long keys without an expiry are used before they are looked for again, since a profile's file may have changed.
@@ -70,7 +72,7 @@ func (h *host) aws(c Config) fetch {
 
 // newAWSClient returns the library's own client, which takes AWS_CA_BUNDLE as no other does, with the proxy of all sign-ins.
 func newAWSClient() config.HTTPClient {
-	return awshttp.NewBuildableClient().WithTimeout(fetchTime).WithTransportOptions(func(t *http.Transport) { t.Proxy = proxyOf })
+	return awshttp.NewBuildableClient().WithTimeout(fetchTime).WithTransportOptions(func(t *http.Transport) { t.Proxy = signin.Proxy })
 }
 
 // mints are the services whose answers are credentials: signing for them would hand the guest some of its own.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/config"
+	"github.com/millwright-ci/millwright/hostfuncs/signin"
 )
 
 // Verb is what a link allows.
@@ -89,7 +90,7 @@ func New(o Options) *Store {
 		s.now = time.Now
 	}
 	if s.client == nil {
-		s.client = newClient()
+		s.client = signin.Client(signTime)
 	}
 	return s
 }
