@@ -74,7 +74,7 @@ func (r *run) logImages(o docker.Options) {
 func (r *run) names() docker.Name {
 	job := r.p.Job
 	return docker.Name{
-		ShortToken: config.ShortToken(r.p.Runner.Token), Token: r.p.Runner.Token, SystemID: r.p.SystemID,
+		ShortToken: config.ShortToken(r.p.Runner.Token), Token: r.p.Runner.Token, SystemID: r.p.SystemID, Agent: r.p.Owner,
 		ProjectID: job.Info.ProjectID, Slot: r.p.Slot, ProjectSlot: r.p.ProjectSlot,
 		JobID: job.ID, PipelineID: job.Info.PipelineID, JobURL: r.vars.get("CI_JOB_URL"),
 		SHA: job.Git.SHA, BeforeSHA: job.Git.BeforeSHA, Ref: job.Git.Ref, Timeout: r.timeout,

@@ -27,7 +27,8 @@ type Params struct {
 	Version Version
 	// SystemID is the agent's, Slot the job's number among those of the runner, ProjectSlot the one among those of runner and
 	// project (always 0 for docker+machine); both count from 0.
-	SystemID          string
+	// Owner is the id of the agent's state directory, which marks what the job makes on an engine; "" marks nothing.
+	SystemID, Owner   string
 	Slot, ProjectSlot int
 	Host              string // the agent's host, for engines that are no machine's; "" asks the system
 	// HelperArchive returns the path of the helper image's archive for an architecture in Go's words; "" when there is none.
@@ -220,6 +221,9 @@ func (r *run) finish(ctx context.Context, err error) Result {
 	default:
 		res.Sent = r.p.Job.Features.Accepted(reason)
 		res.Dropped = errors.Is(err, errAborted) || r.trace.Aborted()
+		if r.stranded {
+			r.goLive() // else the line would count as one of those that are repeated
+		}
 		r.trace.Errorln(verdict(reason, classified, err))
 	}
 	if r.p.OnEnding != nil && !isEngineFault(err) {

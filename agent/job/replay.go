@@ -34,6 +34,7 @@ type replay struct {
 	limits   map[string]*limit
 	canceled bool // the coordinator wants a cancel, which waits for goLive
 	lost     error
+	stranded bool // the job can't go on, which shows while what is done is being repeated
 }
 
 // openTrace opens the job's trace: that which an agent before has begun, if there is one.
@@ -157,9 +158,51 @@ func (r *run) reprepare(ctx context.Context, d done) error {
 	r.exec = e
 	l, ok := e.(executor.Lasting)
 	if !ok {
-		return errors.New("what the executor runs ends with the agent")
+		return r.strand(errors.New("what the executor runs ends with the agent"))
 	}
-	return l.Resume(ctx)
+	if err := r.resumeOn(ctx, l); err != nil && ctx.Err() == nil {
+		r.engineLost = isEngineFault(err)
+		return r.strand(err)
+	}
+	return nil
+}
+
+// strand is the failure of a job that can't go on for a reason that its repetition has brought up.
+func (r *run) strand(why error) error {
+	r.lost, r.stranded = why, true
+	return r.lostError()
+}
+
+// hesitation is how long an engine may take to answer before the provider is asked whether its machine is there at all.
+const hesitation = 2 * time.Second
+
+// resumeOn takes the executor up. An engine that does not answer may be starting anew, and is waited for; but not when the provider says
+// that its machine is gone.
+func (r *run) resumeOn(ctx context.Context, l executor.Lasting) error {
+	n, ok := r.p.Engines.(Notices)
+	if !ok {
+		return l.Resume(ctx)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	var told sync.WaitGroup
+	told.Go(func() {
+		for pause(ctx, hesitation) == nil { // again and again: one list that lacks a machine proves nothing
+			n.Suspect()
+		}
+	})
+	told.Go(func() {
+		notice := n.Interrupted(ctx)
+		if notice != nil && pause(ctx, hesitation) == nil { // a machine that is merely to be taken back answers by then
+			cancel(executor.Errorf(executor.Engine, "its machine %s is gone: %w", r.engine.Machine, notice))
+		}
+	})
+	err := l.Resume(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	cancel(nil)
+	told.Wait()
+	return err
 }
 
 // replaying tells whether the next stage is one that is done.
@@ -204,8 +247,7 @@ func (r *run) replayed(name string) (done, bool) {
 
 // stray gives the job up, since it would take another course than under the agent before.
 func (r *run) stray(before, now string) done {
-	r.lost = fmt.Errorf("it was in stage %s under the agent before, and would be in %s now", before, now)
-	err := r.lostError()
+	err := r.strand(fmt.Errorf("it was in stage %s under the agent before, and would be in %s now", before, now))
 	r.control.abort(err)
 	return done{Name: now, Kind: outcomeError, Text: err.Error()}
 }

@@ -121,6 +121,9 @@ func (s *Supervisor) goOn(w *worker, k job.Kept) {
 	}
 	s.log.Info("Job taken up", "job", k.Job.ID, "runner", k.Runner.Name, "machine", k.Machine, "lost", one.lost)
 	s.work(w, one)
+	if one.lost != nil {
+		s.clearLost(k)
+	}
 }
 
 // reportLost tells the coordinators of the jobs of the agent before whose runner is no more.
@@ -142,7 +145,7 @@ func (s *Supervisor) lose(k job.Kept) {
 	}
 	defer client.Close()
 	p := job.Params{
-		Job: k.Job, Runner: k.Runner, Client: client, Version: s.o.Version, SystemID: k.SystemID, Slot: k.Slot, ProjectSlot: k.ProjectSlot,
+		Job: k.Job, Runner: k.Runner, Client: client, Version: s.o.Version, SystemID: k.SystemID, Owner: s.Owner(), Slot: k.Slot, ProjectSlot: k.ProjectSlot,
 		Log: s.log, Keep: k.Dir, Lost: errors.New("its runner is no longer in config.toml"),
 	}
 	s.log.Info("Job taken up", "job", k.Job.ID, "runner", k.Runner.Name, "machine", k.Machine, "lost", p.Lost)
@@ -150,6 +153,7 @@ func (s *Supervisor) lose(k job.Kept) {
 		p.Engines = job.Local{}
 	}
 	job.Run(s.retiring, p)
+	s.clearLost(k)
 }
 
 // HandOver makes Run return at once and leave the running jobs to the agent that comes next. Jobs that can't be taken up are waited for.

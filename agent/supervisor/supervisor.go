@@ -70,6 +70,8 @@ type Options struct {
 	Incumbent *incumbent.Incumbent
 	// Pool changes the options of each pool before it is made; tests make its clock fast and stand between it and the world. nil: nothing.
 	Pool func(*pool.Options)
+	// SweepEvery is how often engines of one's own are looked at for what lost jobs left there; 0 is 5 minutes.
+	SweepEvery time.Duration
 	// RemoveMachines removes every machine at the end, whatever [machine.shutdown_drain] says.
 	RemoveMachines bool
 }
@@ -264,6 +266,7 @@ func (s *Supervisor) Run(ctx context.Context) (err error) {
 		}
 		s.feed.Start(background)
 		group.Go(func() error { s.rotateLoop(background); return nil })
+		group.Go(func() error { s.sweepLoop(background); return nil })
 	} else {
 		s.log.Info("Only watching: no job is taken, nothing is created or removed")
 	}

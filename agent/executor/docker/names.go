@@ -15,6 +15,12 @@ const labelPrefix = "com.gitlab.gitlab-runner."
 // ownLabel marks everything that one executor made, so that Cleanup finds it even when the answer to a create was lost.
 const ownLabel = "io.millwright.job"
 
+// agentLabel is whose jobs' things these are, temporaryLabel marks volumes that end with the job: see Sweep.
+const (
+	agentLabel     = "io.millwright.agent"
+	temporaryLabel = "io.millwright.temporary"
+)
+
 // base is the stem of all container names of the job: lower case, RFC 1123, at most 63 characters.
 func (n Name) base(random string) string {
 	raw := fmt.Sprintf("runner-%s-project-%d-concurrent-%d", n.ShortToken, n.ProjectID, n.Slot)
@@ -65,6 +71,9 @@ func (n Name) labels(kind, own string) map[string]string {
 		out[labelPrefix+k] = v
 	}
 	out[ownLabel] = own
+	if n.Agent != "" {
+		out[agentLabel] = n.Agent
+	}
 	return out
 }
 

@@ -83,6 +83,7 @@ type Name struct {
 	ShortToken    string
 	Token         config.Secret // only a hash of it is used
 	SystemID      string
+	Agent         string // the owner id of the agent's state directory, for Sweep; "" leaves what is left behind alone
 	ProjectID     int64
 	Slot          int // CI_CONCURRENT_ID
 	ProjectSlot   int // CI_CONCURRENT_PROJECT_ID; 0 for docker+machine

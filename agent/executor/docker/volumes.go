@@ -74,14 +74,13 @@ func (e *Executor) addCache(v *volumes, dest string, keep bool) {
 		v.binds = append(v.binds, path.Join(e.o.Config.CacheDir, stem, name)+":"+dest)
 		return
 	}
-	volume := stem + "-cache-" + name
+	volume, labels := stem+"-cache-"+name, e.o.Name.labels("cache", e.own)
 	if !keep {
+		labels[temporaryLabel] = "true"
 		volume = e.base + "-" + name[:8]
 		v.temporary = append(v.temporary, volume)
 	}
-	m := mount.Mount{Type: mount.TypeVolume, Source: volume, Target: dest, VolumeOptions: &mount.VolumeOptions{
-		Labels: e.o.Name.labels("cache", e.own),
-	}}
+	m := mount.Mount{Type: mount.TypeVolume, Source: volume, Target: dest, VolumeOptions: &mount.VolumeOptions{Labels: labels}}
 	if e.o.Config.VolumeDriver != "" {
 		m.VolumeOptions.DriverConfig = &mount.Driver{Name: e.o.Config.VolumeDriver, Options: e.o.Config.VolumeDriverOps}
 	}
