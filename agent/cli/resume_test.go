@@ -31,6 +31,7 @@ type resumeWorld struct {
 	*agentWorld
 	runtime string // its runtime directory
 	image   string
+	reaches string // a line of shell that fails unless the service db can be reached
 	label   string // of all that its runner makes on the engine
 	agent   *process
 	kills   int
@@ -38,16 +39,30 @@ type resumeWorld struct {
 
 func newResumeWorld(t *testing.T) *resumeWorld {
 	t.Helper()
+	w := newLastingWorld(t, "bridge")
+	w.image, w.reaches = dockertest.Busybox(t), "ping -c1 -W5 db >/dev/null"
+	t.Cleanup(func() {
+		w.checkEngine()
+		dockertest.RemoveVolumes(t, w.label)
+	})
+	w.write("concurrent = 1\ncheck_interval = 1\n" + strings.ReplaceAll(entry("resume", w.coordinator.URL(), w.coordinator.RunnerToken(), w.image),
+		"wait_for_services_timeout = -1", `wait_for_services_timeout = -1
+    volumes = ["/cache"]`))
+	return w
+}
+
+// newLastingWorld is a resumeWorld without a runner, whose coordinator answers at this host's address on a network of the engine.
+func newLastingWorld(t *testing.T, lan string) *resumeWorld {
+	t.Helper()
 	need.Command(t, "git")
-	image := dockertest.Busybox(t)
 	need.File(t, filepath.Join(repository, "bin", "helper-image-"+runtime.GOARCH+".tar"), "`go tool task helper-image` builds it")
-	bridge, err := dockertest.Engine(t).NetworkInspect(t.Context(), "bridge", network.InspectOptions{})
-	if err != nil || len(bridge.IPAM.Config) == 0 {
-		t.Fatalf("the engine's bridge: %v", err)
+	found, err := dockertest.Engine(t).NetworkInspect(t.Context(), lan, network.InspectOptions{})
+	if err != nil || len(found.IPAM.Config) == 0 {
+		t.Fatalf("the engine's network %s: %v", lan, err)
 	}
-	gateway := bridge.IPAM.Config[0].Gateway
+	gateway := found.IPAM.Config[0].Gateway
 	if gateway == "" {
-		gateway = netip.MustParsePrefix(bridge.IPAM.Config[0].Subnet).Masked().Addr().Next().String()
+		gateway = netip.MustParsePrefix(found.IPAM.Config[0].Subnet).Masked().Addr().Next().String()
 	}
 	root := t.TempDir()
 	if err := os.WriteFile(filepath.Join(root, "README.md"), []byte("a project\n"), 0o600); err != nil {
@@ -62,7 +77,7 @@ func newResumeWorld(t *testing.T) *resumeWorld {
 	}
 	w := &resumeWorld{
 		agentWorld: &agentWorld{t: t, binary: millwright(t), coordinator: server, config: filepath.Join(t.TempDir(), "config.toml"), state: stateDir(t)},
-		runtime:    t.TempDir(), image: image, label: "com.gitlab.gitlab-runner.runner.id=" + config.ShortToken(server.RunnerToken()),
+		runtime:    t.TempDir(), label: "com.gitlab.gitlab-runner.runner.id=" + config.ShortToken(server.RunnerToken()),
 	}
 	t.Cleanup(func() {
 		for _, v := range server.Violations() {
@@ -71,12 +86,7 @@ func newResumeWorld(t *testing.T) *resumeWorld {
 		if err := server.Close(); err != nil {
 			t.Error(err)
 		}
-		w.checkEngine()
-		dockertest.RemoveVolumes(t, w.label)
 	})
-	w.write("concurrent = 1\ncheck_interval = 1\n" + strings.ReplaceAll(entry("resume", server.URL(), server.RunnerToken(), image),
-		"wait_for_services_timeout = -1", `wait_for_services_timeout = -1
-    volumes = ["/cache"]`))
 	return w
 }
 
@@ -117,7 +127,7 @@ func (w *resumeWorld) job(lines int, pause string) coordinator.Job {
 		Steps: []coordinator.Step{
 			{Name: "script", Script: []string{
 				fmt.Sprintf("i=0; while [ $i -lt %d ]; do i=$((i+1)); echo out $i $HIDDEN; echo err $i >&2; sleep %s; done", lines, pause),
-				"ping -c1 -W5 db >/dev/null", "mkdir -p deps; cp README.md deps/f",
+				w.reaches, "mkdir -p deps; cp README.md deps/f",
 			}},
 			{Name: "after_script", Script: []string{"echo after $CI_JOB_STATUS"}},
 		},
