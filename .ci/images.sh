@@ -15,7 +15,9 @@ if tools_needed && on_debian; then tools; fi
 { "$top/providers/docker/image/build.sh" && "$top/agent/cli/testdata/systemd/build.sh"; } &
 machine=$!
 # One after the other: two bootstraps at a time are what two cores bear.
-{ "$top/agent/cmd/millwright-helper/image/build.sh" && "$top/examples/demo/images/build.sh"; } &
+other=arm64
+[ "$(go env GOHOSTARCH)" = amd64 ] || other=amd64
+{ "$top/agent/cmd/millwright-helper/image/build.sh" && "$top/agent/cmd/millwright-helper/image/build.sh" "$other" && "$top/examples/demo/images/build.sh"; } &
 others=$!
 status=0
 wait "$machine" || { status=1; say "the machine image, or the one with systemd, could not be made"; }

@@ -21,18 +21,41 @@ drop_common() {
 	find "$root"/usr/bin "$root"/usr/sbin "$root"/bin "$root"/sbin \( -name 'perl*' -o -name 'dpkg*' -o -name 'apt*' -o -name 'debconf*' \) -delete 2>/dev/null || true
 }
 
-# drop_unused_libraries removes each shared library that no program left in the file system links against. Those that the C
-# library opens by name (name services, character sets, thread cancellation) stay.
-drop_unused_libraries() {
+# programs lists the programs of the file system.
+programs() { find "$root"/bin "$root"/sbin "$root"/usr/bin "$root"/usr/sbin "$root"/usr/lib/git-core -type f -perm /111 2>/dev/null; }
+
+# libraries_by_name prints the libraries that programs need, and those that these need, by what their headers say: for an architecture whose
+# loader does not run here.
+libraries_by_name() {
+	todo=$(mktemp) next=$(mktemp) known=$(mktemp)
+	programs >"$todo"
+	while [ -s "$todo" ]; do
+		tr '\n' '\0' <"$todo" | xargs -0 readelf -d 2>/dev/null | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | sort -u | while read -r name; do
+			find "$root"/lib/*/ "$root"/usr/lib/*/ -name "$name" 2>/dev/null | while read -r file; do realpath "$file"; done
+		done | sort -u | grep -vxFf "$known" >"$next" || true
+		cat "$next" >>"$known"
+		cat "$next" >"$todo"
+	done
+	sed "s,^$(realpath "$root"),," "$known"
+	rm -f "$todo" "$next" "$known"
+}
+
+# libraries_by_loader prints the same by asking the loader.
+libraries_by_loader() {
 	loader=$(cd "$root" && ls -d lib64/ld-linux-* lib/ld-linux-* 2>/dev/null | head -n 1)
+	programs | while read -r program; do
+		# A static program, our own, makes the loader crash, which the shell would tell on the terminal.
+		(chroot "$root" "/$loader" --list "${program#"$root"}" || true) 2>/dev/null | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p'
+	done | sort -u | while read -r library; do
+		chroot_realpath "$library"
+	done
+}
+
+# drop_unused_libraries removes each shared library that no program left in the file system links against. Those that the C
+# library opens by name (name services, character sets, thread cancellation) stay. FOREIGN=yes is for another architecture than this machine's.
+drop_unused_libraries() {
 	used=$(mktemp)
-	find "$root"/bin "$root"/sbin "$root"/usr/bin "$root"/usr/sbin "$root"/usr/lib/git-core -type f -perm /111 2>/dev/null |
-		while read -r program; do
-			# A static program, our own, makes the loader crash, which the shell would tell on the terminal.
-			(chroot "$root" "/$loader" --list "${program#"$root"}" || true) 2>/dev/null | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p'
-		done | sort -u | while read -r library; do
-			chroot_realpath "$library"
-		done >"$used"
+	if [ "${FOREIGN:-}" = yes ]; then libraries_by_name; else libraries_by_loader; fi >"$used"
 	find "$root"/lib/*/ "$root"/usr/lib/*/ -name '*.so*' -type f 2>/dev/null | while read -r file; do
 		inside=/${file#"$root"/}
 		case ${inside##*/} in ld-linux* | libnss_* | libresolv* | libgcc_s* | libmvec*) continue ;; esac

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Builds the helper image as bin/helper-image-ARCH.tar, for `docker load`: our helper binary with Debian's git, git-lfs, ssh, bash and
 # CA certificates. Needs mmdebstrap (installed by apt if missing) and no engine. Does nothing when the archive was made from this very recipe
-# and binary. ARCH is Go's word for the architecture, this machine's.
+# and binary.
+#
+# build.sh [ARCH]: ARCH is amd64 or arm64, this machine's by default. Nothing of another architecture is run.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../../../.." && pwd)
@@ -9,11 +11,16 @@ MILLWRIGHT_STEP=helper-image
 . "$top/.ci/lib.sh"
 . "$top/.ci/bootstrap.sh"
 
-arch=$(go env GOARCH)
+native=$(go env GOHOSTARCH)
+arch=${1:-$native}
 archive=$top/bin/helper-image-$arch.tar
 tag=millwright/helper:$arch
-binary=$top/bin/millwright-helper
-[ -x "$binary" ] || die "bin/millwright-helper is missing; \`go tool task helper\` builds it"
+binary=$top/bin/millwright-helper foreign=()
+if [ "$arch" != "$native" ]; then
+	binary=$top/bin/millwright-helper-linux-$arch
+	foreign=(--architectures="$arch") # Debian's words for these two are Go's
+fi
+[ -x "$binary" ] || die "${binary#"$top"/} is missing; \`go tool task helper\` builds it"
 key=$top/.cache/helper-image-$arch.recipe
 recipe=$(hash_of "$here/build.sh" "$here/finish.sh" "$top/.ci/bootstrap.sh" "$top/.ci/slim.sh" "$binary" "$top/agent/internal/mkimage/main.go")
 
@@ -22,11 +29,12 @@ if [ -f "$archive" ] && [ "$(cat "$key" 2>/dev/null)" = "$recipe" ]; then
 	exit 0
 fi
 tools
+[ "$arch" = "$native" ] || command -v readelf >/dev/null || apt_install binutils
 work=$(mktemp -d "${TMPDIR:-/tmp}/millwright-helper.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 beat "git, ssh, bash and certificates" bootstrap "$work/root.tar" extract \
 	bash,dash,coreutils,findutils,grep,sed,mawk,gzip,tar,hostname,git,git-lfs,openssh-client,ca-certificates \
-	--extract-hook="HELPER='$binary' sh '$here/finish.sh' \"\$1\""
+	"${foreign[@]}" --extract-hook="HELPER='$binary' FOREIGN=$([ "$arch" = "$native" ] || echo yes) sh '$here/finish.sh' \"\$1\""
 beat "go build mkimage" go build -C "$top" -o "$work/mkimage" ./agent/internal/mkimage
 "$work/mkimage" -root "$work/root.tar" -tag "$tag" -archive "$archive" -arch "$arch" \
 	-env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin -env LANG=C.UTF-8 -cmd gitlab-runner-build
