@@ -239,6 +239,36 @@ func TestInterrupted(t *testing.T) {
 	})
 }
 
+// TestSpotNotice has a provider that takes a machine back half a minute after it said so: machines that are made to be taken back are looked at
+// often enough that the job hears of it before, and others are not.
+func TestSpotNotice(t *testing.T) {
+	describe := func(string) []abi.Option { return []abi.Option{{Name: "fake-spot", Role: abi.RoleSpot}} }
+	for value, lists := range map[string][2]int{"true": {55, 65}, "false": {9, 13}} {
+		t.Run("spot "+value, func(t *testing.T) {
+			inSharedWorld(t, abi.RunnerSettings{IdleCount: 1}, pool.SharedOptions{Describe: describe}, func(w *world) {
+				w.opts.Settings.Options["fake-spot"] = []string{value}
+			}, func(t *testing.T, w *world) {
+				wait(2 * time.Minute)
+				before := w.cloud.Calls(fake.OpList)
+				wait(10 * time.Minute)
+				if n := w.cloud.Calls(fake.OpList) - before; n < lists[0] || n > lists[1] {
+					t.Errorf("%d lists in ten minutes, want %d to %d", n, lists[0], lists[1])
+				}
+				l := w.acquire()
+				defer l.Release(true)
+				used := w.use(l, 1)
+				wait(61 * time.Second) // the replacement is there
+				w.cloud.SetStatus(used.Name, abi.StatusInterrupted)
+				notice, cancel := context.WithTimeout(t.Context(), 25*time.Second)
+				defer cancel()
+				if told := l.Interrupted(notice); value == "true" && told == nil {
+					t.Error("the job was not told within 25 s")
+				}
+			})
+		})
+	}
+}
+
 // TestPollsOneListForAll counts calls: fifty machines that boot cost as many lists as one.
 func TestPollsOneListForAll(t *testing.T) {
 	inWorld(t, abi.RunnerSettings{IdleCount: 50}, func(t *testing.T, w *world) {

@@ -52,9 +52,12 @@ func groupKey(driver string, o abi.Options, name string) string {
 
 // poll starts the lists that are due: soon while something waits for an answer, otherwise now and then.
 func (p *Pool) poll(now time.Time) {
-	waiting := p.regroup()
+	waiting, spot := p.regroup()
 	for key, g := range p.groups {
 		pause := p.opts.List
+		if spot[key] {
+			pause = min(pause, p.opts.SpotList)
+		}
 		if waiting[key] || p.suspects(g, now) {
 			pause = p.opts.Poll
 		}
@@ -69,9 +72,9 @@ func (p *Pool) poll(now time.Time) {
 }
 
 // regroup makes p.groups those of the machines and of the settings, and of a while ago, since what was given up may turn up late. It
-// returns which of them hold a machine that waits for a list.
-func (p *Pool) regroup() (waiting map[string]bool) {
-	waiting = map[string]bool{}
+// returns which of them hold a machine that waits for a list, and which hold one that its provider may take back at short notice.
+func (p *Pool) regroup() (waiting, spot map[string]bool) {
+	waiting, spot = map[string]bool{}, map[string]bool{}
 	now := time.Now()
 	need := func(key, driver string, options abi.Options) {
 		if p.groups[key] == nil {
@@ -95,6 +98,9 @@ func (p *Pool) regroup() (waiting map[string]bool) {
 		if m.State == fleet.Creating && !m.busy || m.missing > 0 {
 			waiting[m.group] = true
 		}
+		if m.spot {
+			spot[m.group] = true
+		}
 	}
 	maps.DeleteFunc(p.past, func(_ string, at time.Time) bool { return now.Sub(at) > pastSpan })
 	for key, g := range p.groups {
@@ -103,7 +109,15 @@ func (p *Pool) regroup() (waiting map[string]bool) {
 			maps.DeleteFunc(p.orphans, func(_ string, o *orphan) bool { return o.group == g })
 		}
 	}
-	return waiting
+	return waiting, spot
+}
+
+// isSpot tells whether options ask for a machine that its provider may take back at any time.
+func isSpot(layout []abi.Option, o abi.Options) bool {
+	return slices.ContainsFunc(layout, func(d abi.Option) bool {
+		v := o.Get(d.Name)
+		return d.Role == abi.RoleSpot && v != "" && v != "false"
+	})
 }
 
 // suspects tells whether g has an orphan that only another list keeps from being removed. Unsafe names are never removed.

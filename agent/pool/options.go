@@ -119,6 +119,7 @@ type Options struct {
 	Tick          time.Duration // the loop's clock; default 1s
 	Poll          time.Duration // between two lists while machines are being created; default 2s
 	List          time.Duration // between two lists otherwise; default 1m
+	SpotList      time.Duration // the same while there are machines that providers take back at short notice; default 10s
 	CallTimeout   time.Duration // of one driver call; default 1m
 	CheckTimeout  time.Duration // of one probe; default 3s
 	Parallel      int           // driver calls of one kind at once; default 16
@@ -162,6 +163,7 @@ func (o *Options) complete() error {
 		{&o.Tick, time.Second},
 		{&o.Poll, 2 * time.Second},
 		{&o.List, time.Minute},
+		{&o.SpotList, 10 * time.Second},
 		{&o.CallTimeout, time.Minute},
 		{&o.CheckTimeout, 3 * time.Second},
 	} {

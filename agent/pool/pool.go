@@ -109,6 +109,7 @@ type machine struct {
 
 	choice   string    // the alternative that it is made of; "" when the policies chose
 	group    string    // of the list that shows it
+	spot     bool      // its provider may take it back at any time
 	answered time.Time // when the provider took the creation on; zero before
 	listed   bool      // a list has shown it
 	missing  int       // complete lists in a row without it
@@ -395,6 +396,7 @@ func (p *Pool) adopt(found []fleet.Machine) {
 
 func (p *Pool) add(m *machine) {
 	m.group = p.groupOf(m.Driver, m.Options, m.Name)
+	m.spot = isSpot(p.layout(m.Driver), m.Options)
 	p.fleet = append(p.fleet, m)
 	p.view = append(p.view, &m.Machine)
 	p.byName[m.Name] = m
