@@ -24,6 +24,8 @@ type Call struct {
 	// HTTP is nil where the export must be pure, as decide must.
 	HTTP   *httpsend.Client
 	Grants httpsend.Grants
+	// Requests counts those that the guest asked for, and Refused those of them that got no answer.
+	Requests, Refused int
 }
 
 // Memory is made of blocks, each known by its offset; 0 stands for none.
@@ -107,6 +109,8 @@ func serveHTTPSend(ctx context.Context, c *Call, input []byte) any {
 	fail := func(kind, message string) abi.HTTPResponse {
 		return abi.HTTPResponse{Error: &abi.HTTPError{Kind: kind, Message: message}}
 	}
+	c.Requests++
+	c.Refused++
 	if c.HTTP == nil {
 		return fail("denied", "http_send is not to be had here: decide is pure, and describe and validate ask nobody")
 	}
@@ -114,5 +118,9 @@ func serveHTTPSend(ctx context.Context, c *Call, input []byte) any {
 	if err := json.Unmarshal(input, &req); err != nil {
 		return fail("invalid", "the request is no JSON of http_send, or too large: "+err.Error())
 	}
-	return c.HTTP.Send(ctx, c.Grants, req)
+	res := c.HTTP.Send(ctx, c.Grants, req)
+	if res.Error == nil {
+		c.Refused--
+	}
+	return res
 }

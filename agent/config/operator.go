@@ -22,6 +22,8 @@ type Operator struct {
 	StateDir    string `toml:"state_dir"`
 	PoliciesDir string `toml:"policies_dir"` // default policies.d beside config.toml
 	DriversDir  string `toml:"drivers_dir"`  // default drivers.d beside config.toml
+	// CAFile holds certificates in PEM that modules trust beside the system's; "": none. Group and others must not be able to write it.
+	CAFile string `toml:"ca_file"`
 	// LegacyDrivers are drivers that docker-machine's plug-in binaries serve even where there is a module.
 	LegacyDrivers []string `toml:"legacy_drivers"`
 	// Grants are what dropped-in modules may do beyond computing, by the module's name. They come from the file alone.
@@ -84,15 +86,15 @@ func LoadOperator(configPath string) (*Operator, []Diagnostic, error) {
 		}
 	}
 	o := &Operator{
-		Path: path, StateDir: k.String("state_dir"), PoliciesDir: k.String("policies_dir"), DriversDir: k.String("drivers_dir"),
+		Path: path, StateDir: k.String("state_dir"), PoliciesDir: k.String("policies_dir"), DriversDir: k.String("drivers_dir"), CAFile: k.String("ca_file"),
 		LegacyDrivers: k.Strings("legacy_drivers"), Grants: sections.Grants, Credentials: sections.Credentials,
 		Machines:    sections.Machines,
 		ResumeJobs:  sections.ResumeJobs,
 		MaxMachines: sections.MaxMachines, MaxCreatesPerHour: sections.MaxCreatesPerHour, MaxMachineAge: sections.MaxMachineAge,
 		Runners: sections.Runners, Drivers: sections.Drivers, CeilingsErr: ceilingsErr(d.diagnostics), lines: d.lines,
 	}
-	for _, p := range []*string{&o.PoliciesDir, &o.DriversDir, &o.StateDir} {
-		if !filepath.IsAbs(*p) {
+	for _, p := range []*string{&o.PoliciesDir, &o.DriversDir, &o.StateDir, &o.CAFile} {
+		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // atStart are the keys of millwright.toml that are read at the start alone.
-var atStart = []string{"state_dir", "policies_dir", "drivers_dir", "legacy_drivers", "resume_jobs"}
+var atStart = []string{"state_dir", "policies_dir", "drivers_dir", "legacy_drivers", "ca_file", "resume_jobs"}
 
 // ChangedKeys returns the keys of millwright.toml whose values differ between two readings, in order, and those of them that take effect
 // after a restart only. Of sections with names, such as [grants.NAME], it returns the names. It shows no values.

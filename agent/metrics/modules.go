@@ -25,13 +25,16 @@ type ModuleCalls struct {
 	Errors  uint64
 	Seconds float64
 	Fuel    float64
-	Within  map[float64]uint64 // calls that took at most so many seconds
+	// Requests are those that the calls sent by http_send, and Refused those of them that got no answer.
+	Requests, Refused uint64
+	Within            map[float64]uint64 // calls that took at most so many seconds
 }
 
 // modules is millwright_module_*.
 type modules struct {
 	info, generation, loaded, refused, quarantined *prometheus.Desc
 	calls, errors, seconds, fuel, duration         *prometheus.Desc
+	requests, unanswered                           *prometheus.Desc
 
 	mu    sync.Mutex // guards what follows
 	now   []Module
@@ -52,6 +55,8 @@ func newModules() *modules {
 		errors:      desc("errors_total", "Calls into the module that failed", "export"),
 		seconds:     desc("call_seconds_total", "Time that calls into the module took", "export"),
 		duration:    desc("call_duration_seconds", "How long calls into the module took", "export"),
+		requests:    desc("requests_total", "Requests that the module asked for by http_send", "export"),
+		unanswered:  desc("request_errors_total", "Requests of the module that were refused or got no answer", "export"),
 		fuel:        desc("fuel_total", "Fuel that calls into the module used, about one for each instruction", "export"),
 	}
 }
@@ -65,7 +70,7 @@ func (m *Metrics) Modules(now []Module, calls []ModuleCalls) {
 
 // Describe is prometheus.Collector's.
 func (m *modules) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.info, m.generation, m.loaded, m.refused, m.quarantined, m.calls, m.errors, m.seconds, m.fuel, m.duration} {
+	for _, d := range []*prometheus.Desc{m.info, m.generation, m.loaded, m.refused, m.quarantined, m.calls, m.errors, m.seconds, m.fuel, m.duration, m.requests, m.unanswered} {
 		ch <- d
 	}
 }
@@ -97,7 +102,7 @@ func (m *modules) Collect(ch chan<- prometheus.Metric) {
 		for _, v := range []struct {
 			desc *prometheus.Desc
 			n    float64
-		}{{m.calls, float64(c.Calls)}, {m.errors, float64(c.Errors)}, {m.seconds, c.Seconds}, {m.fuel, c.Fuel}} {
+		}{{m.calls, float64(c.Calls)}, {m.errors, float64(c.Errors)}, {m.seconds, c.Seconds}, {m.fuel, c.Fuel}, {m.requests, float64(c.Requests)}, {m.unanswered, float64(c.Refused)}} {
 			ch <- prometheus.MustNewConstMetric(v.desc, prometheus.CounterValue, v.n, c.Kind, c.Module, c.Export)
 		}
 		ch <- prometheus.MustNewConstHistogram(m.duration, c.Calls, c.Seconds, c.Within, c.Kind, c.Module, c.Export)

@@ -129,7 +129,8 @@ func TestHTTPOfAGuest(t *testing.T) {
 	}))
 	defer granted.Close()
 
-	m := moduletest.Load(t, moduletest.Host(t, module.Limits{}), probe, granted.URL)
+	h := moduletest.Host(t, module.Limits{})
+	m := moduletest.Load(t, h, probe, granted.URL)
 	observe := func(url string) abi.HTTPResponse {
 		t.Helper()
 		input, err := json.Marshal(abi.ObserveRequest{ABI: 1, Config: abi.Raw(`{"do":"http","url":"` + url + `"}`)})
@@ -161,6 +162,18 @@ func TestHTTPOfAGuest(t *testing.T) {
 	input := `{"config":{"do":"extism http","url":"` + granted.URL + `"}}`
 	if _, err := m.Call(t.Context(), "observe", []byte(input)); err == nil || !strings.Contains(err.Error(), "use http_send") {
 		t.Errorf("Extism's own HTTP: %v", err)
+	}
+	before := h.Stats()
+	for url, refused := range map[string]int{granted.URL: 0, other.URL: 1} {
+		input, _ := json.Marshal(abi.ObserveRequest{ABI: 1, Config: abi.Raw(`{"do":"http","url":"` + url + `"}`)})
+		if _, u, err := m.Measure(t.Context(), "observe", input, m.Grants()); err != nil || u.Requests != 1 || u.Refused != refused {
+			t.Errorf("%s: %+v, %v; want one request, refused %d", url, u, err, refused)
+		}
+	}
+	for i, s := range h.Stats() {
+		if n := s.Requests - before[i].Requests; s.Export == "observe" && n != 2 {
+			t.Errorf("%d requests were counted", n)
+		}
 	}
 	if out, err := m.Call(t.Context(), "observe", []byte(`{"config":{}}`)); err != nil || len(out) != 0 {
 		t.Errorf("nothing to observe: %q, %v", out, err)

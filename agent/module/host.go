@@ -3,12 +3,14 @@ package module
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	extism "github.com/extism/go-sdk"
@@ -113,6 +115,7 @@ type Host struct {
 	builtins []fs.FS
 	cacheDir string
 	counters counters
+	roots    atomic.Pointer[x509.CertPool] // nil: those of the system
 
 	mu       sync.Mutex // guards what follows
 	byName   map[string]*pending
@@ -151,6 +154,9 @@ func NewHost(o Options) (*Host, error) {
 	}
 	return h, cache.Close(context.Background())
 }
+
+// Trust makes roots the certificates that the modules which are loaded from now on trust, in place of the system's; nil leaves it at those.
+func (h *Host) Trust(roots *x509.CertPool) { h.roots.Store(roots) }
 
 // newCache returns a cache for one module, over the folder that all share. A module has one of its own because a cache keeps the native
 // code of what was compiled through it until it is closed, and closing a module's runtime does not take it out.

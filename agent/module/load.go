@@ -100,9 +100,11 @@ func (h *Host) compile(ctx context.Context, src Source) (*Module, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("does not compile: %s", firstLine(err.Error())), cache.Close(ctx))
 	}
+	client := httpsend.NewClient()
+	client.Trust(h.roots.Load())
 	sum := sha256.Sum256(src.Wasm)
 	m := &Module{
-		host: h, source: src, limits: limits, contents: c, compiled: compiled, cache: cache, client: httpsend.NewClient(), grants: grants,
+		host: h, source: src, limits: limits, contents: c, compiled: compiled, cache: cache, client: client, grants: grants,
 		hash: hex.EncodeToString(sum[:]), logger: h.logger.With("module", src.Name),
 		slots: make(chan struct{}, h.limits.Instances),
 	}

@@ -89,6 +89,8 @@ type Usage struct {
 	// Memory is the size of the guest's memory after the call, in bytes. It never shrinks.
 	Memory int64
 	Time   time.Duration
+	// Requests is how often the guest called http_send, and Refused how often it got no answer.
+	Requests, Refused int
 }
 
 // Call runs one export on input and returns its output, JSON that has not been looked into. It waits for a free instance, then as
@@ -114,16 +116,16 @@ func (m *Module) Measure(ctx context.Context, export string, input []byte, grant
 		return nil, u, fmt.Errorf("%s: %s: waiting for a free instance: %w", m.Name(), export, ctx.Err())
 	}
 	start := time.Now()
-	fuel := &meter.Meter{Budget: m.limits.Fuel}
+	fuel, call := &meter.Meter{Budget: m.limits.Fuel}, &hostfuncs.Call{}
 	defer func() {
-		u.Fuel, u.Time = fuel.Last(), time.Since(start)
+		u.Fuel, u.Time, u.Requests, u.Refused = fuel.Last(), time.Since(start), call.Requests, call.Refused
 		m.host.counters.note(m.describe.Kind, m.Name(), export, u, err != nil)
 	}()
 	sink := logs.NewSink(m.logger)
 	memory := kernel.New(input, int(m.limits.pages(m.describe.Kind))<<16, func(level, message string) {
 		sink.Write(ctx, abi.LogRecord{Level: level, Message: message})
 	})
-	call := &hostfuncs.Call{Log: sink, Memory: memory}
+	call.Log, call.Memory = sink, memory
 	if asksTheWorld(export) {
 		call.HTTP, call.Grants = m.client, grants
 	}

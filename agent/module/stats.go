@@ -13,9 +13,11 @@ type Stats struct {
 	Export  string
 	Calls   uint64
 	Errors  uint64
-	Seconds float64                  // that the calls took together
-	Fuel    float64                  // that they used together; see Usage
-	Within  [len(StatsBounds)]uint64 // calls that took at most StatsBounds, of the same index; the rest took longer
+	Seconds float64 // that the calls took together
+	Fuel    float64 // that they used together; see Usage
+	// Requests are those that its calls sent by http_send, and Refused those of them that got no answer.
+	Requests, Refused uint64
+	Within            [len(StatsBounds)]uint64 // calls that took at most StatsBounds, of the same index; the rest took longer
 }
 
 // StatsBounds are durations in seconds by which calls are counted. A decision takes parts of a millisecond, a driver's call seconds.
@@ -50,6 +52,8 @@ func (c *counters) note(kind, name, export string, u Usage, failed bool) {
 		}
 	}
 	s.Fuel += float64(u.Fuel)
+	s.Requests += uint64(u.Requests)
+	s.Refused += uint64(u.Refused)
 }
 
 // Stats returns what was counted since the host was made, sorted by module and export.

@@ -51,6 +51,11 @@ func (s *Supervisor) openModules(ctx context.Context) error {
 func folders(o *dropin.Options, op *config.Operator, again func() (*config.Operator, error), store *credentials.Store) {
 	o.Policies, o.Drivers, o.GrantsPath = op.PoliciesDir, op.DriversDir, op.Path
 	o.Settings = moduleSettings
+	roots, err := op.Roots()
+	if err != nil {
+		o.Log.Error("Modules trust the system's certificates alone", "error", err)
+	}
+	o.Host.Trust(roots)
 	o.Usable = func(m *module.Module) error { _, err := wasm.New(m); return err }
 	o.Grants = func() (map[string]dropin.Grant, error) {
 		op, err := again()
@@ -145,6 +150,7 @@ func (s *Supervisor) countModules() {
 		}
 		calls = append(calls, metrics.ModuleCalls{
 			Module: c.Module, Kind: c.Kind, Export: c.Export, Calls: c.Calls, Errors: c.Errors, Seconds: c.Seconds, Fuel: c.Fuel, Within: within,
+			Requests: c.Requests, Refused: c.Refused,
 		})
 	}
 	s.metrics.Modules(modules, calls)

@@ -3,6 +3,8 @@ package httpsend
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -34,7 +36,8 @@ const socketHost = "localhost"
 
 // Client sends the requests of one module over connections that it shares with nobody. It is safe for concurrent use.
 type Client struct {
-	tcp *http.Transport
+	tcp   *http.Transport
+	roots *x509.CertPool // nil: those of the system
 
 	mu      sync.Mutex // guards what follows
 	sockets map[string]*http.Transport
@@ -45,6 +48,14 @@ type Client struct {
 // NewClient returns a client without connections.
 func NewClient() *Client {
 	return &Client{tcp: transport(proxyOf, dialGranted), sockets: map[string]*http.Transport{}, keyed: map[string]keyed{}}
+}
+
+// Trust makes roots the certificates that servers must be vouched for by, in place of the system's; nil leaves it at those. It is called
+// before the first request.
+func (c *Client) Trust(roots *x509.CertPool) {
+	if roots != nil {
+		c.roots, c.tcp.TLSClientConfig = roots, &tls.Config{RootCAs: roots}
+	}
 }
 
 func transport(proxy func(*http.Request) (*url.URL, error), dial func(context.Context, string, string) (net.Conn, error)) *http.Transport {

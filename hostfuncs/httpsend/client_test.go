@@ -3,7 +3,10 @@ package httpsend
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
+	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -158,4 +161,42 @@ func TestHostHeaderIsTheURLs(t *testing.T) {
 	if got.String() != srv.Listener.Addr().String() {
 		t.Errorf("the server saw the host %q", got.String())
 	}
+}
+
+// TestTrust sends to a server whose certificate only an authority of the operator's vouches for.
+func TestTrust(t *testing.T) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }))
+	defer server.Close()
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	grants, err := ParseGrants([]string{server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := x509.NewCertPool()
+	own.AddCert(server.Certificate())
+	for name, tc := range map[string]struct {
+		roots *x509.CertPool
+		kind  string
+	}{
+		"the system's": {nil, "tls"},
+		"another's":    {x509.NewCertPool(), "tls"},
+		"the server's": {own, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := NewClient()
+			c.Trust(tc.roots)
+			defer c.Close()
+			res := c.Send(t.Context(), grants, abi.HTTPRequest{URL: server.URL})
+			if kind := kindIn(res); kind != tc.kind || kind == "" && string(res.Body) != "hello" {
+				t.Errorf("got %+v, want the kind %q", res, tc.kind)
+			}
+		})
+	}
+}
+
+func kindIn(res abi.HTTPResponse) string {
+	if res.Error == nil {
+		return ""
+	}
+	return res.Error.Kind
 }

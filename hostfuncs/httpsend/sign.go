@@ -178,6 +178,9 @@ func (c *Client) keyedTransport(name string, config *tls.Config) *http.Transport
 	}
 	t := transport(proxyOf, dialGranted)
 	t.TLSClientConfig = config.Clone()
+	if t.TLSClientConfig.RootCAs == nil {
+		t.TLSClientConfig.RootCAs = c.roots
+	}
 	c.keyed[name] = keyed{config, t}
 	return t
 }
