@@ -54,11 +54,12 @@ func TestSpecification(t *testing.T) {
 	}
 	modules, calls, traps := 0, 0, 0
 	for _, path := range scripts {
+		rt := specRuntime(t)
 		var pair []api.Module // the module at hand, plain and metered; none when it needs more than functions
 		for _, c := range readScript(t, path).Commands {
 			switch {
 			case c.Type == "module":
-				if pair = startPair(t, filepath.Join(suite, c.Filename)); pair != nil {
+				if pair = startPair(t, rt, filepath.Join(suite, c.Filename)); pair != nil {
 					modules++
 				}
 			case pair == nil || c.Action.Type != "invoke" || c.Action.Module != "" || pair[0].ExportedFunction(c.Action.Field) == nil:
@@ -68,6 +69,9 @@ func TestSpecification(t *testing.T) {
 					traps++
 				}
 			}
+		}
+		if err := rt.Close(t.Context()); err != nil {
+			t.Error(err)
 		}
 	}
 	t.Logf("%d modules, %d calls, of which %d trapped", modules, calls, traps)
@@ -90,7 +94,7 @@ func readScript(t *testing.T, path string) specScript {
 }
 
 // startPair instantiates a module twice, or returns nil when this package does not know what it imports.
-func startPair(t *testing.T, path string) []api.Module {
+func startPair(t *testing.T, rt wazero.Runtime, path string) []api.Module {
 	t.Helper()
 	wasm, err := os.ReadFile(path)
 	if err != nil {
@@ -103,8 +107,11 @@ func startPair(t *testing.T, path string) []api.Module {
 		}
 		return nil
 	}
-	plain, plainErr := startSpec(t, wasm)
-	mod, err := startSpec(t, metered)
+	start := func(code []byte) (api.Module, error) {
+		return rt.InstantiateWithConfig(With(t.Context(), &Meter{}), code, wazero.NewModuleConfig().WithName(""))
+	}
+	plain, plainErr := start(wasm)
+	mod, err := start(metered)
 	if (err == nil) != (plainErr == nil) {
 		t.Errorf("%s: plain it starts with %v, metered with %v", filepath.Base(path), plainErr, err)
 	}
@@ -114,8 +121,8 @@ func startPair(t *testing.T, path string) []api.Module {
 	return []api.Module{plain, mod}
 }
 
-// startSpec offers the functions that the suite's modules import; they do nothing.
-func startSpec(t *testing.T, code []byte) (api.Module, error) {
+// specRuntime offers the functions that the suite's modules import; they do nothing.
+func specRuntime(t *testing.T) wazero.Runtime {
 	t.Helper()
 	rt := newRuntime(t, t.Context())
 	builder := rt.NewHostModuleBuilder("spectest").
@@ -129,7 +136,7 @@ func startSpec(t *testing.T, code []byte) (api.Module, error) {
 	if _, err := builder.Instantiate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return rt.InstantiateWithConfig(With(t.Context(), &Meter{}), code, wazero.NewModuleConfig().WithName(""))
+	return rt
 }
 
 // sameCall calls both and returns whether the plain one returned.
