@@ -7,6 +7,7 @@ import (
 	"path"
 	"reflect"
 	"regexp"
+	"strings"
 )
 
 // ModuleFile is NAME.toml beside a dropped-in NAME.wasm: what a deployer of modules may say. It grants nothing.
@@ -38,6 +39,11 @@ func ParseModuleFile(file string, data []byte) (ModuleFile, []Diagnostic) {
 	}
 	var m ModuleFile
 	d.structure(reflect.ValueOf(&m).Elem(), root, "")
+	for i := range d.diagnostics { // so far they are unknown keys; "requird" must not be taken for nothing
+		if w := &d.diagnostics[i]; w.Severity == SeverityWarning {
+			w.Severity, w.Message = SeverityError, strings.Replace(w.Message, ", ignored", "", 1)
+		}
+	}
 	for _, pattern := range m.Runners {
 		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
 			d.bad("", "runners", "%q is no pattern; write a runner's name, with * for any letters", pattern)

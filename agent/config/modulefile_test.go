@@ -42,7 +42,7 @@ hard = 10
 func TestParseModuleFileNamesMistakes(t *testing.T) {
 	for name, tc := range map[string]struct{ file, want string }{
 		"no TOML":          {"runners = [", "burst.toml:1: not TOML"},
-		"unknown key":      {"requird = true", "burst.toml:1: warning: requird: unknown key, ignored; did you mean required?"},
+		"unknown key":      {"requird = true", "burst.toml:1: requird: unknown key; did you mean required?"},
 		"unknown mode":     {`mode = "ghost"`, `burst.toml:1: mode: "ghost" is not known; write "shadow"`},
 		"bad pattern":      {`runners = ["a["]`, `burst.toml:1: runners: "a[" is no pattern`},
 		"bad hash":         {`sha256 = "abc"`, "burst.toml:1: sha256: this is no SHA-256"},

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"strconv"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -10,6 +11,7 @@ import (
 type Module struct {
 	Kind, Name      string
 	Version, SHA256 string
+	ABI             int
 	Generation      int // 0 of built-in modules
 	Loaded          bool
 	Refused         bool // the file as it is now is not used
@@ -46,7 +48,7 @@ func newModules() *modules {
 		return prometheus.NewDesc("millwright_module_"+name, help, append([]string{"kind", "name"}, labels...), nil)
 	}
 	return &modules{
-		info:        desc("info", "A constant 1 with what is known of the module that is loaded", "version", "hash"),
+		info:        desc("info", "A constant 1 with what is known of the module that is loaded", "version", "hash", "abi"),
 		generation:  desc("generation", "Generation of the module that is loaded; built-in ones have none"),
 		loaded:      desc("loaded", "Whether the module is loaded"),
 		refused:     desc("refused", "Whether the module's file as it is now can't be used"),
@@ -91,7 +93,7 @@ func (m *modules) Collect(ch chan<- prometheus.Metric) {
 		}
 		seen[key] = true
 		if x.Loaded {
-			gauge(m.info, 1, x.Kind, x.Name, x.Version, x.SHA256)
+			gauge(m.info, 1, x.Kind, x.Name, x.Version, x.SHA256, strconv.Itoa(x.ABI))
 			gauge(m.generation, float64(x.Generation), x.Kind, x.Name)
 		}
 		gauge(m.loaded, truth(x.Loaded), x.Kind, x.Name)

@@ -138,7 +138,7 @@ func (s *Supervisor) countModules() {
 	modules := make([]metrics.Module, 0, len(statuses))
 	for _, m := range statuses {
 		modules = append(modules, metrics.Module{
-			Kind: m.Kind, Name: m.Name, Version: m.Version, SHA256: m.SHA256, Generation: m.Generation, Loaded: m.Loaded,
+			Kind: m.Kind, Name: m.Name, Version: m.Version, SHA256: m.SHA256, ABI: m.ABI, Generation: m.Generation, Loaded: m.Loaded,
 			Refused: m.Refused != "", Quarantined: len(m.Quarantined),
 		})
 	}

@@ -141,7 +141,7 @@ func TestDroppedInModules(t *testing.T) {
 	for _, want := range []string{
 		`millwright_module_generation{kind="policy",name="burst"} 1`, `millwright_module_refused{kind="policy",name="burst"} 1`,
 		`millwright_module_loaded{kind="driver",name="tiny"} 1`, `millwright_module_calls_total{export="decide",kind="policy",name="burst"}`,
-		`millwright_module_info{hash="`,
+		`millwright_module_info{abi="1",hash="`,
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the metrics lack %s", want)

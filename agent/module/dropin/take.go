@@ -130,7 +130,7 @@ func (m *Manager) loadAs(ctx context.Context, key id, path string, c content, n 
 	}
 	m.commit(g)
 	d := g.module.Describe()
-	m.log.Info("module loaded", "module", key.name, "kind", key.kind, "generation", g.number, "version", d.Version, "sha256", g.module.Hash(),
+	m.log.Info("module loaded", "module", key.name, "kind", key.kind, "generation", g.number, "version", d.Version, "abi", d.ABI, "sha256", g.module.Hash(),
 		"mode", mode(g), "took", time.Since(start).Round(time.Millisecond))
 	return nil
 }
