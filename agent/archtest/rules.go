@@ -66,6 +66,8 @@ var rules = []rule{
 	{pkg: "agent/driver/drivertest/fakerest", why: "it is the other side of the wire; it must not know drivers"},
 	{pkg: "agent/driver/drivertest/fakedo", inner: []string{"agent/driver/drivertest/fakerest"}, libraries: []string{"github.com/digitalocean/godo"},
 		why: "the cloud is the other side of the wire; it must not know drivers"},
+	{pkg: "agent/driver/drivertest/fakehcloud", inner: []string{"agent/driver/drivertest/fakerest"}, libraries: []string{"github.com/hetznercloud/hcloud-go/v2/...", "golang.org/x/crypto/ssh"},
+		why: "the cloud is the other side of the wire; it must not know drivers"},
 	{pkg: "agent/driver/...", inner: []string{"agent/fleet", "sdk/go/abi"}, libraries: []string{"github.com/google/go-cmp/..."}, why: "a driver knows machines and the ABI"},
 	{pkg: "agent/provision", inner: []string{"agent/enginetls", "agent/fleet", "sdk/go/abi"},
 		libraries: []string{"golang.org/x/crypto/ssh/...", "github.com/docker/...", "github.com/containerd/errdefs/...", "golang.org/x/sys/..."}, why: "it makes a fresh machine ready and knows nothing of pools or jobs"},

@@ -20,6 +20,7 @@ var builtin = map[string]own{
 	"amazonec2":    {kind: credentials.AWS4},
 	"digitalocean": {kind: credentials.Bearer},
 	"google":       {credentials.Google, credentials.Grant{Scopes: []string{"https://www.googleapis.com/auth/compute"}}},
+	"hetzner":      {kind: credentials.Bearer},
 }
 
 // Builtin returns the credentials of a built-in driver by the names that it signs with, none for one that needs none. [credentials.NAME] of

@@ -26,7 +26,7 @@ func dash(s string) string {
 	return s
 }
 
-// Source: GitLab's fork of docker-machine, the options of its drivers, up to 2026.
+// Source: GitLab's fork of docker-machine, the options of its drivers, up to 2026; for hetzner the plug-in docker-machine-driver-hetzner.
 var driverOptions = map[string]string{
 	"google": `
 		project                               string  GOOGLE_PROJECT                           -
@@ -87,4 +87,36 @@ var driverOptions = map[string]string{
 		monitoring          bool    DIGITALOCEAN_MONITORING          -
 		userdata            string  DIGITALOCEAN_USERDATA            -
 		tags                string  DIGITALOCEAN_TAGS                -`,
+	"hetzner": `
+		api-token                string HETZNER_API_TOKEN                -
+		image                    string HETZNER_IMAGE                    -
+		image-id                 string HETZNER_IMAGE_ID                 -
+		image-arch               string HETZNER_IMAGE_ARCH               -
+		server-type              string HETZNER_TYPE                     cx11
+		server-location          string HETZNER_LOCATION                 -
+		existing-key-id          string HETZNER_EXISTING_KEY_ID          -
+		existing-key-path        string HETZNER_EXISTING_KEY_PATH        -
+		additional-key           list   HETZNER_ADDITIONAL_KEYS          -
+		key-label                list   HETZNER_KEY_LABELS               -
+		server-label             list   HETZNER_SERVER_LABELS            -
+		user-data                string HETZNER_USER_DATA                -
+		user-data-file           string HETZNER_USER_DATA_FILE           -
+		networks                 list   HETZNER_NETWORKS                 -
+		volumes                  list   HETZNER_VOLUMES                  -
+		firewalls                list   HETZNER_FIREWALLS                -
+		use-private-network      bool   HETZNER_USE_PRIVATE_NETWORK      -
+		disable-public-ipv4      bool   HETZNER_DISABLE_PUBLIC_IPV4      -
+		disable-public-ipv6      bool   HETZNER_DISABLE_PUBLIC_IPV6      -
+		disable-public-4         bool   HETZNER_DISABLE_PUBLIC_4         -
+		disable-public-6         bool   HETZNER_DISABLE_PUBLIC_6         -
+		disable-public           bool   HETZNER_DISABLE_PUBLIC           -
+		primary-ipv4             string HETZNER_PRIMARY_IPV4             -
+		primary-ipv6             string HETZNER_PRIMARY_IPV6             -
+		placement-group          string HETZNER_PLACEMENT_GROUP          -
+		auto-spread              bool   HETZNER_AUTO_SPREAD              -
+		ssh-user                 string HETZNER_SSH_USER                 root
+		ssh-port                 int    HETZNER_SSH_PORT                 22
+		wait-on-error            int    HETZNER_WAIT_ON_ERROR            0
+		wait-on-polling          int    HETZNER_WAIT_ON_POLLING          1
+		wait-for-running-timeout int    HETZNER_WAIT_FOR_RUNNING_TIMEOUT 0`,
 }

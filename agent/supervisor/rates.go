@@ -11,7 +11,7 @@ import (
 // Sources: DigitalOcean API, "Rate Limit": 250 requests a minute and 5,000 an hour. Hetzner Cloud API, "Rate Limiting": 3,600 an hour.
 var providerRates = map[string]pool.Rates{
 	"digitalocean": {Calls: pool.Rate{PerSecond: 0.4, Burst: 55}, Removes: pool.Rate{PerSecond: 0.3, Burst: 10}},
-	"hetzner":      {Calls: pool.Rate{PerSecond: 0.35, Burst: 60}, Removes: pool.Rate{PerSecond: 0.25, Burst: 20}},
+	"hetzner":      {Calls: pool.Rate{PerSecond: 0.3, Burst: 60}, Removes: pool.Rate{PerSecond: 0.25, Burst: 20}},
 }
 
 // ratesOf returns the operator's rates of a driver; what they do not say is the provider's, and 0 where the pool's default will do.

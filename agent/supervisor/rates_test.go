@@ -15,7 +15,7 @@ func TestProviderRates(t *testing.T) {
 		call, remove float64 // requests that a creation or a list takes, and a removal
 	}{
 		"digitalocean": {250, 5000, 3, 3},
-		"hetzner":      {0, 3600, 2, 3},
+		"hetzner":      {0, 3600, 3, 2},
 	} {
 		r := ratesOf(driver, config.OperatorDriver{})
 		within := func(seconds float64) float64 {

@@ -1,15 +1,13 @@
 package main
 
 import (
-	"crypto/md5" //nolint:gosec // by which DigitalOcean names keys; nothing is trusted for it
-	"encoding/base64"
-	"encoding/hex"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/millwright-ci/millwright/providers/internal/rest"
+	"github.com/millwright-ci/millwright/providers/internal/sshkey"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 	"github.com/millwright-ci/millwright/sdk/go/driver"
 	"github.com/millwright-ci/millwright/sdk/go/host"
@@ -56,7 +54,7 @@ func makeKey(a rest.API, req abi.CreateRequest) (key sshKey, fresh bool, b rest.
 	if !says(err, wordsInUse) {
 		return sshKey{}, false, b, driver.About("add the SSH key of "+req.Name, err)
 	}
-	b, err = a.Call("GET", pathKeys+"/"+fingerprint(req.Bootstrap.AuthorizedKey), nil, nil, &got)
+	b, err = a.Call("GET", pathKeys+"/"+sshkey.Fingerprint(req.Bootstrap.AuthorizedKey), nil, nil, &got)
 	if driver.Is(err, abi.NotFound) { // it went meanwhile
 		err = &abi.Error{Kind: abi.Transient, Message: "it is said to be there, and is not"}
 	}
@@ -131,25 +129,4 @@ func eachKey(a rest.API, more func(sshKey) bool) error {
 		}
 	}
 	return nil
-}
-
-// fingerprint is the MD5 of a public key, by which DigitalOcean names it.
-func fingerprint(authorized string) string {
-	fields := strings.Fields(authorized)
-	if len(fields) < 2 {
-		return ""
-	}
-	blob, err := base64.StdEncoding.DecodeString(fields[1])
-	if err != nil {
-		return ""
-	}
-	sum := md5.Sum(blob) //nolint:gosec // as above
-	var out strings.Builder
-	for i, c := range sum {
-		if i > 0 {
-			out.WriteByte(':')
-		}
-		out.WriteString(hex.EncodeToString([]byte{c}))
-	}
-	return out.String()
 }

@@ -13,15 +13,18 @@ func HostKey(b abi.Bootstrap) string {
 		"  ed25519_public: " + strings.TrimSpace(b.HostKeyPublic) + "\n"
 }
 
-// Login is the host key, and a login that the machine's key opens, with sudo where it is not root. What the operator's own part of the user data says
+// Login is the host key, and a login that the machine's key opens, and more keys do too, with sudo where it is not root. What the operator's own part of the user data says
 // of users and keys stays beside it. Source: cloud-init documentation, "Users and groups" and "Merging user data sections".
-func Login(b abi.Bootstrap, user string) string {
+func Login(b abi.Bootstrap, user string, more ...string) string {
 	out := HostKey(b) + "disable_root: false\nusers:\n  - default\n  - name: " + user + "\n"
 	if user != "root" {
 		out += "    shell: /bin/bash\n    sudo: ALL=(ALL) NOPASSWD:ALL\n"
 	}
-	return out + "    lock_passwd: false\n    ssh_authorized_keys:\n      - " + strings.TrimSpace(b.AuthorizedKey) + "\n" +
-		"merge_how:\n  - name: list\n    settings: [append]\n  - name: dict\n    settings: [no_replace, recurse_list]\n"
+	out += "    lock_passwd: false\n    ssh_authorized_keys:\n"
+	for _, key := range append([]string{b.AuthorizedKey}, more...) {
+		out += "      - " + strings.TrimSpace(key) + "\n"
+	}
+	return out + "merge_how:\n  - name: list\n    settings: [append]\n  - name: dict\n    settings: [no_replace, recurse_list]\n"
 }
 
 // boundary is between the parts of user data; nobody else writes such a line.

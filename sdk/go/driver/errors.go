@@ -20,8 +20,11 @@ func Is(err error, kinds ...abi.ErrorKind) bool {
 	return false
 }
 
-// About puts what was being done before err's message and keeps its kind. An error without one counts as transient.
+// About puts what was being done before err's message and keeps its kind. An error without one counts as transient; no error stays none.
 func About(what string, err error) error {
+	if err == nil {
+		return nil
+	}
 	var e *abi.Error
 	if !errors.As(err, &e) {
 		return &abi.Error{Kind: abi.Transient, Message: what + ": " + err.Error()}
