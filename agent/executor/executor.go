@@ -73,6 +73,12 @@ type Lasting interface {
 	Leave()
 }
 
+// Emptier is an executor that can empty a directory of the helper's place, or make it, without starting anything there.
+type Emptier interface {
+	// Empty removes all that dir, an absolute path, holds. The directory above it must be there.
+	Empty(ctx context.Context, dir string) error
+}
+
 // Executor runs the stages of one job. Its methods are called one after the other, but Cleanup may follow a call that was
 // given up. Errors are an *ExitError, an *Error, or the context's cause; all others count as a fault of the system.
 type Executor interface {

@@ -348,6 +348,13 @@ func (r *run) tidyUp(ctx context.Context) {
 	r.untidy = false
 	ctx, cancel := context.WithTimeout(ctx, tidyLimit)
 	defer cancel()
+	if e, ok := r.exec.(executor.Emptier); ok {
+		err := e.Empty(ctx, r.frame().TempDir)
+		if err == nil {
+			return
+		}
+		r.log.Debug("cleaning up the project directory by a container", "error", err) // the job may have ended before there was one
+	}
 	err := r.exec.Run(ctx, executor.Stage{Name: tidyStage, Place: executor.Helper, Script: shell.Cleanup(r.frame(), nil), Stdout: io.Discard, Stderr: io.Discard})
 	if err != nil {
 		r.log.Warn("cleaning up the project directory", "error", err)

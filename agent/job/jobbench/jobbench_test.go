@@ -31,25 +31,45 @@ const patience = 5 * time.Minute
 const interval = 3 * time.Second
 
 // TestBench measures. MILLWRIGHT_BENCH_JOB=full, which `task bench:job` sets, makes it take as many jobs as figures need; without, it takes a few.
+// MILLWRIGHT_BENCH_RUNNER is the path of a gitlab-runner to measure beside us, MILLWRIGHT_BENCH_RUNNER_HELPER an image with its helper that lies
+// on the engine.
 func TestBench(t *testing.T) {
 	one, many, megabytes := 2, 4, 2
 	if os.Getenv("MILLWRIGHT_BENCH_JOB") == "full" {
 		one, many, megabytes = 15, 120, 50
 	}
-	w := newWorld(t)
-	f := figures{concurrent: 10, interval: interval, flowBytes: megabytes << 20}
-	w.run(t, jobtest.Script([]string{"true"})) // brings the helper image and the first volumes
-	f.bare, f.bareProcessor = w.bare(t, one)
-	f.trivial, f.processor, f.firstByte = w.trivial(t, one)
-	f.engine = w.counts(t)
-	f.perMinute = w.throughput(t, many)
-	f.flow = w.flow(t, f.flowBytes)
-	f.cancelled = w.cancel(t)
-	t.Logf("\n%s", f.table())
+	site := jobtest.NewSite(t)
+	ours := newWorld(t, site, millwright)
+	worlds := []*world{ours}
+	if path := os.Getenv("MILLWRIGHT_BENCH_RUNNER"); path != "" {
+		worlds = append(worlds, newWorld(t, site, gitlabRunner(path)))
+	}
+	r := report{concurrent: 10, interval: interval, flowBytes: megabytes << 20}
+	for _, w := range worlds {
+		w.run(t, jobtest.Script([]string{"true"})) // brings the helper image and the first volumes
+	}
+	for range one { // in turn, so that what else the machine does is shared
+		r.bare.add(ours.bare(t))
+		for _, w := range worlds {
+			w.trivial(t, &w.figures)
+		}
+	}
+	for _, w := range worlds {
+		w.engine = w.counts(t)
+		w.perMinute = w.throughput(t, many)
+		w.flow = w.stream(t, r.flowBytes)
+		w.cancelled = w.cancel(t)
+	}
+	r.ours = ours.figures
+	if len(worlds) > 1 {
+		r.theirs, r.version = &worlds[1].figures, worlds[1].version
+	}
+	t.Logf("\n%s", r.table())
+	f := r.ours
 	for what, ok := range map[string]bool{
-		"times":  min(f.bare, f.trivial, f.processor, f.bareProcessor, f.firstByte, f.cancelled) > 0,
+		"times":  min(r.bare.middle(), f.trivial.middle(), f.firstByte.middle(), f.cancelled) > 0,
 		"rates":  f.perMinute > 0 && f.flow > 0,
-		"counts": f.engine.containers == 2 && f.engine.starts >= 2,
+		"counts": f.engine.containers == 2 && f.engine.starts == 2,
 	} {
 		if !ok {
 			t.Errorf("the %s are not right", what)
@@ -58,11 +78,46 @@ func TestBench(t *testing.T) {
 }
 
 // world is a coordinator and an agent that asks it for jobs.
-type world struct{ *jobtest.Bench }
+type world struct {
+	*jobtest.Bench
+	figures
+	version string
+}
 
-func newWorld(t *testing.T) *world {
-	b := jobtest.NewSite(t).Bench(t, func(o *embedded.Options) { o.TraceInterval = interval })
+// agent is a program that runs jobs.
+type agent struct {
+	command func(t *testing.T, dir, config string) *exec.Cmd
+	helper  string // helper_image; "" is its own
+	version string
+}
+
+// newWorld starts an agent on a coordinator of its own.
+func newWorld(t *testing.T, site *jobtest.Site, a agent) *world {
+	b := site.Bench(t, func(o *embedded.Options) { o.TraceInterval = interval })
 	dir := t.TempDir()
+	file := fmt.Sprintf("concurrent = 10\ncheck_interval = 1\n[[runners]]\nname = \"bench\"\nurl = %q\ntoken = %q\nexecutor = \"docker\"\nrequest_concurrency = 10\n"+
+		"output_limit = 200000\n[runners.docker]\nimage = %q\npull_policy = [\"never\"]\nhelper_image = %q\n", b.Runner.URL, b.Runner.Token.Reveal(), b.Image, a.helper)
+	path := filepath.Join(dir, "config.toml")
+	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := a.command(t, dir, path)
+	var said strings.Builder
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		if err := cmd.Wait(); err != nil && a.version == "" {
+			t.Errorf("the agent: %v\n%s", err, said.String())
+		}
+	})
+	return &world{Bench: b, version: a.version}
+}
+
+// millwright is our own agent.
+var millwright = agent{command: func(t *testing.T, dir, config string) *exec.Cmd {
 	binary := filepath.Join(dir, "millwright")
 	root, err := filepath.Abs("../../..")
 	if err != nil {
@@ -73,26 +128,24 @@ func newWorld(t *testing.T) *world {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	file := fmt.Sprintf("concurrent = 10\n[[runners]]\nname = \"bench\"\nurl = %q\ntoken = %q\nexecutor = \"docker\"\nrequest_concurrency = 10\noutput_limit = 200000\n"+
-		"[runners.docker]\nimage = %q\npull_policy = [\"never\"]\n", b.Runner.URL, b.Runner.Token.Reveal(), b.Image)
-	path := filepath.Join(dir, "config.toml")
-	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	agent := exec.Command(binary, "run", "--config", path, "--state-dir", filepath.Join(dir, "state"))
-	agent.Env = append(os.Environ(), "MILLWRIGHT_HELPER_DIR="+filepath.Join(root, "bin"), "RUNTIME_DIRECTORY="+filepath.Join(dir, "run"), "LOG_FORMAT=text")
-	var said strings.Builder
-	agent.Stdout, agent.Stderr = &said, &said
-	if err := agent.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = agent.Process.Signal(syscall.SIGTERM)
-		if err := agent.Wait(); err != nil {
-			t.Errorf("the agent: %v\n%s", err, said.String())
+	cmd := exec.Command(binary, "run", "--config", config, "--state-dir", filepath.Join(dir, "state"))
+	cmd.Env = append(os.Environ(), "MILLWRIGHT_HELPER_DIR="+filepath.Join(root, "bin"), "RUNTIME_DIRECTORY="+filepath.Join(dir, "run"), "LOG_FORMAT=text")
+	return cmd
+}}
+
+// gitlabRunner is GitLab's agent.
+func gitlabRunner(path string) agent {
+	version := "gitlab-runner"
+	if out, err := exec.Command(path, "--version").Output(); err == nil {
+		if words := strings.Fields(string(out)); len(words) > 1 {
+			version += " " + words[1]
 		}
-	})
-	return &world{Bench: b}
+	}
+	return agent{version: version, helper: os.Getenv("MILLWRIGHT_BENCH_RUNNER_HELPER"), command: func(_ *testing.T, dir, config string) *exec.Cmd {
+		cmd := exec.Command(path, "run", "--config", config, "--working-directory", dir)
+		cmd.Env = append(os.Environ(), "HOME="+dir)
+		return cmd
+	}}
 }
 
 // run runs a job and returns it when it has succeeded.
@@ -114,38 +167,29 @@ func (w *world) wait(t *testing.T, id int64) embedded.JobResult {
 }
 
 // bare measures a container with nothing around it.
-func (w *world) bare(t *testing.T, n int) (middle, processor time.Duration) {
+func (w *world) bare(t *testing.T) (took, processor time.Duration) {
 	t.Helper()
-	cli := need.Command(t, "docker")
-	var times []time.Duration
-	before := busy(t)
-	for range n {
-		start := time.Now()
-		if out, err := exec.Command(cli, "run", "--rm", w.Image, "true").CombinedOutput(); err != nil {
-			t.Fatalf("docker run: %v\n%s", err, out)
-		}
-		times = append(times, time.Since(start))
+	before, start := busy(t), time.Now()
+	if out, err := exec.Command(need.Command(t, "docker"), "run", "--rm", w.Image, "true").CombinedOutput(); err != nil {
+		t.Fatalf("docker run: %v\n%s", err, out)
 	}
-	return median(times), (busy(t) - before) / time.Duration(n)
+	return time.Since(start), busy(t) - before
 }
 
-// trivial measures jobs one after the other.
-func (w *world) trivial(t *testing.T, n int) (middle, processor, firstByte time.Duration) {
+// trivial measures one job by itself.
+func (w *world) trivial(t *testing.T, f *figures) {
 	t.Helper()
-	var times, first []time.Duration
 	before := busy(t)
-	for range n {
-		id := w.Server.Enqueue(jobtest.Script([]string{"true"}))
-		said := w.firstByte(t, id)
-		j := w.wait(t, id)
-		times = append(times, j.Finished.Sub(j.Queued))
-		first = append(first, said.Sub(j.Pending))
-	}
-	return median(times), (busy(t) - before) / time.Duration(n), median(first)
+	id := w.Server.Enqueue(jobtest.Script([]string{"true"}))
+	said := w.firstByteOf(t, id)
+	j := w.wait(t, id)
+	w.cleared(t)
+	f.trivial.add(j.Finished.Sub(j.Pending), busy(t)-before)
+	f.firstByte.add(said.Sub(j.Pending), 0)
 }
 
-// firstByte waits until the log of a job has begun.
-func (w *world) firstByte(t *testing.T, id int64) time.Time {
+// firstByteOf waits until the log of a job has begun.
+func (w *world) firstByteOf(t *testing.T, id int64) time.Time {
 	t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		if trace, err := w.Server.Trace(id); err == nil && len(trace) > 0 {
@@ -183,7 +227,7 @@ func (w *world) counts(t *testing.T) (c counts) {
 				ours[e.Actor.ID] = true
 			case e.Type == events.ContainerEventType && e.Action == events.ActionStart && mine:
 				c.starts++
-			case e.Type == events.VolumeEventType && e.Action == events.ActionCreate && strings.Contains(e.Actor.ID, short):
+			case e.Type == events.VolumeEventType && e.Action == events.ActionCreate: // gitlab-runner names some by a hash: the machine should be quiet
 				c.volumes++
 			case e.Type == events.NetworkEventType && e.Action == events.ActionConnect && ours[e.Actor.Attributes["container"]]:
 				c.connects++
@@ -212,14 +256,14 @@ func (w *world) throughput(t *testing.T, n int) float64 {
 	return float64(n) / time.Since(start).Minutes()
 }
 
-// flow is how many megabytes of a job's log reach the coordinator in a second.
-func (w *world) flow(t *testing.T, size int) float64 {
+// stream is how many megabytes of a job's log reach the coordinator in a second.
+func (w *world) stream(t *testing.T, size int) float64 {
 	t.Helper()
 	const line = "go: downloading github.com/some/module v1.2.3 [done] (took 12ms) ?x=1 and so on until it is 100 long"
 	payload := jobtest.Script([]string{fmt.Sprintf("yes '%s' | head -c %d || true", line, size)})
 	payload.Variables = append(payload.Variables, coordinator.Variable{Key: "SECRET", Value: "hunter2hunter2", Masked: true})
 	id := w.Server.Enqueue(payload)
-	start := w.firstByte(t, id)
+	start := w.firstByteOf(t, id)
 	j := w.wait(t, id)
 	trace, err := w.Server.Trace(id)
 	if err != nil || len(trace) < size {
@@ -260,11 +304,6 @@ func (w *world) cleared(t *testing.T) {
 		}
 	}
 	t.Fatal("a job goes on")
-}
-
-func median(times []time.Duration) time.Duration {
-	slices.Sort(times)
-	return times[len(times)/2]
 }
 
 // busy is the processor time that the whole machine has spent, since an engine works in processes of its own.

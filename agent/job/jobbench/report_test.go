@@ -2,42 +2,63 @@ package jobbench
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
 
-// figures are what a run of the bench found.
-type figures struct {
-	bare          time.Duration // docker run --rm IMAGE true, the middle one of some
-	bareProcessor time.Duration // of the whole machine
-
-	trivial    time.Duration // from the coordinator's queue to the end's report, the middle one of some
-	processor  time.Duration // of the whole machine, per job
-	engine     counts        // of one job
-	firstByte  time.Duration // from when the agent has the job, the middle one of some
-	perMinute  float64       // at concurrent 10
-	flow       float64       // MB/s of a long log, end to end, with a masked variable
+// report is what a run of the bench found.
+type report struct {
+	bare       sample // docker run --rm IMAGE true
+	ours       figures
+	theirs     *figures // nil where there is no gitlab-runner
+	version    string   // of theirs
 	flowBytes  int
-	cancelled  time.Duration // of a job that says nothing, from the cancel to the end
 	interval   time.Duration // at which the coordinator wants to be told of a silent job
 	concurrent int
+}
+
+// figures are those of one agent.
+type figures struct {
+	trivial   sample // from the pick-up to the report of the end
+	engine    counts // of one job
+	firstByte sample // from the pick-up
+	perMinute float64
+	flow      float64       // MB/s of a long log, end to end, with a masked variable
+	cancelled time.Duration // of a job that says nothing, from the cancel to the end
+}
+
+// sample is what one thing took, time and time again, with the processor time of the whole machine.
+type sample struct{ took, processor []time.Duration }
+
+func (s *sample) add(took, processor time.Duration) {
+	s.took, s.processor = append(s.took, took), append(s.processor, processor)
+}
+
+func (s *sample) middle() time.Duration { return median(s.took) }
+
+func median(times []time.Duration) time.Duration {
+	times = slices.Sorted(slices.Values(times))
+	return times[len(times)/2]
 }
 
 // counts are what an engine was asked for.
 type counts struct{ containers, starts, volumes, connects int }
 
-// The figures of gitlab-runner 17.5 on two cores, measured on another machine; see docs/speed.md.
-const (
-	theirTrivial   = 1840 * time.Millisecond
-	theirProcessor = 1700 * time.Millisecond
-	theirPerMinute = 72
-	theirFirstByte = 3 * time.Second
-	theirFlow      = 27
-	theirCancel    = 30 * time.Second
-)
+// elsewhere are the figures of gitlab-runner 17.5 on two cores of another machine, where there is none to measure; see docs/speed.md.
+var elsewhere = figures{
+	trivial:   sample{[]time.Duration{1840 * time.Millisecond}, []time.Duration{1700 * time.Millisecond}},
+	engine:    counts{containers: 4, starts: 5, volumes: 8, connects: 5},
+	firstByte: sample{took: []time.Duration{3 * time.Second}}, perMinute: 72, flow: 27, cancelled: 30 * time.Second,
+}
 
 // table writes the figures as a table in Markdown.
-func (f figures) table() string {
+func (r report) table() string {
+	theirs, name := &elsewhere, "gitlab-runner 17.5, elsewhere"
+	if r.theirs != nil {
+		theirs, name = r.theirs, r.version
+	}
+	ours := r.ours
 	var b strings.Builder
 	row := func(what string, cells ...any) {
 		fmt.Fprintf(&b, "| %s |", what)
@@ -53,17 +74,22 @@ func (f figures) table() string {
 		}
 		b.WriteByte('\n')
 	}
-	row("Figure", "Millwright", "bare `docker run`", "gitlab-runner 17.5, elsewhere", "target")
-	b.WriteString("|---|---|---|---|---|\n")
-	row("a job that is just `true`, git fetch included", f.trivial, f.bare, theirTrivial, "a third of gitlab-runner's")
-	row("its processor time, of the whole machine", f.processor, f.bareProcessor, theirProcessor, "")
-	row("its containers", f.engine.containers, 1, 4, "2")
-	row("their starts", f.engine.starts, 1, 5, "")
-	row("volumes created", f.engine.volumes, 0, 8, "")
-	row("networks connected", f.engine.connects, 1, 5, "")
-	row(fmt.Sprintf("such jobs a minute at concurrent %d", f.concurrent), f.perMinute, "", theirPerMinute, "2.5 times gitlab-runner's")
-	row("first byte of the log after pick-up", f.firstByte, "", theirFirstByte, "0.5 s")
-	row(fmt.Sprintf("log of %d MB, masked, end to end, MB/s", f.flowBytes>>20), f.flow, "", theirFlow, "twice gitlab-runner's")
-	row("a silent job's end after its cancel", f.cancelled, "", theirCancel, fmt.Sprintf("the update interval, here %s", f.interval))
+	ratio := func(a, b float64) string { return fmt.Sprintf("%.2f", a/b) }
+	seconds := func(a, b time.Duration) string { return ratio(a.Seconds(), b.Seconds()) }
+	row("Figure", "Millwright", "bare `docker run`", name, "ratio to it", "target")
+	b.WriteString("|---|---|---|---|---|---|\n")
+	row("a job that is just `true`, git fetch included, from its pick-up", ours.trivial.middle(), r.bare.middle(), theirs.trivial.middle(),
+		seconds(ours.trivial.middle(), theirs.trivial.middle()), "0.33")
+	row("its processor time, of the whole machine", median(ours.trivial.processor), median(r.bare.processor), median(theirs.trivial.processor),
+		seconds(median(ours.trivial.processor), median(theirs.trivial.processor)), "")
+	row("its containers", ours.engine.containers, 1, theirs.engine.containers, "", "2")
+	row("their starts", ours.engine.starts, 1, theirs.engine.starts, "", "")
+	row("volumes created", ours.engine.volumes, 0, theirs.engine.volumes, "", "")
+	row("networks connected", ours.engine.connects, 1, theirs.engine.connects, "", "")
+	row(fmt.Sprintf("such jobs a minute at concurrent %d", r.concurrent), ours.perMinute, "", theirs.perMinute, ratio(ours.perMinute, theirs.perMinute), "2.5")
+	row("first byte of the log after pick-up", ours.firstByte.middle(), "", theirs.firstByte.middle(), seconds(ours.firstByte.middle(), theirs.firstByte.middle()), "0.5 s")
+	row(fmt.Sprintf("log of %d MB, masked, end to end, MB/s", r.flowBytes>>20), ours.flow, "", theirs.flow, ratio(ours.flow, theirs.flow), "2")
+	row("a silent job's end after its cancel", ours.cancelled, "", theirs.cancelled, seconds(ours.cancelled, theirs.cancelled),
+		fmt.Sprintf("the update interval, here %s", r.interval))
 	return b.String()
 }

@@ -123,7 +123,7 @@ func (s *Script) repository(o Sources) {
 	} else {
 		s.Notice("Fetching changes...")
 	}
-	template := s.template()
+	template := s.template(o)
 	s.extConfig(o)
 	switch {
 	case o.SafeAnywhere && o.SafeDir:
@@ -149,18 +149,25 @@ func (s *Script) repository(o Sources) {
 	s.fetch(o)
 }
 
-// template makes the folder that new repositories are made from, with the settings that every checkout gets.
-func (s *Script) template() string {
+// template makes the folder that new repositories are made from, with the settings that every checkout gets. It is written as a file, since
+// each call of git costs more than all of its lines.
+func (s *Script) template(o Sources) string {
 	dir := path.Join(s.frame.TempDir, "git-template")
-	s.Command("mkdir", "-p", dir)
-	for _, kv := range [][2]string{
+	settings := []setting{
 		{"init.defaultBranch", "none"}, {"fetch.recurseSubmodules", "false"},
 		{"credential.interactive", "never"}, {"gc.autoDetach", "false"},
-	} {
-		s.Command("git", "config", "-f", path.Join(dir, "config"), kv[0], kv[1])
 	}
+	if s.anew(o) {
+		settings = append(settings, setting{"remote.origin.url", o.URL}, setting{"remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"},
+			setting{"include.path", s.frame.ExtConfig()})
+	}
+	s.Command("mkdir", "-p", dir)
+	s.writeSettings(path.Join(dir, "config"), settings)
 	return dir
 }
+
+// anew tells whether git init finds no settings in the checkout and so takes all of the template's.
+func (s *Script) anew(o Sources) bool { return o.CleanConfig && !o.NativeClone }
 
 // initialise makes the repository and its remote; both may be there already.
 func (s *Script) initialise(o Sources, template string) {
@@ -169,11 +176,16 @@ func (s *Script) initialise(o Sources, template string) {
 	if o.ObjectFormat != "" && o.ObjectFormat != "sha1" {
 		init = append(init, "--object-format", o.ObjectFormat)
 	}
+	fresh := `if [ -n "$millwright_fresh" ]; then ` + notice("Created fresh repository.") + "; fi"
 	s.Line("if [ ! -d " + Quote(dir+"/.git") + " ]; then millwright_fresh=1; else millwright_fresh=; fi")
 	s.Command(init...)
 	s.Cd(dir)
+	if s.anew(o) {
+		s.Line(fresh)
+		return
+	}
 	s.Linef("if git remote add origin %s >/dev/null 2>&1; then", o.URL)
-	s.Line(`if [ -n "$millwright_fresh" ]; then ` + notice("Created fresh repository.") + "; fi")
+	s.Line(fresh)
 	s.Linef("else git remote set-url origin %s; fi", o.URL)
 	s.include()
 }
@@ -231,9 +243,8 @@ func (s *Script) cleanConfig(o Sources) {
 
 // extConfig writes the settings that must not stay in .git/config. git's children, which fetch submodules, get the file by include.
 func (s *Script) extConfig(o Sources) {
-	ext := s.frame.ExtConfig()
-	s.Command("rm", "-f", ext)
-	set := func(key, value string) { s.Command("git", "config", "-f", ext, "--add", key, value) }
+	var list []setting
+	set := func(key, value string) { list = append(list, setting{key, value}) }
 	for _, r := range o.Rewrite {
 		if o.CredentialHelper { // for this server alone: no other one shall get the token
 			set("credential."+r.Server()+".helper", "")
@@ -259,6 +270,8 @@ func (s *Script) extConfig(o Sources) {
 	if o.BundleURI {
 		set("transfer.bundleURI", "true")
 	}
+	s.Command("rm", "-f", s.frame.ExtConfig())
+	s.writeSettings(s.frame.ExtConfig(), list)
 }
 
 // include makes the checkout's settings name the file of extConfig.
@@ -292,6 +305,13 @@ func (s *Script) fetch(o Sources) {
 const lfsPull = "git -c 'filter.lfs.clean=git-lfs clean -- %f' -c 'filter.lfs.smudge=git-lfs smudge -- %f'" +
 	" -c 'filter.lfs.process=git-lfs filter-process' -c filter.lfs.required=true lfs pull"
 
+// lfsNeeded tells whether the checkout may hold pointers of LFS. git itself finds out in a small repository sooner than git-lfs, which takes
+// as long as all the rest of a small job's sources; in one that has large packs, or settings for LFS, git-lfs looks by itself.
+// Source: git-lfs, docs/spec.md, and the older names of the specification in its lfs/pointer.go.
+const lfsNeeded = `{ [ -f .lfsconfig ] || [ -n "$(find .git/objects -type f -size +8192k 2>/dev/null)" ] ||` +
+	` { millwright_found=0; git grep -q -a --cached -e '^version https://git-lfs' -e '^version https://hawser' -e '^version http://git-media' || millwright_found=$?;` +
+	` [ "$millwright_found" -ne 1 ]; }; }`
+
 func (s *Script) checkout(o Sources) {
 	if !o.Checkout {
 		s.Notice("Skipping Git checkout")
@@ -308,7 +328,7 @@ func (s *Script) checkout(o Sources) {
 		s.Command(append([]string{"git", "clean"}, o.CleanFlags...)...)
 	}
 	if !o.SkipLFS {
-		s.Line("if git lfs version >/dev/null 2>&1; then " + lfsPull + "; fi")
+		s.Line("if " + lfsNeeded + " && git lfs version >/dev/null 2>&1; then " + lfsPull + "; fi")
 	}
 }
 

@@ -1,0 +1,32 @@
+package docker_test
+
+import (
+	"testing"
+
+	"github.com/millwright-ci/millwright/agent/executor"
+)
+
+// A directory of the builds volume is emptied while no container runs, with all that a script left in it, and nothing beside it.
+func TestEmpty(t *testing.T) {
+	j := start(t, nil)
+	const dir = "/builds/group/project.tmp"
+	if err := j.Empty(t.Context(), dir); err == nil {
+		t.Error("emptied below a directory that is not there")
+	}
+	for _, step := range []struct{ name, script string }{
+		{"filled", "mkdir -p " + dir + "/deep/er /builds/group/project; cd " + dir + "; echo secret >F; chmod 400 F; echo token >deep/er/.conf; ln -s ../project back; echo kept >../project/f"},
+		{"a link in its place", "rm -rf " + dir + "; ln -s project " + dir},
+		{"not there", "rm -rf " + dir},
+	} {
+		if _, errs, err := j.script(t.Context(), executor.Helper, step.script); err != nil {
+			t.Fatalf("%s: %v: %s", step.name, err, errs)
+		}
+		if err := j.Empty(t.Context(), dir); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		const look = "cd /builds/group; ls -A; echo /; ls -A project.tmp; echo /; ls -A project; stat -c %a project.tmp"
+		if got, errs, err := j.script(t.Context(), executor.Build, look); err != nil || got != "project\nproject.tmp\n/\n/\nf\n777\n" {
+			t.Errorf("%s: %q, %q, %v", step.name, got, errs, err)
+		}
+	}
+}
