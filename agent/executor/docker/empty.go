@@ -36,7 +36,7 @@ func (e *Executor) Empty(ctx context.Context, dir string) error {
 		err = e.api.CopyToContainer(call, id, path.Dir(dir), &b, container.CopyToContainerOptions{AllowOverwriteDirWithFile: true})
 	}
 	if err != nil {
-		return e.gone(executor.Helper, fmt.Errorf("empty %s: %w", dir, engineErr(err)))
+		return fmt.Errorf("empty %s: %w", dir, engineErr(err))
 	}
 	return nil
 }

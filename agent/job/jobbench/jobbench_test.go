@@ -94,6 +94,7 @@ type agent struct {
 // newWorld starts an agent on a coordinator of its own.
 func newWorld(t *testing.T, site *jobtest.Site, a agent) *world {
 	b := site.Bench(t, func(o *embedded.Options) { o.TraceInterval = interval })
+	b.Foreign = a.version != ""
 	dir := t.TempDir()
 	file := fmt.Sprintf("concurrent = 10\ncheck_interval = 1\n[[runners]]\nname = \"bench\"\nurl = %q\ntoken = %q\nexecutor = \"docker\"\nrequest_concurrency = 10\n"+
 		"output_limit = 200000\n[runners.docker]\nimage = %q\npull_policy = [\"never\"]\nhelper_image = %q\n", b.Runner.URL, b.Runner.Token.Reveal(), b.Image, a.helper)
