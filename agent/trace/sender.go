@@ -17,8 +17,12 @@ const (
 	// gather is how long the first bytes after a silence wait for company: what somebody watches appears at once, and a burst of
 	// lines still goes as one piece.
 	gather = 200 * time.Millisecond
-	// backlogInterval is the longest pause while more is waiting than fits one piece.
+	// backlogInterval is the longest pause while more is waiting than fits one piece, and none of burst is left.
 	backlogInterval = time.Second
+	// burst is how many whole pieces go without any pause; a new one is added each burstInterval. With those of backlogInterval that makes
+	// less than the coordinator allows.
+	burst         = 60
+	burstInterval = time.Second
 	// lineAge is how old an unfinished line gets before it is sent as a part of a line.
 	lineAge = time.Second
 	// touchInterval is how long the coordinator may hear nothing of a job at most: it names a minute where nobody watches.
@@ -38,6 +42,8 @@ type sender struct {
 	interval time.Duration
 	piece    []byte
 	patched  time.Time // end of the last PATCH
+	burstAt  time.Time // when all of burst will be there: each piece that goes without a pause takes it burstInterval on
+	stumbled bool      // the coordinator did not take the last PATCH well
 	heard    time.Time // end of the last call that the coordinator took well
 	over     bool      // the job is over for the coordinator
 	canceled bool      // OnCancel was called
@@ -103,7 +109,7 @@ func (s *sender) halt() {
 	s.wait(ended)
 }
 
-// loop sends in the background. It waits for: something to send and its time, silence for too long, the end.
+// loop sends in the background. It waits for: something to send and its time, a whole piece of it, silence for too long, the end.
 func (s *sender) loop(ctx context.Context) {
 	defer close(s.done)
 	s.heard = time.Now()
@@ -123,6 +129,11 @@ func (s *sender) loop(ctx context.Context) {
 			timer.Stop()
 			waiting, since = true, time.Now()
 			continue
+		case <-s.t.bulk:
+			timer.Stop()
+			if !waiting {
+				waiting, since = true, time.Now()
+			}
 		case <-timer.C:
 		case <-s.stop:
 			timer.Stop()
@@ -143,13 +154,21 @@ func (s *sender) loop(ctx context.Context) {
 // patchAt is when what has waited since that time is due.
 func (s *sender) patchAt(since time.Time) time.Time {
 	due, pause := since.Add(gather), s.interval
-	if s.t.Size()-s.offset > maxPiece {
+	if s.t.Size()-s.offset >= maxPiece {
+		if s.bursting(time.Now()) {
+			return s.patched
+		}
 		pause = min(pause, backlogInterval)
 	}
 	if next := s.patched.Add(pause); !s.patched.IsZero() && next.After(due) {
 		return next
 	}
 	return due
+}
+
+// bursting tells whether a whole piece may go without a pause.
+func (s *sender) bursting(now time.Time) bool {
+	return !s.stumbled && s.burstAt.Sub(now) <= (burst-1)*burstInterval
 }
 
 // touchAfter is how long the coordinator hears nothing of a job that prints nothing, and so how late a cancel is noticed: its own interval,
@@ -166,6 +185,9 @@ func (s *sender) tick(ctx context.Context) (left bool) {
 	select {
 	case <-s.t.wrote: // what comes from here on gives a new value
 	default:
+	}
+	if now := time.Now(); s.t.Size()-s.offset >= maxPiece && s.bursting(now) {
+		s.burstAt = now.Add(max(0, s.burstAt.Sub(now)) + burstInterval)
 	}
 	limit := s.t.now().Add(-lineAge)
 	s.t.each(func(w *writer) { left = w.flushLine(limit) || left })
@@ -186,6 +208,7 @@ func (s *sender) patch(ctx context.Context) (coordinator.ReplyState, error) {
 	s.piece = piece
 	res, err := s.t.o.Client.PatchTrace(ctx, s.t.o.Job, piece, s.before+s.offset, s.t.o.DebugTrace)
 	s.patched = time.Now()
+	s.stumbled = res.State != coordinator.ReplyOK && res.State != coordinator.ReplyCancel
 	if s.appends && err == nil { // to the first piece, for offset 0, it says what it has
 		s.appends = false
 		if res.State == coordinator.ReplyRangeMismatch {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/config"
@@ -80,6 +81,8 @@ type Trace struct {
 	ended   bool // Finish has begun: nothing more is taken
 
 	wrote  chan struct{} // has a value when something was written since it was last emptied
+	bulk   chan struct{} // has a value when a whole piece was
+	gained atomic.Int64  // bytes written since that was last told
 	sender sender
 }
 
@@ -113,6 +116,7 @@ func newTrace(o Options) *Trace {
 		prefixes: newMatcher(prefixes(o)),
 		writers:  map[string]*writer{},
 		wrote:    make(chan struct{}, 1),
+		bulk:     make(chan struct{}, 1),
 	}
 }
 
@@ -182,8 +186,17 @@ func (t *Trace) put(p []byte, tag string, at mark) {
 	if len(p) > 0 {
 		t.buf.append(p, tag, at)
 	}
+	tell(t.wrote)
+	if t.gained.Add(int64(len(p))) >= maxPiece {
+		t.gained.Store(0)
+		tell(t.bulk)
+	}
+}
+
+// tell puts a value into a channel that holds one.
+func tell(c chan<- struct{}) {
 	select {
-	case t.wrote <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }

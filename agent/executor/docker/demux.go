@@ -19,7 +19,8 @@ const (
 
 const (
 	frameHead  = 8       // stream, three bytes of nothing, length
-	demuxChunk = 4 << 10 // bytes; a job holds one such buffer as long as it runs, so it is small
+	demuxChunk = 4 << 10 // bytes; a job holds one such buffer as long as it says little, so it is small
+	demuxBulk  = 64 << 10
 	maxSystem  = 4 << 10 // bytes of the engine's words
 )
 
@@ -31,6 +32,9 @@ func demux(stdout, stderr io.Writer, source io.Reader) error {
 		buffered = bufio.NewReaderSize(source, demuxChunk)
 	}
 	for {
+		if buffered.Size() < demuxBulk && buffered.Buffered() == buffered.Size() { // more comes at once than fits: a job that says much
+			buffered = bufio.NewReaderSize(buffered, demuxBulk)
+		}
 		head, err := buffered.Peek(frameHead)
 		if err != nil {
 			return ended(err)
