@@ -29,7 +29,8 @@ type Stage struct {
 	Stderr io.Writer
 	// Starting, if set, is called before the script is started. When it returns, Attach can tell whether it has been.
 	Starting func(Start)
-	// Started, if set, is called once when the script has been started, from a goroutine of its own that ends before Run does.
+	// Started, if set, is called once when the script has been started, from a goroutine of its own that ends before Run does. It may be left
+	// out for a script that has ended by then.
 	Started func(Position)
 }
 
@@ -71,6 +72,13 @@ type Lasting interface {
 	Attach(ctx context.Context, s Stage, from Start, at Position) (started bool, err error)
 	// Leave lets go of the engine in the place of Cleanup: everything stays for another agent.
 	Leave()
+}
+
+// Preloader is an executor that can take a script before its stage's turn.
+type Preloader interface {
+	// Preload hands over the script of the first stage that a place will run, after Prepare. It does not block, and what comes of it shows
+	// when the stage is run: with another script, or after a failure, that is as if nothing had been handed over.
+	Preload(place Place, script []byte)
 }
 
 // Emptier is an executor that can empty a directory of the helper's place, or make it, without starting anything there.

@@ -212,6 +212,13 @@ func (r *run) replaying() bool {
 	return r.next < len(r.progress.Done)
 }
 
+// behind tells whether an agent before has come further than this one.
+func (r *run) behind() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.resumed || r.next < len(r.progress.Done)
+}
+
 // upcoming tells whether the next stage of those that are done is that one.
 func (r *run) upcoming(name string) bool {
 	r.mu.Lock()

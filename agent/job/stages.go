@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -24,6 +25,7 @@ func (r *run) stages(ctx context.Context) error {
 	}
 	defer r.heedProvider(ctx)()
 	defer r.tidy(ctx)
+	r.preload()
 	err := r.getSources(ctx)
 	var timeout *timeoutError
 	if ctx.Err() != nil {
@@ -185,17 +187,12 @@ func (r *run) steps(ctx context.Context) error {
 	}
 	r.control.enter(inScripts, cancel)
 	for _, step := range r.p.Job.Steps {
-		if step.Name == "after_script" || len(step.Script) == 0 {
+		if !isStep(step) {
 			continue
 		}
 		name := "step_" + step.Name
-		entries := step.Script
-		if step.Name == "release" {
-			entries = r.expandAll(entries)
-		}
-		entries = wrap(r.p.Runner.PreBuildScript, entries, r.p.Runner.PostBuildScript)
 		title := fmt.Sprintf("Executing %q stage of the job script", name)
-		err := r.stage(ctx, name, title, executor.Build, shell.Step(r.frame(), entries))
+		err := r.stage(ctx, name, title, executor.Build, r.stepScript(step))
 		if ctx.Err() != nil {
 			err = ended(ctx)
 			r.explainStop(name, err)
@@ -205,6 +202,26 @@ func (r *run) steps(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// isStep tells whether a step is one of those that steps runs.
+func isStep(step coordinator.Step) bool { return step.Name != "after_script" && len(step.Script) > 0 }
+
+func (r *run) stepScript(step coordinator.Step) []byte {
+	entries := step.Script
+	if step.Name == "release" {
+		entries = r.expandAll(entries)
+	}
+	return shell.Step(r.frame(), wrap(r.p.Runner.PreBuildScript, entries, r.p.Runner.PostBuildScript))
+}
+
+// preload hands over the first step's script while the sources are being fetched.
+func (r *run) preload() {
+	p, ok := r.exec.(executor.Preloader)
+	first := slices.IndexFunc(r.p.Job.Steps, isStep)
+	if ok && first >= 0 && !r.behind() {
+		p.Preload(executor.Build, r.stepScript(r.p.Job.Steps[first]))
+	}
 }
 
 func wrap(before string, entries []string, after string) []string {

@@ -54,8 +54,11 @@ type Executor struct {
 
 // slot is the place of one container. Its lock is held while the container is made, so that it is made once.
 type slot struct {
-	mu sync.Mutex
-	id string // "" when there is none
+	mu    sync.Mutex
+	id    string // "" when there is none
+	fresh string // the id of a container that was made here and not started yet
+
+	loading chan *loaded // has what Preload did, or is closed; Preload and Run alone use it, which don't overlap
 }
 
 // New returns an executor for one job. Nothing is asked of the engine before Prepare. After New, Cleanup must be called.
@@ -237,6 +240,9 @@ func (e *Executor) container(ctx context.Context, place executor.Place) (string,
 	}
 	if err != nil {
 		return "", fmt.Errorf("%s container: %w", place, err)
+	}
+	if !e.resumed {
+		s.fresh = s.id
 	}
 	return s.id, nil
 }

@@ -46,6 +46,15 @@ func scriptArchive(script []byte) (io.Reader, error) {
 	return &b, errors.Join(err, w.Close())
 }
 
+// load hands a script to a container.
+func (e *Executor) load(ctx context.Context, id string, script []byte) error {
+	archive, err := scriptArchive(script)
+	if err != nil {
+		return err
+	}
+	return e.api.CopyToContainer(ctx, id, "/", archive, container.CopyToContainerOptions{})
+}
+
 // Run runs one stage in its container, which is made when the first stage needs it and started anew for each.
 func (e *Executor) Run(ctx context.Context, s executor.Stage) error {
 	if ctx.Err() != nil {
@@ -55,16 +64,15 @@ func (e *Executor) Run(ctx context.Context, s executor.Stage) error {
 	if err != nil {
 		return err
 	}
-	archive, err := scriptArchive(s.Script)
-	if err != nil {
-		return fmt.Errorf("stage %s: %w", s.Name, err)
-	}
+	slot := e.slots[s.Place]
 	group, call := errgroup.WithContext(ctx)
 	call, cancel := context.WithTimeout(call, callTimeout)
 	defer cancel()
-	group.Go(func() error { return e.api.CopyToContainer(call, id, "/", archive, container.CopyToContainerOptions{}) })
+	if !slot.takeLoaded(ctx, id, s.Script) {
+		group.Go(func() error { return e.load(call, id, s.Script) })
+	}
 	from := executor.Start{Container: id}
-	if s.Starting != nil {
+	if s.Starting != nil && !slot.takeFresh(id) {
 		group.Go(func() (err error) { from, err = e.lastStart(call, id); return })
 	}
 	if err := group.Wait(); err != nil {
@@ -102,9 +110,10 @@ type stageRun struct {
 
 	outBytes, errBytes atomic.Int64
 
-	from  executor.Start // the start before this one, where it is known
-	noted sync.Once
-	begin executor.Position // set by note
+	exited chan ending    // has how the container ended, or why that is not known, once; nil where nobody waits for it
+	from   executor.Start // the start before this one, where it is known
+	noted  sync.Once
+	begin  executor.Position // set by note
 }
 
 // run attaches, starts, copies the output and returns when the container has ended and all of its output is written.
@@ -121,6 +130,9 @@ func (r *stageRun) run(ctx context.Context) error {
 		stream.Close()
 		<-copied
 	}
+	early, forget := context.WithTimeout(ctx, earlyWait)
+	defer forget()
+	r.waitEarly(early)
 	call, cancel := lasting(ctx)
 	err = r.e.api.ContainerStart(call, r.id, container.StartOptions{})
 	cancel()
@@ -129,8 +141,10 @@ func (r *stageRun) run(ctx context.Context) error {
 		return startErr(fmt.Errorf("start: %w", err))
 	}
 	var noted sync.WaitGroup
-	noted.Go(func() { r.note(ctx) })
+	noting, over := context.WithCancel(ctx)
+	noted.Go(func() { r.note(noting) })
 	defer noted.Wait()
+	defer over() // of a script that has ended nobody needs to know when it began
 	unwatch := r.watch(ctx, stream.Close)
 	select {
 	case err = <-copied:
@@ -162,7 +176,7 @@ const logTries = 30
 func (r *stageRun) end(ctx context.Context, streamErr error) error {
 	began, away := time.Now(), outage{limit: r.e.silence()}
 	for tries := 0; ; {
-		code, running, err := r.wait(ctx, settle)
+		code, running, err := r.outcome(ctx, settle)
 		lost := running || streamErr != nil || time.Since(began) > settle/2
 		switch {
 		case ctx.Err() != nil:
@@ -192,6 +206,51 @@ func (r *stageRun) end(ctx context.Context, streamErr error) error {
 			return err
 		}
 	}
+}
+
+// ending is how a container ended.
+type ending struct {
+	code int
+	err  error
+}
+
+// earlyWait is how long a stage's end is awaited from before its start on. The engine tells it then as soon as it knows; who asks later waits
+// until it has put all of the container away, which takes as long as a short script. It costs a connection, so long stages do without.
+const earlyWait = 30 * time.Second
+
+// waitEarly begins to wait for the end of a container that is about to be started.
+func (r *stageRun) waitEarly(ctx context.Context) {
+	status, failed := r.e.api.ContainerWait(ctx, r.id, container.WaitConditionNextExit)
+	exited := make(chan ending, 1)
+	r.exited = exited
+	go func() { // ends with ctx at the latest
+		select {
+		case s := <-status:
+			e := ending{code: int(s.StatusCode)}
+			if s.Error != nil {
+				e.err = errors.New(s.Error.Message)
+			}
+			exited <- e
+		case err := <-failed:
+			exited <- ending{err: err}
+		}
+	}()
+}
+
+// outcome is wait, but for what waitEarly has found out.
+func (r *stageRun) outcome(ctx context.Context, limit time.Duration) (code int, running bool, err error) {
+	if exited := r.exited; exited != nil {
+		r.exited = nil
+		select {
+		case e := <-exited:
+			if e.err == nil {
+				return e.code, false, nil
+			}
+		case <-time.After(limit):
+		case <-ctx.Done():
+		}
+	}
+	return r.wait(ctx, limit)
 }
 
 func exit(code int) error {
@@ -252,6 +311,9 @@ func (r *stageRun) note(ctx context.Context) executor.Position {
 		call, cancel := context.WithTimeout(ctx, callTimeout)
 		defer cancel()
 		info, err := r.e.api.ContainerInspect(call, r.id)
+		if err != nil && ctx.Err() != nil {
+			return
+		}
 		if err == nil && info.State != nil {
 			finished := info.State.FinishedAt
 			if !r.from.EndedAt.IsZero() {
