@@ -72,7 +72,7 @@ func (e *Executor) Run(ctx context.Context, s executor.Stage) error {
 		group.Go(func() error { return e.load(call, id, s.Script) })
 	}
 	from := executor.Start{Container: id}
-	if s.Starting != nil && !slot.takeFresh(id) {
+	if fresh := slot.takeFresh(id); s.Starting != nil && !fresh {
 		group.Go(func() (err error) { from, err = e.lastStart(call, id); return })
 	}
 	if err := group.Wait(); err != nil {
