@@ -42,7 +42,7 @@ type sender struct {
 	interval time.Duration
 	piece    []byte
 	patched  time.Time // end of the last PATCH
-	burstAt  time.Time // when all of burst will be there: each piece that goes without a pause takes it burstInterval on
+	bursts   allowance
 	stumbled bool      // the coordinator did not take the last PATCH well
 	heard    time.Time // end of the last call that the coordinator took well
 	over     bool      // the job is over for the coordinator
@@ -167,8 +167,18 @@ func (s *sender) patchAt(since time.Time) time.Time {
 }
 
 // bursting tells whether a whole piece may go without a pause.
-func (s *sender) bursting(now time.Time) bool {
-	return !s.stumbled && s.burstAt.Sub(now) <= (burst-1)*burstInterval
+func (s *sender) bursting(now time.Time) bool { return !s.stumbled && s.bursts.any(now) }
+
+// allowance is how many pieces may go without a pause: burst, and one more each burstInterval. Its value is the time when all of them are
+// there again.
+type allowance time.Time
+
+func (a allowance) any(now time.Time) bool {
+	return time.Time(a).Sub(now) <= (burst-1)*burstInterval
+}
+
+func (a *allowance) take(now time.Time) {
+	*a = allowance(now.Add(max(0, time.Time(*a).Sub(now)) + burstInterval))
 }
 
 // touchAfter is how long the coordinator hears nothing of a job that prints nothing, and so how late a cancel is noticed: its own interval,
@@ -187,7 +197,7 @@ func (s *sender) tick(ctx context.Context) (left bool) {
 	default:
 	}
 	if now := time.Now(); s.t.Size()-s.offset >= maxPiece && s.bursting(now) {
-		s.burstAt = now.Add(max(0, s.burstAt.Sub(now)) + burstInterval)
+		s.bursts.take(now)
 	}
 	limit := s.t.now().Add(-lineAge)
 	s.t.each(func(w *writer) { left = w.flushLine(limit) || left })
