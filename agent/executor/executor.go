@@ -29,8 +29,8 @@ type Stage struct {
 	Stderr io.Writer
 	// Starting, if set, is called before the script is started. When it returns, Attach can tell whether it has been.
 	Starting func(Start)
-	// Started, if set, is called once when the script has been started, from a goroutine of its own that ends before Run does. It may be left
-	// out for a script that has ended by then.
+	// Started, if set, is called once when the script has been started, from a goroutine of its own that ends before Run does. Of a script that
+	// has ended by then it may tell the container alone.
 	Started func(Position)
 }
 

@@ -144,7 +144,7 @@ func (r *stageRun) run(ctx context.Context) error {
 	noting, over := context.WithCancel(ctx)
 	noted.Go(func() { r.note(noting) })
 	defer noted.Wait()
-	defer over() // of a script that has ended nobody needs to know when it began
+	defer over() // when a script began nobody needs to know once it has ended
 	unwatch := r.watch(ctx, stream.Close)
 	select {
 	case err = <-copied:
@@ -311,9 +311,6 @@ func (r *stageRun) note(ctx context.Context) executor.Position {
 		call, cancel := context.WithTimeout(ctx, callTimeout)
 		defer cancel()
 		info, err := r.e.api.ContainerInspect(call, r.id)
-		if err != nil && ctx.Err() != nil {
-			return
-		}
 		if err == nil && info.State != nil {
 			finished := info.State.FinishedAt
 			if !r.from.EndedAt.IsZero() {
