@@ -74,6 +74,7 @@ func newSoakWorld(t *testing.T, r *rand.Rand) *soakWorld {
 	w.opts.Owner = "0123456789abcdef"
 	w.opts.Jitter = rand.New(rand.NewPCG(r.Uint64(), 0)).Float64 // the loop's own
 	w.opts.Settings = w.settings()
+	w.opts.Setbacks = w.journal
 	w.engines.apart = true
 	w.startOn(w.journal)
 	for _, name := range []string{"runner-other-1", "runner-other-2"} {
@@ -104,6 +105,12 @@ func (w *soakWorld) settings() pool.Settings {
 	if w.r.IntN(3) == 0 {
 		s.Ceilings = fleet.Ceilings{
 			MaxMachines: w.r.IntN(25), MaxCreatesPerHour: w.r.IntN(200), MaxMachineAge: time.Duration(w.r.IntN(7200)) * time.Second,
+		}
+	}
+	s.Alternatives = nil
+	if w.r.IntN(3) == 0 {
+		s.Alternatives = []pool.Alternative{
+			{Name: "zone b", Options: abi.Options{fake.OptZone: {"b"}}}, {Name: "zone c", Options: abi.Options{fake.OptZone: {"c"}}},
 		}
 	}
 	return s
@@ -141,6 +148,11 @@ func (w *soakWorld) chance() {
 		w.restart()
 	case 6, 7:
 		w.keep(w.any())
+	case 9:
+		w.pool.SetCare(pool.Care{
+			Probe: time.Duration(w.r.IntN(60)-1) * time.Second, CreateTimeout: time.Duration(1+w.r.IntN(30)) * time.Minute,
+			AcquireTimeout: time.Duration(1+w.r.IntN(10)) * time.Minute,
+		})
 	case 8:
 		wait(time.Duration(w.r.IntN(3600)) * time.Second) // a quiet hour
 	}
@@ -236,6 +248,9 @@ func (w *soakWorld) fault() {
 	switch w.r.IntN(4) {
 	case 0:
 		f.Error = kinds[w.r.IntN(len(kinds))]
+		if f.Op == fake.OpCreate && w.r.IntN(2) == 0 {
+			f.Zone = string("abc"[w.r.IntN(3)])
+		}
 	case 1:
 		f.Lost = true
 	case 2:

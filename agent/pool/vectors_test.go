@@ -197,6 +197,20 @@ func (e *engines) adopt(name string) {
 type memoryJournal struct {
 	mu       sync.Mutex // guards what follows
 	machines map[string]fleet.Machine
+	setbacks fleet.Setbacks
+}
+
+func (j *memoryJournal) SetSetbacks(_ string, s fleet.Setbacks) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.setbacks = s
+	return nil
+}
+
+func (j *memoryJournal) Setbacks(string) (fleet.Setbacks, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.setbacks, nil
 }
 
 func (j *memoryJournal) Save(m fleet.Machine) error {
