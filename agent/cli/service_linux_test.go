@@ -202,7 +202,9 @@ func TestService(t *testing.T) {
 	h.do("kill -KILL " + first)
 	h.until("it runs again", func() bool { return h.property("ActiveState") == "active" && h.property("MainPID") != first })
 	second := h.property("MainPID")
-	h.until("its agent answers", func() bool { return h.try("millwright machine ls --state-dir /var/lib/millwright && test -S /var/lib/millwright/agent.sock").code == 0 })
+	h.until("its agent answers", func() bool {
+		return h.try("millwright machine ls --state-dir /var/lib/millwright && test -S /var/lib/millwright/agent.sock").code == 0
+	})
 	h.do("systemctl reload millwright")
 	h.do("millwright restart --state-dir /var/lib/millwright")
 	h.until("it runs again", func() bool { return h.property("ActiveState") == "active" && h.property("MainPID") != second })
