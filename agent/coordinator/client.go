@@ -28,6 +28,8 @@ type Options struct {
 	SystemID string        // see LoadSystemID
 	Info     Info
 	TLS      TLSFiles
+	// FullChain completes what jobs get to trust the coordinator by, up to a root (FF_RESOLVE_FULL_TLS_CHAIN).
+	FullChain bool
 	// ConnectionMaxAge is how long idle connections are reused before the coordinator's name is looked up again. 0 means 15
 	// minutes, less means without end.
 	ConnectionMaxAge time.Duration

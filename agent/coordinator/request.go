@@ -46,7 +46,7 @@ func (c *Client) RequestJob(ctx context.Context) (*Job, error) {
 	case http.StatusNoContent:
 		return nil, nil
 	case http.StatusCreated:
-		job, err := c.job(r)
+		job, err := c.job(ctx, r)
 		if err != nil {
 			return nil, c.refusal(op, r, err)
 		}
@@ -56,7 +56,7 @@ func (c *Client) RequestJob(ctx context.Context) (*Job, error) {
 }
 
 // job reads the body of a 201.
-func (c *Client) job(r reply) (*Job, error) {
+func (c *Client) job(ctx context.Context, r reply) (*Job, error) {
 	if !r.isJSON() {
 		return nil, fmt.Errorf("%w: the body is %q, not JSON; does url point to a GitLab?", ErrClient, clean(r.header.Get("Content-Type")))
 	}
@@ -68,6 +68,15 @@ func (c *Client) job(r reply) (*Job, error) {
 		return nil, errors.New("the job has no id or no token")
 	}
 	job.CorrelationID = r.requestID
+	if c.o.FullChain && r.tls != nil && r.files.ca == "" {
+		full, err := fullChains(ctx, r.tls.VerifiedChains)
+		if err != nil {
+			c.log.Warn("the coordinator's chain of certificates is not complete for jobs", "error", err)
+		}
+		state := *r.tls
+		state.VerifiedChains = full
+		r.tls = &state
+	}
 	job.TLS = tlsData(r)
 	return job, nil
 }

@@ -39,7 +39,7 @@ var flagDefaults = map[string]bool{
 // withoutEffect are flags that would change what a job does and do not yet: whoever sets one is told. Not among them are those whose
 // effect is there whatever they say: scripts need no other quoting (FF_POSIXLY_CORRECT_ESCAPES, FF_USE_LEGACY_BASH_EVAL), and
 // archives are always packed by all processors (FF_USE_FASTZIP).
-var withoutEffect = []string{"FF_USE_PARALLEL_CACHE_TRANSFER", "FF_USE_PARALLEL_ARTIFACT_TRANSFER", "FF_RESOLVE_FULL_TLS_CHAIN", "FF_USE_JOB_ROUTER", "FF_CONCRETE", "FF_SCRIPT_TO_STEP_MIGRATION", "FF_SUSPENDABLE_ENVIRONMENTS"}
+var withoutEffect = []string{"FF_USE_PARALLEL_CACHE_TRANSFER", "FF_USE_PARALLEL_ARTIFACT_TRANSFER", "FF_USE_JOB_ROUTER", "FF_CONCRETE", "FF_SCRIPT_TO_STEP_MIGRATION", "FF_SUSPENDABLE_ENVIRONMENTS"}
 
 // umaskFlag has the helper leave its umask alone; the checkout is given to the build container's user instead.
 const umaskFlag = "FF_DISABLE_UMASK_FOR_DOCKER_EXECUTOR"

@@ -136,8 +136,9 @@ func (s *Supervisor) clientOptions(c *config.Config, r *config.Runner) coordinat
 	maps.Copy(labels, r.Labels)
 	return coordinator.Options{
 		URL: r.URL, Token: r.Token, SystemID: s.systemID, ConnectionMaxAge: maxAge,
-		Info: coordinator.Info{Executor: r.Executor, Shell: shell, GPUs: r.Docker.Gpus, Labels: labels},
-		TLS:  coordinator.TLSFiles{CA: r.TLSCAFile, Cert: r.TLSCertFile, Key: r.TLSKeyFile, Dir: certs},
+		Info:      coordinator.Info{Executor: r.Executor, Shell: shell, GPUs: r.Docker.Gpus, Labels: labels},
+		TLS:       coordinator.TLSFiles{CA: r.TLSCAFile, Cert: r.TLSCertFile, Key: r.TLSKeyFile, Dir: certs},
+		FullChain: r.FeatureFlags["FF_RESOLVE_FULL_TLS_CHAIN"],
 	}
 }
 
