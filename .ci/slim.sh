@@ -36,7 +36,7 @@ libraries_by_name() {
 		cat "$next" >>"$known"
 		cat "$next" >"$todo"
 	done
-	sed "s,^$(realpath "$root"),," "$known"
+	sed "s,^$(realpath "$root"),," "$known" | while read -r library; do chroot_realpath "$library"; done
 	rm -f "$todo" "$next" "$known"
 }
 
