@@ -122,8 +122,8 @@ func UploadArtifacts(f Frame, to Upload, artifacts []coordinator.Artifact) []byt
 	s.withHelper("Uploading artifacts", func() {
 		for _, a := range artifacts {
 			args := []string{HelperBinary, "artifacts-uploader", "--url", to.URL, "--token", to.Token, "--id", to.ID}
-			args = flag(args, "--timeout", to.Timeout.String())
-			args = flag(args, "--response-header-timeout", to.ResponseHeaderTimeout.String())
+			args = limit(args, "--timeout", to.Timeout, ownTimeout)
+			args = limit(args, "--response-header-timeout", to.ResponseHeaderTimeout, ownResponseHeaderTimeout)
 			args = files(args, a.Paths, a.Exclude, a.Untracked)
 			args = flag(args, "--name", a.Name)
 			args = flag(args, "--expire-in", a.ExpireIn)
@@ -137,6 +137,20 @@ func UploadArtifacts(f Frame, to Upload, artifacts []coordinator.Artifact) []byt
 		}
 	})
 	return s.Bytes()
+}
+
+// The limits of uploads that helpers keep by themselves, ours and GitLab's.
+const (
+	ownTimeout               = time.Hour
+	ownResponseHeaderTimeout = 10 * time.Minute
+)
+
+// limit adds a flag for a limit that is another than the helper's own: GitLab's helper 17.5 ends at flags that it does not know.
+func limit(args []string, name string, d, own time.Duration) []string {
+	if d == own {
+		return args
+	}
+	return append(args, name, d.String())
 }
 
 // flag adds a flag that has a value.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -199,5 +200,18 @@ func TestRelative(t *testing.T) {
 		if got := relative(tt.dir, tt.file); got != tt.want {
 			t.Errorf("relative(%s, %s) = %s, want %s", tt.dir, tt.file, got, tt.want)
 		}
+	}
+}
+
+// An upload names its limits only where they are not those that every helper keeps by itself: GitLab's older helpers know no flags for them.
+func TestUploadLimits(t *testing.T) {
+	f, artifacts := frame(t), []coordinator.Artifact{{Paths: []string{"x"}}}
+	usual := string(UploadArtifacts(f, Upload{Timeout: time.Hour, ResponseHeaderTimeout: 10 * time.Minute}, artifacts))
+	if strings.Contains(usual, "timeout") {
+		t.Errorf("the usual limits are named:\n%s", usual)
+	}
+	own := string(UploadArtifacts(f, Upload{Timeout: 2 * time.Hour, ResponseHeaderTimeout: time.Minute}, artifacts))
+	if !strings.Contains(own, "'--timeout' '2h0m0s' '--response-header-timeout' '1m0s'") {
+		t.Errorf("the limits are not named:\n%s", own)
 	}
 }
