@@ -10,16 +10,28 @@ import (
 
 // own is what a built-in driver signs with: a credential of its own name.
 type own struct {
-	kind  string
-	grant credentials.Grant
+	kind     string
+	grant    credentials.Grant
+	national []national
+}
+
+// national is a cloud of the same provider with a sign-in of its own. What is added to the driver's name is the name of its credential.
+type national struct {
+	suffix    string
+	authority string
+	scope     string
 }
 
 // builtin lists the drivers with a credential. A driver added here needs no more: without a section of its name in millwright.toml its
 // requests are signed with what the cloud's own library finds in the agent's environment (hostfuncs/credentials/README.md).
 var builtin = map[string]own{
-	"amazonec2":    {kind: credentials.AWS4},
+	"amazonec2": {kind: credentials.AWS4},
+	"azure": {kind: credentials.Azure, grant: credentials.Grant{Scopes: []string{"https://management.azure.com/.default"}}, national: []national{
+		{"-usgovernment", "https://login.microsoftonline.us/", "https://management.usgovcloudapi.net/.default"},
+		{"-china", "https://login.chinacloudapi.cn/", "https://management.chinacloudapi.cn/.default"},
+	}},
 	"digitalocean": {kind: credentials.Bearer},
-	"google":       {credentials.Google, credentials.Grant{Scopes: []string{"https://www.googleapis.com/auth/compute"}}},
+	"google":       {kind: credentials.Google, grant: credentials.Grant{Scopes: []string{"https://www.googleapis.com/auth/compute"}}},
 	"hetzner":      {kind: credentials.Bearer},
 }
 
@@ -30,8 +42,19 @@ func Builtin(store *credentials.Store, driver string) map[string]httpsend.Creden
 	if !ok {
 		return nil
 	}
-	store.Provide(driver, credentials.Config{Kind: o.kind})
-	return map[string]httpsend.Credential{driver: store.Signer(driver, o.grant)}
+	return o.signers(store, driver, driver, credentials.Config{Kind: o.kind})
+}
+
+// signers gives the store the credential of that name, and returns what the driver signs with.
+func (o own) signers(store *credentials.Store, driver, name string, c credentials.Config) map[string]httpsend.Credential {
+	store.Provide(name, c)
+	out := map[string]httpsend.Credential{driver: store.Signer(name, o.grant)}
+	for _, n := range o.national {
+		c.Authority = n.authority
+		store.Provide(name+n.suffix, c)
+		out[driver+n.suffix] = store.Signer(name+n.suffix, credentials.Grant{Scopes: []string{n.scope}})
+	}
+	return out
 }
 
 // OfOptions returns the credentials of a built-in driver for the machines of one runner, whose secret options gave the values, by the keys of
@@ -60,6 +83,5 @@ func OfOptions(store *credentials.Store, driver, name string, values map[string]
 			return nil, fmt.Errorf("driver %s: a secret option is for the key %q, which no credential has", driver, key)
 		}
 	}
-	store.Provide(name, c)
-	return map[string]httpsend.Credential{driver: store.Signer(name, o.grant)}, nil
+	return o.signers(store, driver, name, c), nil
 }

@@ -119,4 +119,27 @@ var driverOptions = map[string]string{
 		wait-on-error            int    HETZNER_WAIT_ON_ERROR            0
 		wait-on-polling          int    HETZNER_WAIT_ON_POLLING          1
 		wait-for-running-timeout int    HETZNER_WAIT_FOR_RUNNING_TIMEOUT 0`,
+	"azure": `
+		environment         string  AZURE_ENVIRONMENT       AzurePublicCloud
+		subscription-id     string  AZURE_SUBSCRIPTION_ID   -
+		client-id           string  AZURE_CLIENT_ID         -
+		client-secret       string  AZURE_CLIENT_SECRET     -
+		resource-group      string  AZURE_RESOURCE_GROUP    docker-machine
+		location            string  AZURE_LOCATION          westus
+		size                string  AZURE_SIZE              Standard_A2
+		image               string  AZURE_IMAGE             canonical:UbuntuServer:16.04.0-LTS:latest
+		vnet                string  AZURE_VNET              docker-machine-vnet
+		subnet              string  AZURE_SUBNET            docker-machine
+		subnet-prefix       string  AZURE_SUBNET_PREFIX     192.168.0.0/16
+		availability-set    string  AZURE_AVAILABILITY_SET  docker-machine
+		storage-type        string  AZURE_STORAGE_TYPE      Standard_LRS
+		ssh-user            string  AZURE_SSH_USER          docker-user
+		docker-port         int     AZURE_DOCKER_PORT       2376
+		custom-data         string  AZURE_CUSTOM_DATA_FILE  -
+		private-ip-address  string  -                       -
+		use-private-ip      bool    -                       -
+		no-public-ip        bool    -                       -
+		static-public-ip    bool    -                       -
+		dns                 string  AZURE_DNS_LABEL         -
+		open-port           list    -                       -`,
 }
