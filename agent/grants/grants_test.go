@@ -1,6 +1,7 @@
 package grants_test
 
 import (
+	"maps"
 	"net/http"
 	"reflect"
 	"slices"
@@ -76,5 +77,20 @@ func TestOfOptions(t *testing.T) {
 	}
 	if _, err := grants.OfOptions(store, "docker", "a", keys); err == nil {
 		t.Error("a driver that signs nothing takes keys")
+	}
+}
+
+// TestNational checks that a driver has a credential for each of its provider's clouds, with the sign-in of that cloud.
+func TestNational(t *testing.T) {
+	store := credentials.NewStore(credentials.Options{})
+	defer store.Close()
+	want := []string{"azure", "azure-china", "azure-usgovernment"}
+	if got := slices.Sorted(maps.Keys(grants.Builtin(store, "azure"))); !slices.Equal(got, want) {
+		t.Errorf("it signs with %v", got)
+	}
+	keys := map[string]config.Secret{"tenant_id": "not a tenant", "client_id": "00000000-0000-0000-0000-000000000001", "secret": "the-runners-secret"}
+	own, err := grants.OfOptions(store, "azure", "azure of runner:a", keys)
+	if got := slices.Sorted(maps.Keys(own)); err != nil || !slices.Equal(got, want) {
+		t.Errorf("it signs with %v, %v", got, err)
 	}
 }
