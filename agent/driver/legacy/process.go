@@ -35,9 +35,9 @@ const (
 )
 
 // startProcess runs the binary as a plug-in. say is told each line of its output but the first, which is the address that it serves; info is
-// whether it was printed to stdout.
-func startProcess(path, driver string, say func(info bool, line string)) (*process, error) {
-	p := &process{cmd: exec.Command(path), first: make(chan string, 1), done: make(chan struct{}), say: say}
+// whether it was printed to stdout. hide takes secrets out of it before.
+func startProcess(path, driver string, hide func(string) string, say func(info bool, line string)) (*process, error) {
+	p := &process{cmd: exec.Command(path), first: make(chan string, 1), done: make(chan struct{}), say: say, hide: hide}
 	p.cmd.Env = append(os.Environ(), "MACHINE_PLUGIN_TOKEN=42", "MACHINE_PLUGIN_DRIVER_NAME="+driver)
 	begun := false
 	p.cmd.Stdout = &lines{tell: func(line string) {
