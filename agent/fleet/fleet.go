@@ -178,7 +178,7 @@ type MachineEvent struct {
 	State    State         // the new state; the same as From when only the phase changed
 	Gone     bool          // it exists no more
 	JobID    int64         // the job that runs on it; 0 when none
-	Phase    string        // of creation: insert, boot, ssh, engine, image; "" otherwise
+	Phase    string        // of creation: insert, boot, ssh, gpu, engine, image; "" otherwise
 	Reason   string        // why, in words
 	Err      string        // what failed, if something did
 	Duration time.Duration // how long the state or the phase before took

@@ -10,7 +10,7 @@ import (
 // armEnd sets the timer by which the machine switches itself off when its time is over. Without one it is as good as others, so a
 // failure is only told.
 func (r *run) armEnd(ctx context.Context) {
-	if r.m.ExpiresAt.IsZero() {
+	if r.m.ExpiresAt.IsZero() || r.access.Borrowed {
 		return
 	}
 	left := max(time.Until(r.m.ExpiresAt).Round(time.Second), time.Second)

@@ -73,7 +73,7 @@ func (r *run) configure(ctx context.Context, f facts) error {
 		return err
 	}
 	r.p.engines.forget(r.p.Endpoint(r.m)) // the certificates may be new
-	daemon, err := r.opts.daemonJSON(f.daemonJSON)
+	daemon, err := r.opts.daemonJSON(f.daemonJSON, r.enginePort())
 	if err != nil {
 		return err
 	}
@@ -99,6 +99,17 @@ func (s script) stamp() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
+// adopted is the second phase of a machine that is nothing but an engine.
+func (r *run) adopted(ctx context.Context) error {
+	if err := r.adopt(); err != nil {
+		return err
+	}
+	limit := r.engineLimit
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no engine within %s", limit))
+	defer cancel()
+	return r.waitEngine(ctx)
+}
+
 // waitEngine asks the engine over TLS until it answers, and looks after it over SSH in between: one that died will never answer.
 func (r *run) waitEngine(ctx context.Context) error {
 	at := r.p.Endpoint(r.m)
@@ -110,7 +121,7 @@ func (r *run) waitEngine(ctx context.Context) error {
 			return nil
 		}
 		r.debug.printf("engine: %v", err)
-		if time.Since(looked) > time.Second {
+		if r.conn != nil && time.Since(looked) > time.Second {
 			if _, dead := r.conn.run(ctx, script{name: "alive"}); dead != nil && ctx.Err() == nil {
 				return fmt.Errorf("the engine does not start: %w", dead)
 			}

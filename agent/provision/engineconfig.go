@@ -22,9 +22,9 @@ var plural = map[string]string{
 	"node-generic-resource": "node-generic-resources", "storage-opt": "storage-opts", "l": "log-level", "G": "group", "b": "bridge",
 }
 
-// daemonJSON merges what the options ask for into the image's own daemon.json. What the image says stays unless it collides: the
+// daemonJSON merges what the options ask for into the image's own daemon.json, for an engine that listens on port. What the image says stays unless it collides: the
 // engine refuses to start when a key stands in the file and on its command line.
-func (o engineOptions) daemonJSON(image []byte) ([]byte, error) {
+func (o engineOptions) daemonJSON(image []byte, port string) ([]byte, error) {
 	config := map[string]any{}
 	if len(image) > 0 {
 		if err := json.Unmarshal(image, &config); err != nil {
@@ -36,7 +36,7 @@ func (o engineOptions) daemonJSON(image []byte) ([]byte, error) {
 		delete(config, plural[f.name])
 	}
 	delete(config, "tls")
-	config["hosts"] = []string{"tcp://0.0.0.0:2376", "unix:///var/run/docker.sock"}
+	config["hosts"] = []string{"tcp://0.0.0.0:" + port, "unix:///var/run/docker.sock"}
 	config["tlsverify"] = true
 	config["tlscacert"], config["tlscert"], config["tlskey"] = remoteCA, remoteServer, remoteServerKey
 	union(config, "registry-mirrors", o.mirrors)

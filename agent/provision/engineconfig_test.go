@@ -51,7 +51,7 @@ func TestDaemonJSON(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			out, err := o.daemonJSON([]byte(tt.image))
+			out, err := o.daemonJSON([]byte(tt.image), "2376")
 			if tt.err != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.err) {
 					t.Fatalf("err = %v, want %q", err, tt.err)

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/client"
 
 	"github.com/millwright-ci/millwright/agent/enginetls"
@@ -130,6 +132,39 @@ func (p *Provisioner) Clean(ctx context.Context, m fleet.Machine) error {
 	}
 	if err != nil {
 		return fmt.Errorf("machine %s: clean %s: %w", m.Name, at.Host, err)
+	}
+	return nil
+}
+
+// Release takes away what jobs left on a host that others get after this machine: containers, networks and volumes with the caches. A machine
+// whose engine was never set up has nothing.
+func (p *Provisioner) Release(ctx context.Context, m fleet.Machine) error {
+	if dir := p.store.machine(m.Name); !exists(filepath.Join(dir, certFile)) {
+		return nil
+	}
+	at := p.Endpoint(m)
+	engine, err := newClient(at)
+	if err == nil {
+		defer engine.Close()
+		if err = clean(ctx, engine); err == nil {
+			err = cleanVolumes(ctx, engine)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("clean %s: %w", at.Host, err)
+	}
+	return nil
+}
+
+func cleanVolumes(ctx context.Context, engine *client.Client) error {
+	list, err := engine.VolumeList(ctx, volume.ListOptions{Filters: filters.NewArgs(filters.Arg("label", managedLabel))})
+	if err != nil {
+		return err
+	}
+	for _, v := range list.Volumes {
+		if err := engine.VolumeRemove(ctx, v.Name, true); err != nil && !client.IsErrNotFound(err) {
+			return fmt.Errorf("volume %s: %w", v.Name, err)
+		}
 	}
 	return nil
 }

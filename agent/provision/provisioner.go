@@ -19,6 +19,7 @@ import (
 // The phases of Provision, as they are reported.
 const (
 	PhaseSSH    = "ssh"
+	PhaseGPU    = "gpu" // of machines that have one
 	PhaseEngine = "engine"
 	PhaseImage  = "image"
 )
@@ -38,8 +39,13 @@ type Options struct {
 
 	SSHUser string // the login that new machines get; default root
 
+	// Login returns how a machine is logged in to that was not made with the keys of Bootstrap; ok is false for all others. nil: there are
+	// none.
+	Login func(m fleet.Machine) (l Login, ok bool)
+
 	// How long a phase may take.
 	SSHTimeout     time.Duration // until the login works; default 5m
+	GPUTimeout     time.Duration // until the GPUs of a machine that has some answer; default 15m
 	InstallTimeout time.Duration // installation of the engine, where there is none; default 10m
 	EngineTimeout  time.Duration // until the configured engine answers; default 3m
 	ImageTimeout   time.Duration // loading of the helper image; default 5m
@@ -82,6 +88,7 @@ func New(o Options) (*Provisioner, error) {
 		value time.Duration
 	}{
 		{&o.SSHTimeout, 5 * time.Minute},
+		{&o.GPUTimeout, 15 * time.Minute},
 		{&o.InstallTimeout, 10 * time.Minute},
 		{&o.EngineTimeout, 3 * time.Minute},
 		{&o.ImageTimeout, 5 * time.Minute},
@@ -136,6 +143,8 @@ type run struct {
 	debug *debugLog
 
 	engineLimit time.Duration // until the configured engine answers
+	access      Login         // of a machine that was not made with our keys
+	foreign     bool          // whether it is one
 
 	name string // of the present phase
 	took []any  // log attributes: how long each phase took
@@ -156,15 +165,31 @@ func (r *run) all(ctx context.Context) error {
 			r.conn.Close()
 		}
 	}()
-	for _, step := range []struct {
-		name string
-		do   func(context.Context) error
-	}{{PhaseSSH, r.login}, {PhaseEngine, r.engine}, {PhaseImage, r.image}} {
-		if err := r.step(ctx, step.name, step.do); err != nil {
+	r.access, r.foreign = r.p.loginOf(r.m)
+	for _, s := range r.steps() {
+		if err := r.step(ctx, s.name, s.do); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// step is a phase and what is done in it.
+type step struct {
+	name string
+	do   func(context.Context) error
+}
+
+// steps are the phases that the machine passes.
+func (r *run) steps() []step {
+	steps := []step{{PhaseSSH, r.login}}
+	switch {
+	case r.access.Engine != "":
+		return []step{{PhaseEngine, r.adopted}, {PhaseImage, r.image}}
+	case r.m.Instance.GPUs > 0:
+		steps = append(steps, step{PhaseGPU, r.gpus}) // before the engine is started, which finds them then
+	}
+	return append(steps, step{PhaseEngine, r.engine}, step{PhaseImage, r.image})
 }
 
 // step runs one phase and notes its time.

@@ -36,10 +36,6 @@ func (c *conn) Close() { c.client.Close() }
 // login dials until the machine lets us in. A machine that boots refuses, stays silent or does not know our key yet, so all that is
 // tried again until the deadline; another host key only for a grace period.
 func (r *run) login(ctx context.Context) error {
-	signer, host, err := r.p.sshKeys(r.m.Name)
-	if err != nil {
-		return fmt.Errorf("keys of the machine: %w", err)
-	}
 	port := r.m.Instance.SSHPort
 	if port == 0 {
 		port = 22
@@ -49,18 +45,11 @@ func (r *run) login(ctx context.Context) error {
 		user = r.p.opts.SSHUser
 	}
 	addr := net.JoinHostPort(r.m.Instance.Address, strconv.Itoa(port))
-	config := &ssh.ClientConfig{
-		User:              user,
-		Auth:              []ssh.AuthMethod{ssh.PublicKeys(signer)},
-		HostKeyAlgorithms: []string{host.Type()},
-		HostKeyCallback: func(_ string, remote net.Addr, key ssh.PublicKey) error {
-			if string(key.Marshal()) != string(host.Marshal()) {
-				return fmt.Errorf("%w (it shows %s)", ErrHostKey, ssh.FingerprintSHA256(key))
-			}
-			return nil
-		},
+	config, err := r.sshConfig(addr, user)
+	if err != nil {
+		return err
 	}
-	r.debug.printf("ssh to %s as %s, host key %s", addr, user, ssh.FingerprintSHA256(host))
+	r.debug.printf("ssh to %s as %s", addr, user)
 
 	limit := r.p.opts.SSHTimeout
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no login within %s", limit))

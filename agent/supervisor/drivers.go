@@ -12,6 +12,8 @@ import (
 
 	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/driver"
+	"github.com/millwright-ci/millwright/agent/driver/hosts"
+	"github.com/millwright-ci/millwright/agent/driver/legacy"
 	"github.com/millwright-ci/millwright/agent/driver/wasm"
 	"github.com/millwright-ci/millwright/agent/grants"
 	"github.com/millwright-ci/millwright/agent/journal"
@@ -37,6 +39,7 @@ type Drivers struct {
 
 	mu     sync.Mutex // guards loaded
 	loaded map[string]*wasm.Driver
+	native native
 }
 
 // OpenDrivers makes drivers of their own, for a check of options without an agent. cacheDir may be empty.
@@ -50,7 +53,7 @@ func OpenDrivers(cacheDir string) (*Drivers, error) {
 
 // newDrivers makes drivers with credentials of their own.
 func newDrivers(host *module.Host, log *slog.Logger) *Drivers {
-	return &Drivers{host: host, credentials: credentials.NewStore(credentials.Options{Logger: log}), operator: func() *config.Operator { return nil }}
+	return &Drivers{native: native{log: log}, host: host, credentials: credentials.NewStore(credentials.Options{Logger: log}), operator: func() *config.Operator { return nil }}
 }
 
 // UseFolder adds the drivers of the folder that operator, which reads millwright.toml, names. What is wrong there goes to the log.
@@ -80,6 +83,7 @@ func (d *Drivers) Describe(name string) (abi.Describe, error) {
 
 // Close unloads what was loaded.
 func (d *Drivers) Close(ctx context.Context) error {
+	d.closeNative()
 	if d.dropped != nil {
 		d.dropped.Close()
 	}
@@ -90,33 +94,53 @@ func (d *Drivers) Close(ctx context.Context) error {
 }
 
 // useFor is use for a call with options, which say what it signs with.
-func (d *Drivers) useFor(name string, options abi.Options) (drv *wasm.Driver, done func(), err error) {
+func (d *Drivers) useFor(name string, options abi.Options) (drv served, done func(), err error) {
 	drv, done, err = d.use(name)
 	if err != nil {
 		return nil, nil, err
 	}
-	if drv, err = d.signing(drv, options); err != nil {
+	switch found := drv.(type) {
+	case *wasm.Driver:
+		drv, err = d.signing(found, options)
+	case plugin:
+		found.reveal = d.reveal
+		drv = found
+	}
+	if err != nil {
 		done()
 		return nil, nil, err
 	}
 	return drv, done, nil
 }
 
-// use returns the driver of a MachineDriver for one call, and what ends the call. Until then a driver of the folder stays loaded.
-func (d *Drivers) use(name string) (drv *wasm.Driver, done func(), err error) {
+// use returns the driver of a MachineDriver for one call, and what ends the call: a plug-in that the operator wants, a module, a driver of
+// hosts, or a plug-in that is there. Until then a driver of the folder stays loaded.
+func (d *Drivers) use(name string) (drv served, done func(), err error) {
+	nothing := func() {}
+	if d.forced(name) {
+		drv, err = d.usePlugin(name)
+		return drv, nothing, err
+	}
 	if d.dropped != nil {
 		if m, release, ok := d.dropped.Driver(name); ok {
-			if drv, err = wasm.New(m); err != nil {
+			made, err := wasm.New(m)
+			if err != nil {
 				release()
 				return nil, nil, err
 			}
-			return drv, release, nil
+			return made, release, nil
 		}
 	}
-	if drv, err = d.get(name); err != nil {
+	if !slices.Contains(d.host.BuiltinsOf(abi.KindDriver), name) {
+		if drv, ok, err := d.fallback(name); ok {
+			return drv, nothing, err
+		}
+	}
+	found, err := d.get(name)
+	if err != nil {
 		return nil, nil, err
 	}
-	return drv.With(d.powers(name)), func() {}, nil
+	return found.With(d.powers(name)), nothing, nil
 }
 
 // powers are what the operator and the agent's environment add to a built-in driver now.
@@ -130,7 +154,10 @@ func (d *Drivers) powers(name string) wasm.Powers {
 
 // has tells whether there is a driver of that name now.
 func (d *Drivers) has(name string) bool {
-	if slices.Contains(d.host.BuiltinsOf(abi.KindDriver), name) {
+	if slices.Contains(d.host.BuiltinsOf(abi.KindDriver), name) || slices.Contains(hosts.Names(), name) {
+		return true
+	}
+	if _, err := legacy.Find(name); err == nil {
 		return true
 	}
 	_, release, ok := d.dropped.Driver(name)
@@ -149,7 +176,7 @@ func (d *Drivers) get(name string) (*wasm.Driver, error) {
 	}
 	builtin := d.host.BuiltinsOf(abi.KindDriver)
 	if len(builtin) > 0 && !slices.Contains(builtin, name) {
-		return nil, fmt.Errorf("driver %q: there is none of that name; known: %s", name, strings.Join(d.names(builtin), ", "))
+		return nil, fmt.Errorf("driver %q: there is none of that name, and no docker-machine-driver-%s on the PATH; known: %s", name, name, strings.Join(d.names(builtin), ", "))
 	}
 	m, err := d.host.Builtin(context.Background(), name)
 	if err != nil {
@@ -176,6 +203,7 @@ func (d *Drivers) names(builtin []string) []string {
 			}
 		}
 	}
+	builtin = append(builtin, hosts.Names()...)
 	slices.Sort(builtin)
 	return slices.Compact(builtin)
 }
@@ -245,22 +273,12 @@ func (c current) Create(ctx context.Context, req abi.CreateRequest) (abi.Instanc
 
 // List implements driver.Driver.
 func (c current) List(ctx context.Context, req abi.ListRequest) (abi.ListResult, error) {
-	d, done, err := c.drivers.useFor(c.name, req.Options)
-	if err != nil {
-		return abi.ListResult{}, err
-	}
-	defer done()
-	return d.List(ctx, req)
+	return c.drivers.list(ctx, c.name, req)
 }
 
 // Remove implements driver.Driver.
 func (c current) Remove(ctx context.Context, req abi.RemoveRequest) error {
-	d, done, err := c.drivers.useFor(c.name, req.Options)
-	if err != nil {
-		return err
-	}
-	defer done()
-	return d.Remove(ctx, req)
+	return c.drivers.remove(ctx, c.name, req)
 }
 
 // nameMark stands for the machine's name in MachineOptionsWithName.

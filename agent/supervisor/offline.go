@@ -18,6 +18,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/journal"
 	"github.com/millwright-ci/millwright/agent/module"
 	"github.com/millwright-ci/millwright/agent/pool"
+	"github.com/millwright-ci/millwright/agent/provision"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -41,7 +42,20 @@ func OpenOffline(stateDir string) (*Offline, error) {
 	}
 	drivers := newDrivers(host, nil)
 	drivers.journal = j
+	drivers.native.store = j.Store()
+	if drivers.native.release, err = releaser(j.Store()); err != nil {
+		return nil, errors.Join(err, drivers.Close(context.Background()), j.Close())
+	}
 	return &Offline{stateDir: stateDir, journal: j, drivers: drivers}, nil
+}
+
+// releaser cleans hosts that go to other machines, for whoever has no provisioner.
+func releaser(store string) (func(context.Context, fleet.Machine) error, error) {
+	p, err := provision.New(provision.Options{StoreDir: store})
+	if err != nil {
+		return nil, err
+	}
+	return p.Release, nil
 }
 
 // UseFolder adds the drivers of the folder that operator, which reads millwright.toml, names, and for machines whose driver is no more
@@ -118,11 +132,7 @@ func (o *Offline) remove(ctx context.Context, m fleet.Machine) error {
 	if m.Held() && time.Now().Before(m.Hold.Until) {
 		return fmt.Errorf("machine %s: %w", m.Name, pool.ErrHeld)
 	}
-	d, done, err := o.drivers.useFor(m.Driver, m.Options)
-	if err != nil {
-		return fmt.Errorf("machine %s: %w", m.Name, err)
-	}
-	defer done()
+	d := current{o.drivers, m.Driver} // a plug-in's machine needs no module
 	req := abi.RemoveRequest{
 		Owner: abi.Owner{ID: o.journal.Owner(), Runner: m.Runner}, Name: m.Name, ID: m.Instance.ID, Options: m.Options, State: m.Instance.State,
 	}

@@ -190,3 +190,22 @@ func (d *Drivers) signing(drv *wasm.Driver, options abi.Options) (*wasm.Driver, 
 	}
 	return drv.With(powers), nil
 }
+
+// reveal returns options with the values of secret ones, for a plug-in.
+func (d *Drivers) reveal(desc abi.Describe, options abi.Options) (abi.Options, error) {
+	options = maps.Clone(options)
+	for _, o := range desc.Options {
+		reference := options.Get(o.Name)
+		if !o.Secret || !strings.HasPrefix(reference, referencePrefix) {
+			continue
+		}
+		g, ok := d.secret(desc.Name, reference)
+		value := g.Values[string(o.Credential)].Reveal()
+		if !ok || value == "" {
+			return nil, &driver.Error{Driver: desc.Name, Op: abi.ExportCreate, Info: abi.Error{Kind: abi.Auth, Message: fmt.Sprintf(
+				"the %s of the machine's runner is no more in the configuration", o.Name)}}
+		}
+		options[o.Name] = []string{value}
+	}
+	return options, nil
+}

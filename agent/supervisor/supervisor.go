@@ -169,9 +169,10 @@ func (s *Supervisor) open() (err error) {
 	}
 	s.credentials = credentials.NewStore(credentials.Options{Logger: s.log})
 	s.caches = remotecache.New(remotecache.Options{})
-	s.drivers = &Drivers{host: s.modules, credentials: s.credentials, lent: true, operator: s.currentOperator, journal: s.journal}
+	s.drivers = &Drivers{host: s.modules, credentials: s.credentials, lent: true, operator: s.currentOperator, journal: s.journal,
+		native: native{store: s.journal.Store(), log: s.log, release: func(ctx context.Context, m fleet.Machine) error { return s.provisioner.Release(ctx, m) }}}
 	s.provisioner, err = provision.New(provision.Options{
-		StoreDir: s.journal.Store(), Logger: s.log, Debug: s.o.Debug,
+		StoreDir: s.journal.Store(), Logger: s.log, Debug: s.o.Debug, Login: s.drivers.login,
 		HelperImage: func(arch string) (string, error) {
 			if s.o.HelperArchive == nil {
 				return "", nil
@@ -221,6 +222,9 @@ func (s *Supervisor) preload() {
 // Close gives the state directory back. Run does so itself.
 func (s *Supervisor) Close() error {
 	s.preloading.Wait()
+	if s.drivers != nil {
+		s.drivers.closeNative()
+	}
 	if s.dropped != nil {
 		s.dropped.Close()
 	}

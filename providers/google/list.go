@@ -33,6 +33,10 @@ type vm struct {
 		Preemptible       bool   `json:"preemptible"`
 		ProvisioningModel string `json:"provisioningModel"`
 	} `json:"scheduling"`
+	GuestAccelerators []struct {
+		Type  string `json:"acceleratorType"`
+		Count int    `json:"acceleratorCount"`
+	} `json:"guestAccelerators"`
 	NetworkInterfaces []struct {
 		NetworkIP     string `json:"networkIP"`
 		AccessConfigs []struct {
@@ -43,6 +47,7 @@ type vm struct {
 
 // vmFields keeps metadata, and with it the keys, out of answers.
 const vmFields = "id,name,status,statusMessage,creationTimestamp,zone,labels,scheduling(preemptible,provisioningModel)," +
+	"guestAccelerators," +
 	"networkInterfaces(networkIP,accessConfigs(natIP))"
 
 // disk is what the API tells of a disk.
@@ -245,6 +250,11 @@ func (v vm) instance() abi.Instance {
 	}
 	if i.Message == "" && i.Status != abi.StatusRunning && i.Status != abi.StatusCreating {
 		i.Message = "the instance is " + v.Status
+	}
+	for _, a := range v.GuestAccelerators {
+		if strings.HasPrefix(lastPart(a.Type), "nvidia-") {
+			i.GPUs += a.Count
+		}
 	}
 	if len(v.NetworkInterfaces) == 0 {
 		return i

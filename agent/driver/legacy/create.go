@@ -44,7 +44,7 @@ func (d *Driver) Create(ctx context.Context, req abi.CreateRequest) (abi.Instanc
 		return abi.Instance{}, d.failure(abi.ExportCreate, abi.Transient, "%v", err)
 	}
 	r := record{
-		Driver: d.opts.Name, Owner: req.Owner.ID, ID: strings.ToLower(rand.Text())[:16], Phase: phaseAsked, CreatedAt: time.Now().UTC().Format(time.RFC3339),
+		Driver: d.opts.Name, Owner: req.Owner.ID, ID: idPrefix + strings.ToLower(rand.Text())[:16], Phase: phaseAsked, CreatedAt: time.Now().UTC().Format(time.RFC3339),
 		Secrets: secrets,
 	}
 	if err := d.ask(ctx, s, req.Name, &r, set); err != nil {
@@ -65,7 +65,7 @@ func (d *Driver) Create(ctx context.Context, req abi.CreateRequest) (abi.Instanc
 func (d *Driver) existing(m *machine, req abi.CreateRequest, r record) (abi.Instance, error) {
 	busy := m.task != nil && !m.task.over()
 	switch {
-	case r.Owner != req.Owner.ID || r.Driver != d.opts.Name:
+	case r.Owner != req.Owner.ID || r.Driver != d.opts.Name || !isOurs(r.ID):
 		return abi.Instance{}, d.failure(abi.ExportCreate, abi.Conflict, "there is a machine %s of another owner or driver in %s", req.Name, d.opts.Store)
 	case busy && !m.task.creation:
 		return abi.Instance{}, d.failure(abi.ExportCreate, abi.Conflict, "the machine %s is being removed", req.Name)

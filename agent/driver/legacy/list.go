@@ -85,7 +85,7 @@ func (d *Driver) List(ctx context.Context, req abi.ListRequest) (abi.ListResult,
 		switch {
 		case err != nil:
 			result.Complete = false // whose it is, nobody knows
-		case !ok || r.Driver != d.opts.Name || r.Owner != req.Owner.ID && !req.AllOwners:
+		case !ok || r.Driver != d.opts.Name || !isOurs(r.ID) || r.Owner != req.Owner.ID && !req.AllOwners:
 		default:
 			records[name] = r
 		}

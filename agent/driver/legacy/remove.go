@@ -24,7 +24,10 @@ func (d *Driver) Remove(ctx context.Context, req abi.RemoveRequest) error {
 	switch {
 	case err != nil:
 		return d.failure(abi.ExportRemove, abi.Transient, "%v; mend it, or remove the machine at its provider and then its folder", err)
-	case !ok || r.Owner != req.Owner.ID || r.Driver != d.opts.Name:
+	case !ok && req.ID != "" && !isOurs(req.ID):
+		return d.failure(abi.ExportRemove, abi.Transient,
+			"a module made it, and docker-machine's plug-in can't know it; take %s out of legacy_drivers until such machines are gone", d.opts.Name)
+	case !ok || !isOurs(r.ID) || r.Owner != req.Owner.ID || r.Driver != d.opts.Name:
 		return nil
 	}
 	if err := d.endCreation(ctx, m, req.Name); err != nil {
@@ -89,6 +92,7 @@ func (d *Driver) destroy(ctx context.Context, name string, r record) error {
 		}
 	}
 	dir := d.files.Dir(name)
+	_ = os.Remove(filepath.Join(dir, "known_hosts"))
 	for _, key := range []string{r.SSHKey, filepath.Join(dir, "id_rsa")} {
 		if filepath.Dir(key) == dir {
 			_ = os.Remove(key)

@@ -180,12 +180,13 @@ func call[Reply any](ctx context.Context, s *session, method string, arg any) (R
 		return zero, fmt.Errorf("the plug-in did not answer to %s: %w", method, context.Cause(ctx))
 	}
 	var own rpc.ServerError
+	var broken *net.OpError
 	switch {
 	case c.Error == nil:
 		return *reply, nil
 	case errors.As(c.Error, &own):
 		return zero, ownWords{s.hide(string(own))}
-	case errors.Is(c.Error, rpc.ErrShutdown), errors.Is(c.Error, io.EOF), errors.Is(c.Error, io.ErrUnexpectedEOF), errors.Is(c.Error, net.ErrClosed):
+	case errors.Is(c.Error, rpc.ErrShutdown), errors.Is(c.Error, io.EOF), errors.Is(c.Error, io.ErrUnexpectedEOF), errors.As(c.Error, &broken):
 		return zero, fmt.Errorf("%s: %w", method, s.p.ended())
 	}
 	return zero, fmt.Errorf("%s: the plug-in's answer makes no sense: %s", method, s.hide(c.Error.Error()))

@@ -15,6 +15,7 @@ const (
 	maxState   = 16 << 10 // bytes of a driver's state for one machine
 	maxRetryS  = 3600     // seconds; larger counts as this
 	maxPortNum = 65535
+	maxGPUs    = 1024
 )
 
 // checkInstance refuses an instance that the host could not use and cuts what is merely too long. A status that the ABI does not have
@@ -31,6 +32,8 @@ func checkInstance(i *abi.Instance) error {
 		return fmt.Errorf("it returned an instance with the address %.80q; an IP address or a hostname is needed", i.Address)
 	case i.SSHPort < 0 || i.SSHPort > maxPortNum || i.EnginePort < 0 || i.EnginePort > maxPortNum:
 		return fmt.Errorf("it returned an instance with the ports %d and %d", i.SSHPort, i.EnginePort)
+	case i.GPUs < 0 || i.GPUs > maxGPUs:
+		return fmt.Errorf("it returned an instance with %d GPUs", i.GPUs)
 	case len(i.State) > maxState:
 		return fmt.Errorf("it returned an instance with a state of %d bytes; at most %d are kept", len(i.State), maxState)
 	}

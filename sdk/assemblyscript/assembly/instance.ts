@@ -168,6 +168,8 @@ export class Instance extends Shape {
   ssh_user: string = "";
   /** 0 = 2376. */
   engine_port: i64 = 0;
+  /** NVIDIA GPUs that it has; the host waits until they answer. */
+  gpus: i64 = 0;
   /** RFC 3339. */
   created_at: string = "";
   /** The driver's own, handed back to remove. */
@@ -186,6 +188,7 @@ export class Instance extends Shape {
     this.ssh_port = readInt(o, "ssh_port");
     this.ssh_user = readText(o, "ssh_user");
     this.engine_port = readInt(o, "engine_port");
+    this.gpus = readInt(o, "gpus");
     this.created_at = readText(o, "created_at");
     this.state = readValue(o, "state");
     this.owner = readText(o, "owner");
@@ -201,6 +204,7 @@ export class Instance extends Shape {
     w.intUnlessZero("ssh_port", this.ssh_port);
     w.textUnlessEmpty("ssh_user", this.ssh_user);
     w.intUnlessZero("engine_port", this.engine_port);
+    w.intUnlessZero("gpus", this.gpus);
     w.textUnlessEmpty("created_at", this.created_at);
     w.value("state", this.state);
     w.textUnlessEmpty("owner", this.owner);

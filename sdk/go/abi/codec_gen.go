@@ -641,6 +641,8 @@ func readInstance(r *reader) (v Instance) {
 			v.SSHUser = r.string()
 		case "engine_port":
 			v.EnginePort = r.int()
+		case "gpus":
+			v.GPUs = r.int()
 		case "created_at":
 			v.CreatedAt = r.string()
 		case "state":
@@ -683,6 +685,10 @@ func writeInstance(w *writer, v *Instance) {
 	if v.EnginePort != 0 {
 		w.key(`"engine_port":`)
 		w.int(v.EnginePort)
+	}
+	if v.GPUs != 0 {
+		w.key(`"gpus":`)
+		w.int(v.GPUs)
 	}
 	if v.CreatedAt != "" {
 		w.key(`"created_at":`)

@@ -94,6 +94,7 @@ type Instance struct {
 	SSHPort    int    `json:"ssh_port,omitempty"`    // 0 means 22
 	SSHUser    string `json:"ssh_user,omitempty"`    // where the login is another one than the bootstrap's
 	EnginePort int    `json:"engine_port,omitempty"` // 0 means 2376
+	GPUs       int    `json:"gpus,omitempty"`        // NVIDIA GPUs that it has; the host waits until they answer
 	CreatedAt  string `json:"created_at,omitempty"`  // RFC 3339
 	State      Raw    `json:"state,omitempty"`       // the driver's own, opaque to the host, handed back to remove
 	Owner      string `json:"owner,omitempty"`       // the id of the owner's tag; required in the answer to all_owners

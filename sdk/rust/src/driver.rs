@@ -120,6 +120,8 @@ crate::shape! {
         ssh_user[omitzero]: String,
         /// 0 = 2376.
         engine_port[omitzero]: i64,
+        /// NVIDIA GPUs that it has; the host waits until they answer.
+        gpus[omitzero]: i64,
         /// RFC 3339.
         created_at[omitzero]: String,
         /// The driver's own, handed back to remove.

@@ -1,0 +1,44 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// gpuPause is between two looks at GPUs.
+const gpuPause = 5 * time.Second
+
+// gpus waits until the machine's GPUs answer. Where the driver is installed at the first boot that is long after the login works.
+func (r *run) gpus(ctx context.Context) error {
+	want, limit := r.m.Instance.GPUs, r.p.opts.GPUTimeout
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no GPU within %s", limit))
+	defer cancel()
+	pause := backoff(500*time.Millisecond, gpuPause)
+	for {
+		_, err := r.conn.run(ctx, script{name: "gpu", vars: map[string]string{"WANT": strconv.Itoa(want)}})
+		var failed *ssh.ExitError
+		switch {
+		case err == nil:
+			return nil
+		case !errors.As(err, &failed) && ctx.Err() == nil:
+			if err := r.relogin(ctx); err != nil { // an installation may end with a reboot
+				return err
+			}
+		}
+		r.debug.printf("gpu: %v", err)
+		if sleep(ctx, pause()) != nil {
+			return fmt.Errorf("%w; does the image have NVIDIA's driver, or install it: %w", context.Cause(ctx), err)
+		}
+	}
+}
+
+// relogin logs in anew over a connection that is lost.
+func (r *run) relogin(ctx context.Context) error {
+	r.conn.Close()
+	return r.login(ctx)
+}
