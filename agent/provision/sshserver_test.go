@@ -108,7 +108,7 @@ func untar(r io.Reader) (map[string][]byte, error) {
 }
 
 func scriptName(body []byte) string {
-	for _, name := range []string{"probe", "install", "engine", "alive"} {
+	for _, name := range []string{"probe", "install", "engine", "alive", "gpu"} {
 		if b, err := os.ReadFile(filepath.Join("scripts", name+".sh")); err == nil && bytes.Equal(b, body) {
 			return name
 		}

@@ -142,4 +142,10 @@ var driverOptions = map[string]string{
 		static-public-ip    bool    -                       -
 		dns                 string  AZURE_DNS_LABEL         -
 		open-port           list    -                       -`,
+	"generic": `
+		ip-address  string GENERIC_IP_ADDRESS  -
+		ssh-user    string GENERIC_SSH_USER    root
+		ssh-port    int    GENERIC_SSH_PORT    22
+		ssh-key     string GENERIC_SSH_KEY     -
+		engine-port int    GENERIC_ENGINE_PORT 2376`,
 }

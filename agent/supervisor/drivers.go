@@ -160,6 +160,9 @@ func (d *Drivers) has(name string) bool {
 	if _, err := legacy.Find(name); err == nil {
 		return true
 	}
+	if d.dropped == nil {
+		return false
+	}
 	_, release, ok := d.dropped.Driver(name)
 	if ok {
 		release()

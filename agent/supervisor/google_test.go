@@ -51,6 +51,9 @@ func TestGoogleOptions(t *testing.T) {
 	if err := os.WriteFile(file, []byte("hello"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if p := d.Check(t.Context(), "nobodys", nil); len(p) != 1 || !strings.Contains(p[0].Message, "no docker-machine-driver-nobodys on the PATH; known: generic, google, none") {
+		t.Errorf("a driver of nobody's: %+v", p)
+	}
 	for name, tc := range map[string]struct {
 		list     []string
 		errors   string // of the problems that are no warnings, joined

@@ -50,6 +50,12 @@ type lease struct {
 	EnginePort int    `json:"engine_port"`
 }
 
+// idPrefix begins the ids of leases, so that records of another driver of the same name, a plug-in, are told apart.
+const idPrefix = "lease-"
+
+// of tells whether the record is a lease of that driver's.
+func (l lease) of(driver string) bool { return l.Driver == driver && strings.HasPrefix(l.ID, idPrefix) }
+
 func (l lease) host() host { return host{l.Address, l.SSHPort, l.EnginePort} }
 
 func (l lease) instance(name string, status abi.Status) abi.Instance {
@@ -95,7 +101,7 @@ func (d *Driver) Create(ctx context.Context, req abi.CreateRequest) (abi.Instanc
 	switch {
 	case err != nil:
 		return abi.Instance{}, d.failure(abi.ExportCreate, abi.Conflict, "%v", err)
-	case ok && (l.Owner != req.Owner.ID || l.Driver != d.opts.Name):
+	case ok && (l.Owner != req.Owner.ID || !l.of(d.opts.Name)):
 		return abi.Instance{}, d.failure(abi.ExportCreate, abi.Conflict, "there is a machine %s of another owner or driver in %s", req.Name, d.opts.Store)
 	case ok:
 		return l.instance(req.Name, abi.StatusRunning), nil
@@ -105,7 +111,7 @@ func (d *Driver) Create(ctx context.Context, req abi.CreateRequest) (abi.Instanc
 		return abi.Instance{}, err
 	}
 	l = lease{
-		Driver: d.opts.Name, Owner: req.Owner.ID, ID: strings.ToLower(rand.Text())[:16], CreatedAt: time.Now().UTC().Format(time.RFC3339),
+		Driver: d.opts.Name, Owner: req.Owner.ID, ID: idPrefix + strings.ToLower(rand.Text())[:16], CreatedAt: time.Now().UTC().Format(time.RFC3339),
 		Address: free.address, SSHPort: free.sshPort, SSHUser: s.user, EnginePort: free.enginePort,
 	}
 	if err := d.files.Save(req.Name, l); err != nil {
@@ -126,7 +132,7 @@ func (d *Driver) free(ctx context.Context, hosts []host) (host, error) {
 		if err != nil { // it may have any of them
 			return host{}, d.failure(abi.ExportCreate, abi.Transient, "who has which host is not known: %v", err)
 		}
-		if ok && l.Driver == d.opts.Name {
+		if ok && l.of(d.opts.Name) {
 			taken[l.host().key()] = true
 		}
 	}
@@ -180,7 +186,7 @@ func (d *Driver) List(ctx context.Context, req abi.ListRequest) (abi.ListResult,
 			result.Complete = false // whose it is, nobody knows
 			mu.Unlock()
 			continue
-		case !ok || l.Driver != d.opts.Name || l.Owner != req.Owner.ID && !req.AllOwners:
+		case !ok || !l.of(d.opts.Name) || l.Owner != req.Owner.ID && !req.AllOwners:
 			continue
 		}
 		wg.Go(func() {
@@ -209,7 +215,7 @@ func (d *Driver) Remove(ctx context.Context, req abi.RemoveRequest) error {
 	switch {
 	case err != nil:
 		return d.failure(abi.ExportRemove, abi.Transient, "%v", err)
-	case !ok || l.Owner != req.Owner.ID || l.Driver != d.opts.Name:
+	case !ok || l.Owner != req.Owner.ID || !l.of(d.opts.Name):
 		return nil
 	}
 	if d.opts.Release != nil {
@@ -227,7 +233,7 @@ func (d *Driver) Remove(ctx context.Context, req abi.RemoveRequest) error {
 // Has tells whether a machine leases a host of this driver's.
 func (d *Driver) Has(name string) bool {
 	l, ok, err := d.files.Load(name)
-	return err == nil && ok && l.Driver == d.opts.Name
+	return err == nil && ok && l.of(d.opts.Name)
 }
 
 // Login is how the host of a machine is reached.
