@@ -34,6 +34,7 @@ func (j *Journal) saveConfig(dir string, m fleet.Machine, change func(what strin
 		}
 	}
 	overlay(config, machineConfig(j.Store(), dir, m))
+	overlay(config, pluginConfig(dir))
 	after, err := json.MarshalIndent(config, "", "    ")
 	if err != nil {
 		return err
@@ -55,6 +56,27 @@ func overlay(dst, src object) {
 		}
 		dst[key] = value
 	}
+}
+
+// pluginConfig is what a docker-machine plug-in knows of its machine, which is the driver's part of config.json: docker-machine could go on with
+// it. It is empty for other machines.
+func pluginConfig(dir string) object {
+	var record struct {
+		Config object `json:"config"`
+	}
+	data, err := os.ReadFile(filepath.Join(dir, driverFile))
+	if err != nil {
+		return nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	if decoder.Decode(&record) != nil || record.Config == nil {
+		return nil
+	}
+	if record.Config["IPAddress"] == "" { // plug-ins that ask each time keep none
+		delete(record.Config, "IPAddress")
+	}
+	return object{"Driver": record.Config}
 }
 
 // machineConfig is config.json as docker-machine would have it: its shared fields, and engine options where they were given. What

@@ -9,6 +9,7 @@
 //	store/certs/                      CA and client certificate; the provisioner's
 //	store/machines/NAME/config.json   what docker-machine and gitlab-runner read; derived, never read back but for unknown keys
 //	store/machines/NAME/millwright.json   the machine as we know it: the truth
+//	store/machines/NAME/driver.json   of drivers that run in the agent: what no provider remembers
 //	store/machines/NAME/id_ed25519 …  the machine's keys; the provisioner's
 //
 // so the store is docker-machine's (MACHINE_STORAGE_PATH may point at it). Folders are 0700 and files 0600, because a machine's

@@ -17,6 +17,7 @@ import (
 const (
 	recordFile = "millwright.json"
 	configFile = "config.json"
+	driverFile = "driver.json" // of drivers that run in the agent; see agent/driver/machinefile
 
 	// removedPrefix hides a folder that is being removed: docker-machine and we ignore names that begin with a dot.
 	removedPrefix = ".removed-"

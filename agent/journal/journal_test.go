@@ -390,3 +390,28 @@ func TestConfigJSONKeepsUnknownKeys(t *testing.T) {
 		t.Error("config.json was written again without a change")
 	}
 }
+
+// TestPluginConfig has a docker-machine plug-in's machine: config.json has what the plug-in knows, for docker-machine to go on with.
+func TestPluginConfig(t *testing.T) {
+	j := open(t, t.TempDir())
+	m := machine("m")
+	if err := j.Save(m); err != nil {
+		t.Fatal(err)
+	}
+	record := `{"driver": "hetzner", "config": {"ServerID": 12345678901234567890, "SSHUser": "core", "SSHKeyPath": "/key", "IPAddress": ""}}`
+	if err := os.WriteFile(filepath.Join(j.folder("m"), driverFile), []byte(record), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Save(m); err != nil {
+		t.Fatal(err)
+	}
+	config, err := os.ReadFile(filepath.Join(j.folder("m"), configFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"ServerID": 12345678901234567890`, `"SSHUser": "core"`, `"SSHKeyPath": "/key"`, `"IPAddress": "10.0.0.7"`, `"MachineName": "m"`} {
+		if !strings.Contains(string(config), want) {
+			t.Errorf("config.json lacks %s:\n%s", want, config)
+		}
+	}
+}

@@ -95,7 +95,12 @@ func (d *Drivers) Close(ctx context.Context) error {
 
 // useFor is use for a call with options, which say what it signs with.
 func (d *Drivers) useFor(name string, options abi.Options) (drv served, done func(), err error) {
-	drv, done, err = d.use(name)
+	return d.prepared(d.use, name, options)
+}
+
+// prepared returns a driver that use finds, for a call with options.
+func (d *Drivers) prepared(use func(string) (served, func(), error), name string, options abi.Options) (drv served, done func(), err error) {
+	drv, done, err = use(name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -116,11 +121,16 @@ func (d *Drivers) useFor(name string, options abi.Options) (drv served, done fun
 // use returns the driver of a MachineDriver for one call, and what ends the call: a plug-in that the operator wants, a module, a driver of
 // hosts, or a plug-in that is there. Until then a driver of the folder stays loaded.
 func (d *Drivers) use(name string) (drv served, done func(), err error) {
-	nothing := func() {}
 	if d.forced(name) {
 		drv, err = d.usePlugin(name)
-		return drv, nothing, err
+		return drv, func() {}, err
 	}
+	return d.unforced(name)
+}
+
+// unforced is use without what the operator forces.
+func (d *Drivers) unforced(name string) (drv served, done func(), err error) {
+	nothing := func() {}
 	if d.dropped != nil {
 		if m, release, ok := d.dropped.Driver(name); ok {
 			made, err := wasm.New(m)

@@ -94,7 +94,7 @@ func (d *Drivers) usePlugin(name string) (served, error) {
 	if err != nil {
 		return nil, err
 	}
-	return plugin{l, desc}, nil
+	return plugin{Driver: l, desc: desc}, nil
 }
 
 // forced tells whether the operator wants a plug-in for that name, whatever modules there are.
@@ -140,12 +140,16 @@ func (d *Drivers) login(m fleet.Machine) (provision.Login, bool) {
 	return provision.Login{}, false
 }
 
-// remove goes to whoever made the machine: a plug-in's is the plug-in's, also when a module of that name has come since.
+// remove goes to whoever made the machine: a plug-in's is the plug-in's, also when a module of that name has come since, and a module's is the
+// module's, also when the operator wants the plug-in now.
 func (d *Drivers) remove(ctx context.Context, name string, req abi.RemoveRequest) error {
 	if p := d.pluginDriver(name); p.Has(req.Name) {
 		return p.Remove(ctx, req)
 	}
-	drv, done, err := d.useFor(name, req.Options)
+	drv, done, err := d.prepared(d.unforced, name, req.Options)
+	if err != nil && d.forced(name) { // there is no module
+		drv, done, err = d.useFor(name, req.Options)
+	}
 	if err != nil {
 		return err
 	}

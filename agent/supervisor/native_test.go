@@ -61,9 +61,12 @@ func TestPlugin(t *testing.T) {
 	if len(problems) != 2 || strings.Contains(got, "tok-") {
 		t.Errorf("problems:\n%s", got)
 	}
-	options, _, err := d.options(legacytest.Name, []string{"mwtest-token=tok-0123456789", "mwtest-spot", "mwtest-tag=a", "mwtest-tag=b"}, nil)
+	options, _, err := d.options("runner-1", legacytest.Name, []string{"mwtest-token=tok-0123456789", "mwtest-spot", "mwtest-tag=a", "mwtest-tag=b"}, nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if shown := strings.Join(options["mwtest-token"], " "); strings.Contains(shown, "tok-") {
+		t.Errorf("the journal gets the token: %s", shown)
 	}
 	drv, err := d.forPool(legacytest.Name)
 	if err != nil {
@@ -87,6 +90,9 @@ func TestPlugin(t *testing.T) {
 	}
 	if made := world.Machines(); len(made) != 1 || made[0] != `{"Size":"large","Count":3,"Spot":true,"Tags":["a","b"],"State":"Running"}` {
 		t.Errorf("made %s", made)
+	}
+	if kept, err := os.ReadFile(filepath.Join(store, "machines", "m1", "driver.json")); err != nil || !strings.Contains(string(kept), `"Token": "tok-0123456789"`) {
+		t.Errorf("the plug-in did not get its token: %s %v", kept, err)
 	}
 	login, ok := d.login(fleet.Machine{Name: "m1", Driver: legacytest.Name})
 	if key := filepath.Join(store, "machines", "m1", "id_rsa"); !ok || login.KeyFile != key || login.Borrowed {
@@ -130,10 +136,11 @@ func TestPluginAndModule(t *testing.T) {
 			t.Fatal("it never runs")
 		}
 	}
-	err = drv.Remove(t.Context(), abi.RemoveRequest{Owner: owner, Name: "m2", ID: "i-123"})
-	if err == nil || !strings.Contains(err.Error(), "a module made it") {
-		t.Errorf("remove of another driver's machine: %v", err)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer l.Close()
 
 	later := nativeDrivers(t, store, nil)
 	if desc, err := later.Describe("generic"); err != nil || strings.HasPrefix(desc.Summary, "docker-machine plug-in ") {
@@ -144,6 +151,13 @@ func TestPluginAndModule(t *testing.T) {
 	}
 	if drv, err = later.forPool("generic"); err != nil {
 		t.Fatal(err)
+	}
+	own := abi.CreateRequest{Owner: owner, Name: "m2", Options: abi.Options{"generic-ip-address": {l.Addr().String()}}}
+	if i, err := drv.Create(t.Context(), own); err != nil || i.Status != abi.StatusRunning {
+		t.Fatal(i, err)
+	}
+	if err := forced.remove(t.Context(), "generic", abi.RemoveRequest{Owner: owner, Name: "m2"}); err != nil || list(later) != "m1 running" {
+		t.Errorf("the agent's own driver's machine, while the plug-in is forced: %v; %s", err, list(later))
 	}
 	if err := drv.Remove(t.Context(), abi.RemoveRequest{Owner: owner, Name: "m1"}); err != nil || len(world.Machines()) > 0 {
 		t.Errorf("%v; left: %s", err, world.Machines())
@@ -158,7 +172,7 @@ func TestHosts(t *testing.T) {
 	}
 	defer l.Close()
 	d := nativeDrivers(t, t.TempDir(), nil)
-	options, _, err := d.options("generic", []string{"generic-ip-address=" + l.Addr().String(), "generic-ssh-key=/keys/ci"}, nil)
+	options, _, err := d.options("runner-1", "generic", []string{"generic-ip-address=" + l.Addr().String(), "generic-ssh-key=/keys/ci"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

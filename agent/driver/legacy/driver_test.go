@@ -151,7 +151,7 @@ func TestFlags(t *testing.T) {
 		{Name: "mwtest-size", Type: abi.OptionString, Env: "MWTEST_SIZE", Default: "small", Help: "the size"},
 		{Name: "mwtest-spot", Type: abi.OptionBool, Env: "MWTEST_SPOT", Help: "cheap"},
 		{Name: "mwtest-tag", Type: abi.OptionList, Env: "MWTEST_TAGS", Default: "ci", Help: "a tag"},
-		{Name: "mwtest-token", Type: abi.OptionString, Env: "MWTEST_TOKEN", Secret: true, Help: "the token"},
+		{Name: "mwtest-token", Type: abi.OptionString, Env: "MWTEST_TOKEN", Secret: true, Credential: "mwtest-token", Help: "the token"},
 	}
 	if diff := cmp.Diff(want, desc.Options); diff != "" {
 		t.Errorf("options (-want +got):\n%s", diff)

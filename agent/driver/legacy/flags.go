@@ -34,6 +34,7 @@ type (
 type flag struct {
 	option abi.Option
 	value  any // the default: string, []string, int or bool
+	secret bool
 }
 
 // shared are the values of docker-machine's own flags, which plug-ins read too. Most are of Swarm, which is gone.
@@ -55,20 +56,23 @@ func readFlags(ctx context.Context, s *session) ([]flag, error) {
 		var f flag
 		switch v := item.(type) {
 		case *stringFlag:
-			f = flag{abi.Option{Name: v.Name, Type: abi.OptionString, Env: v.EnvVar, Help: v.Usage, Default: v.Value}, v.Value}
+			f = flag{abi.Option{Name: v.Name, Type: abi.OptionString, Env: v.EnvVar, Help: v.Usage, Default: v.Value}, v.Value, false}
 		case *stringSliceFlag:
-			f = flag{abi.Option{Name: v.Name, Type: abi.OptionList, Env: v.EnvVar, Help: v.Usage, Default: strings.Join(v.Value, ",")}, notNil(v.Value)}
+			f = flag{abi.Option{Name: v.Name, Type: abi.OptionList, Env: v.EnvVar, Help: v.Usage, Default: strings.Join(v.Value, ",")}, notNil(v.Value), false}
 		case *intFlag:
-			f = flag{abi.Option{Name: v.Name, Type: abi.OptionInt, Env: v.EnvVar, Help: v.Usage, Default: strconv.Itoa(v.Value)}, v.Value}
+			f = flag{abi.Option{Name: v.Name, Type: abi.OptionInt, Env: v.EnvVar, Help: v.Usage, Default: strconv.Itoa(v.Value)}, v.Value, false}
 		case *boolFlag:
-			f = flag{abi.Option{Name: v.Name, Type: abi.OptionBool, Env: v.EnvVar, Help: v.Usage}, false}
+			f = flag{abi.Option{Name: v.Name, Type: abi.OptionBool, Env: v.EnvVar, Help: v.Usage}, false, false}
 		default:
 			return nil, fmt.Errorf("the plug-in has a flag of the type %T, which docker-machine does not know", item)
 		}
 		if f.option.Name == "" {
 			return nil, fmt.Errorf("the plug-in has a flag without a name")
 		}
-		f.option.Secret = secretName.MatchString(f.option.Name)
+		f.secret = secretName.MatchString(f.option.Name)
+		if f.secret && f.option.Type == abi.OptionString {
+			f.option.Secret, f.option.Credential = true, abi.CredentialKey(f.option.Name)
+		}
 		flags = append(flags, f)
 	}
 	slices.SortFunc(flags, func(a, b flag) int { return strings.Compare(a.option.Name, b.option.Name) })
@@ -125,7 +129,7 @@ const redacted = "[redacted]"
 func secretsOf(flags []flag, options abi.Options) []string {
 	var secrets []string
 	for _, f := range flags {
-		if !f.option.Secret {
+		if !f.secret {
 			continue
 		}
 		for _, v := range options[f.option.Name] {
