@@ -51,6 +51,9 @@ func TestMachines(t *testing.T) {
 				t.Fatal(err)
 			}
 			shown := find(t, o, "m1", runs)
+			if want := len(o[optAccelerator]); shown.GPUs != want { // one where the option is given
+				t.Errorf("it has %d GPUs, want %d", shown.GPUs, want)
+			}
 			made := c.Instance(testProject, o.Get(optZone), "m1")
 			for _, changing := range []string{"creationTimestamp", "id", "status"} {
 				delete(made, changing)
