@@ -28,6 +28,44 @@ func dash(s string) string {
 
 // Source: GitLab's fork of docker-machine, the options of its drivers, up to 2026; for hetzner the plug-in docker-machine-driver-hetzner.
 var driverOptions = map[string]string{
+	"amazonec2": `
+		access-key                       string AWS_ACCESS_KEY_ID           -
+		secret-key                       string AWS_SECRET_ACCESS_KEY       -
+		session-token                    string AWS_SESSION_TOKEN           -
+		region                           string AWS_DEFAULT_REGION          us-east-1
+		ami                              string AWS_AMI                     -
+		zone                             string AWS_ZONE                    a
+		vpc-id                           string AWS_VPC_ID                  -
+		subnet-id                        string AWS_SUBNET_ID               -
+		security-group                   list   AWS_SECURITY_GROUP          docker-machine
+		security-group-readonly          bool   AWS_SECURITY_GROUP_READONLY -
+		open-port                        list   -                           -
+		tags                             string AWS_TAGS                    -
+		instance-type                    string AWS_INSTANCE_TYPE           t2.micro
+		device-name                      string AWS_DEVICE_NAME             /dev/sda1
+		root-size                        int    AWS_ROOT_SIZE               16
+		volume-type                      string AWS_VOLUME_TYPE             gp2
+		volume-encrypted                 bool   -                           -
+		volume-kms-key                   string AWS_VOLUME_KMS_KEY          -
+		iam-instance-profile             string AWS_INSTANCE_PROFILE        -
+		ssh-user                         string AWS_SSH_USER                ubuntu
+		ssh-port                         int    AWS_SSH_PORT                22
+		ssh-keypath                      string AWS_SSH_KEYPATH             -
+		keypair-name                     string AWS_KEYPAIR_NAME            -
+		request-spot-instance            bool   -                           -
+		spot-price                       string -                           0.50
+		block-duration-minutes           int    -                           0
+		private-address-only             bool   -                           -
+		use-private-address              bool   -                           -
+		monitoring                       bool   -                           -
+		use-ebs-optimized-instance       bool   -                           -
+		retries                          int    -                           5
+		endpoint                         string AWS_ENDPOINT                -
+		insecure-transport               bool   AWS_INSECURE_TRANSPORT      -
+		userdata                         string AWS_USERDATA                -
+		metadata-token                   string -                           optional
+		metadata-token-response-hop-limit int   -                           1
+	`,
 	"google": `
 		project                               string  GOOGLE_PROJECT                           -
 		zone                                  string  GOOGLE_ZONE                              us-central1-a

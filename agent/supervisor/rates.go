@@ -8,8 +8,10 @@ import (
 // providerRates are how fast the accounts of providers may be called whose limits are below the pool's defaults. A call of a driver is several
 // requests; a part is left to others who use the account.
 //
-// Sources: DigitalOcean API, "Rate Limit": 250 requests a minute and 5,000 an hour. Hetzner Cloud API, "Rate Limiting": 3,600 an hour.
+// Sources: DigitalOcean API, "Rate Limit": 250 requests a minute and 5,000 an hour. Hetzner Cloud API, "Rate Limiting": 3,600 an hour. EC2 Developer
+// Guide, "Request throttling for the Amazon EC2 API": RunInstances 5 and 2 a second, other changes more.
 var providerRates = map[string]pool.Rates{
+	"amazonec2":    {Calls: pool.Rate{PerSecond: 1.8, Burst: 5}, Removes: pool.Rate{PerSecond: 1.5, Burst: 5}},
 	"digitalocean": {Calls: pool.Rate{PerSecond: 0.4, Burst: 55}, Removes: pool.Rate{PerSecond: 0.3, Burst: 10}},
 	"hetzner":      {Calls: pool.Rate{PerSecond: 0.3, Burst: 60}, Removes: pool.Rate{PerSecond: 0.25, Burst: 20}},
 }

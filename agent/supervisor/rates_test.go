@@ -14,6 +14,7 @@ func TestProviderRates(t *testing.T) {
 		minute, hour float64 // requests; a minute of 0 has no limit of its own
 		call, remove float64 // requests that a creation or a list takes, and a removal
 	}{
+		"amazonec2":    {5 + 2*60, 5 + 2*3600, 1, 1}, // of RunInstances, the scarcest
 		"digitalocean": {250, 5000, 3, 3},
 		"hetzner":      {0, 3600, 3, 2},
 	} {

@@ -38,7 +38,8 @@ func (d *Driver) grants(options abi.Options) (module.Grants, error) {
 	return g.WithCredentials(d.describe.Name, signers), nil
 }
 
-// expand fills a template. It returns "" when an option of it was not given: then there is nothing to reach.
+// expand fills a template. It returns "" when an option of it was not given, or has a scheme where the template has one too: then there is
+// nothing to reach.
 func (d *Driver) expand(template string, options abi.Options) (string, error) {
 	var out strings.Builder
 	rest := template
@@ -54,7 +55,7 @@ func (d *Driver) expand(template string, options abi.Options) (string, error) {
 		}
 		value := options.Get(name)
 		switch {
-		case value == "":
+		case value == "", strings.Contains(out.String(), "://") && strings.Contains(value, "://"):
 			return "", nil
 		case strings.ContainsAny(value, "*?[]\\") && !strings.Contains(value, "://["):
 			return "", fmt.Errorf("%s: %q has characters that no host has; give the host itself", name, value)

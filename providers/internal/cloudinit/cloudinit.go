@@ -37,9 +37,12 @@ func Archive(theirs string) bool {
 
 // Join joins our configuration with the operator's own user data. Ours comes last, since of two values for one key the later one counts, unless it
 // says otherwise. An archive comes back as it is. Source: cloud-init documentation, "User-data formats" and "Merging user data sections".
-func Join(config, theirs string) string {
+func Join(config, theirs string) string { return JoinScript(config, "", theirs) }
+
+// JoinScript is Join with a script of ours that runs at the end of the first boot, if it is not "".
+func JoinScript(config, script, theirs string) string {
 	switch {
-	case theirs == "":
+	case theirs == "" && script == "":
 		return config
 	case Archive(theirs):
 		return theirs
@@ -47,8 +50,14 @@ func Join(config, theirs string) string {
 	part := func(kind, text string) string {
 		return "--" + boundary + "\nContent-Type: " + kind + "; charset=\"utf-8\"\nMIME-Version: 1.0\n\n" + Lines(text)
 	}
-	return "Content-Type: multipart/mixed; boundary=\"" + boundary + "\"\nMIME-Version: 1.0\n\n" +
-		part("text/plain", theirs) + part("text/cloud-config", config) + "--" + boundary + "--\n"
+	parts := part("text/cloud-config", config)
+	if script != "" {
+		parts += part("text/x-shellscript", script)
+	}
+	if theirs != "" {
+		parts = part("text/plain", theirs) + parts
+	}
+	return "Content-Type: multipart/mixed; boundary=\"" + boundary + "\"\nMIME-Version: 1.0\n\n" + parts + "--" + boundary + "--\n"
 }
 
 func indent(text string) string {
