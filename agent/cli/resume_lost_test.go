@@ -264,9 +264,12 @@ func TestMachineGoneMeanwhile(t *testing.T) {
 		t.Errorf("the job: %s %s\n%s\n%s", r.State, r.FailureReason, trace, w.agent.text())
 	}
 	w.agent.until(`msg="Machine removed"`)
-	for _, m := range w.list() {
-		if m.Name == name[1] {
-			t.Errorf("the machine is still in the store: %+v", m)
+	listed := func() bool {
+		return slices.ContainsFunc(w.list(), func(m supervisor.Machine) bool { return m.Name == name[1] })
+	}
+	for deadline := time.Now().Add(time.Minute); listed(); time.Sleep(100 * time.Millisecond) { // the record goes after the line
+		if time.Now().After(deadline) {
+			t.Fatal("the machine is still in the store")
 		}
 	}
 	w.stop()

@@ -215,8 +215,8 @@ func TestVanishedContainer(t *testing.T) {
 	if err := j.Run(t.Context(), stage); err != nil {
 		t.Fatal(err)
 	}
-	if at.Container == "" || at.StartedAt.IsZero() {
-		t.Errorf("position %+v lacks the container or its start", at)
+	if at.Container == "" { // of its start nothing may be known: it ended at once
+		t.Fatalf("position %+v lacks the container", at)
 	}
 	if err := dockertest.Engine(t).ContainerRemove(t.Context(), at.Container, container.RemoveOptions{Force: true}); err != nil {
 		t.Fatal(err)
