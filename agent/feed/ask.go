@@ -42,12 +42,31 @@ func (l *loop) ask(ctx context.Context, r *runner, by Runner) {
 	if a.err = ctx.Err(); a.err == nil {
 		var retried, polled atomic.Bool
 		began := time.Now()
-		told := coordinator.OnPolled(coordinator.OnRetriable(ctx, func() { retried.Store(true) }), func() { polled.Store(true) })
+		lasting, cancel := lingering(ctx)
+		defer cancel()
+		told := coordinator.OnPolled(coordinator.OnRetriable(lasting, func() { retried.Store(true) }), func() { polled.Store(true) })
 		a.job, a.err = by.Client.RequestJob(told)
 		a.retried, a.polled, a.took = retried.Load(), polled.Load(), time.Since(began)
 	}
 	if a.job == nil {
 		a.lease.Release()
+	}
+}
+
+// linger is how old a request gets at least before it is given up. While a coordinator looks for a job nothing tells it that nobody waits any
+// more, and it would give one out that is lost then. One that holds a request open has found none.
+const linger = 2 * time.Second
+
+// lingering returns a context for a request that begins now: it ends with ctx, but not before the request is old enough.
+func lingering(ctx context.Context) (context.Context, context.CancelFunc) {
+	began := time.Now()
+	lasting, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	unwatch := context.AfterFunc(ctx, func() {
+		time.AfterFunc(linger-time.Since(began), func() { cancel(context.Cause(ctx)) })
+	})
+	return lasting, func() {
+		unwatch()
+		cancel(context.Canceled)
 	}
 }
 

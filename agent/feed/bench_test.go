@@ -28,6 +28,7 @@ type bench struct {
 	queue    map[string]int      // jobs by token
 	status   map[string]int      // what a token gets instead of a job
 	poll     time.Duration       // how long a request without a job is held
+	think    time.Duration       // how long it looks for a job, whoever still waits
 	polled   bool                // whether the answer to a request without a job says that it was held
 	requests []request           // as they came
 	open     map[string]int      // requests under way by token
@@ -95,6 +96,11 @@ func (b *bench) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		w.WriteHeader(s)
 		return
+	}
+	if b.think > 0 {
+		b.mu.Unlock()
+		time.Sleep(b.think)
+		b.mu.Lock()
 	}
 	if b.queue[token] == 0 && b.poll > 0 {
 		b.mu.Unlock()

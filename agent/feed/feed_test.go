@@ -330,12 +330,43 @@ func TestRemoveEndsTheRequest(t *testing.T) {
 	})
 }
 
+// TestJobOfTheLastRequest has the coordinator give out a job just as its runner goes, or all do.
+func TestJobOfTheLastRequest(t *testing.T) {
+	for name, leave := range map[string]func(*Feed){
+		"removed": func(f *Feed) { f.Remove("a") },
+		"drained": func(f *Feed) { f.Drain() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *bench) {
+				b.think = linger - time.Millisecond
+				b.queue["a"] = 1
+				b.feed.Configure(Settings{Concurrent: 1, Runners: []Runner{b.runner("a", nil)}})
+				pass(time.Millisecond)
+				b.do(func() {
+					if b.open["a"] != 1 {
+						t.Errorf("%d requests are open", b.open["a"])
+					}
+				})
+				leave(b.feed)
+				pass(linger)
+				if n := b.running("a"); n != 1 {
+					t.Errorf("%d jobs run", n)
+				}
+				pass(b.duration)
+				if n, asked := b.count(Ended), b.asked("a"); n != 1 || asked != 1 {
+					t.Errorf("%d jobs have ended after %d requests", n, asked)
+				}
+			})
+		})
+	}
+}
+
 func TestDrain(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		b.poll = time.Hour
 		b.queue["a"] = 2
 		b.feed.Configure(Settings{Concurrent: 10, Runners: []Runner{b.runner("a", nil)}})
-		pass(time.Second)
+		pass(linger)
 		if b.running("a") != 2 || b.open["a"] != 1 {
 			t.Fatalf("%d jobs, %d requests", b.running("a"), b.open["a"])
 		}
@@ -349,7 +380,7 @@ func TestDrain(t *testing.T) {
 		b.feed.Configure(Settings{Concurrent: 20, Runners: []Runner{b.runner("a", nil), b.runner("b", nil)}})
 		b.feed.Wait()
 		synctest.Wait()
-		if got, want := time.Since(began), b.duration-time.Second; got != want {
+		if got, want := time.Since(began), b.duration-linger; got != want {
 			t.Errorf("the feed ended after %v, want %v", got, want)
 		}
 		if b.queue["a"] != 2 || b.count(Ended) != 2 {

@@ -32,3 +32,33 @@ not json
 		t.Error("the output of a test that passed is shown")
 	}
 }
+
+// Each package is tested by one step.
+func TestPackages(t *testing.T) {
+	for pkg, want := range map[string]string{
+		"agent/module": "tests with -race, real engine", "agent/module/meter": "tests of what compiles modules",
+		"agent/module/meter/kernel": "tests of what compiles modules", "agent/client": "tests with -race, real engine", "": "tests with -race, real engine",
+	} {
+		var got []string
+		for _, s := range steps {
+			if s.packages != nil && s.packages(pkg) {
+				got = append(got, s.name)
+			}
+		}
+		if len(got) != 1 || got[0] != want {
+			t.Errorf("%q is tested by %q, want %q", pkg, got, want)
+		}
+	}
+	for _, s := range steps {
+		if s.packages == nil {
+			continue
+		}
+		list, err := s.list(t.Context())
+		if err != nil || len(list) == 0 { // go list runs in this folder
+			continue
+		}
+		if len(list) != 1 || !strings.HasSuffix(list[0], "agent/internal/testrun") || !strings.Contains(s.name, "-race") {
+			t.Errorf("%s takes %q", s.name, list)
+		}
+	}
+}
