@@ -9,7 +9,6 @@ import (
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/fakeec2"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/native"
 	"github.com/millwright-ci/millwright/agent/driver/wasm"
-	"github.com/millwright-ci/millwright/agent/module"
 	"github.com/millwright-ci/millwright/agent/module/moduletest"
 	"github.com/millwright-ci/millwright/hostfuncs/credentials"
 	"github.com/millwright-ci/millwright/hostfuncs/httpsend"
@@ -46,11 +45,7 @@ const testImage = "ami-12c6146b"
 // asWasm is the driver as the module that ships, with keys that the host signs with.
 func asWasm(t *testing.T, _ *fakeec2.Cloud) hostside.Driver {
 	t.Helper()
-	m, err := moduletest.Host(t, module.Limits{}).Load(t.Context(), module.Source{Name: "amazonec2", Wasm: moduletest.Guest(t, "providers/amazonec2"), Builtin: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := wasm.New(m)
+	d, err := wasm.New(moduletest.Builtin(t, "amazonec2"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/millwright-ci/millwright/agent/driver/drivertest"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/fakearm"
 	"github.com/millwright-ci/millwright/agent/driver/wasm"
 	"github.com/millwright-ci/millwright/agent/specvectors"
@@ -13,20 +14,7 @@ import (
 
 // TestOptionTable compares the options with docker-machine's: names, types, environment names and defaults.
 func TestOptionTable(t *testing.T) {
-	has := map[string]abi.Option{}
-	for _, o := range (azure{}).Describe().Options {
-		has[o.Name] = o
-	}
-	all := specvectors.DriverOptions("azure")
-	for _, want := range all {
-		got := abi.Option{Name: has[want.Name].Name, Type: has[want.Name].Type, Env: has[want.Name].Env, Default: has[want.Name].Default}
-		if got != want {
-			t.Errorf("%s: %+v, docker-machine has %+v", want.Name, got, want)
-		}
-	}
-	if len(all) == 0 {
-		t.Error("the table is empty")
-	}
+	drivertest.OptionTable(t, azure{}.Describe().Options, specvectors.DriverOptions("azure"))
 }
 
 // modern is what every set of options needs that is to have no warnings.

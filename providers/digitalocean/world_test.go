@@ -1,16 +1,13 @@
 package main
 
 import (
-	"context"
 	"flag"
 	"testing"
-	"time"
 
 	hostside "github.com/millwright-ci/millwright/agent/driver"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/fakedo"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/native"
 	"github.com/millwright-ci/millwright/agent/driver/wasm"
-	"github.com/millwright-ci/millwright/agent/module"
 	"github.com/millwright-ci/millwright/agent/module/moduletest"
 	"github.com/millwright-ci/millwright/hostfuncs/credentials"
 	"github.com/millwright-ci/millwright/hostfuncs/httpsend"
@@ -58,11 +55,7 @@ func options(t *testing.T, c *fakedo.Cloud, more ...string) abi.Options {
 // asWasm is the driver as the module that ships, with a token that the host attaches.
 func asWasm(t *testing.T, c *fakedo.Cloud) hostside.Driver {
 	t.Helper()
-	m, err := moduletest.Host(t, module.Limits{}).Load(t.Context(), module.Source{Name: "digitalocean", Wasm: moduletest.Guest(t, "providers/digitalocean"), Builtin: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := wasm.New(m)
+	d, err := wasm.New(moduletest.Builtin(t, "digitalocean"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,28 +92,7 @@ func remove(t *testing.T, name string, o abi.Options, state abi.Raw) {
 // find lists until the machine is as it should be.
 func find(t *testing.T, o abi.Options, name string, ok func(abi.Instance) bool) abi.Instance {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	for {
-		res, err := nativeDriver.List(ctx, abi.ListRequest{ABI: abi.Version, Owner: testOwner, Options: o})
-		if err != nil {
-			t.Fatal(err)
-		}
-		found := abi.Instance{}
-		for _, i := range res.Instances {
-			if i.Name == name {
-				found = i
-			}
-		}
-		if ok(found) {
-			return found
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("%s is %+v", name, found)
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
+	return nativeDriver.Await(t, testOwner, o, name, ok)
 }
 
 func runs(i abi.Instance) bool { return i.Status == abi.StatusRunning }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/millwright-ci/millwright/agent/driver/drivertest"
 	"github.com/millwright-ci/millwright/agent/driver/wasm"
 	"github.com/millwright-ci/millwright/agent/specvectors"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
@@ -12,16 +13,7 @@ import (
 
 // TestOptionTable compares the options with docker-machine's: names, types, environment names and defaults.
 func TestOptionTable(t *testing.T) {
-	has := map[string]abi.Option{}
-	for _, o := range (google{}).Describe().Options {
-		has[o.Name] = o
-	}
-	for _, want := range specvectors.DriverOptions("google") {
-		got := abi.Option{Name: has[want.Name].Name, Type: has[want.Name].Type, Env: has[want.Name].Env, Default: has[want.Name].Default}
-		if got != want {
-			t.Errorf("%s: %+v, docker-machine has %+v", want.Name, got, want)
-		}
-	}
+	drivertest.OptionTable(t, google{}.Describe().Options, specvectors.DriverOptions("google"))
 }
 
 // base is what every set of options needs.

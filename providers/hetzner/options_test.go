@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/millwright-ci/millwright/agent/driver/drivertest"
 	"github.com/millwright-ci/millwright/agent/driver/wasm"
 	"github.com/millwright-ci/millwright/agent/specvectors"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
@@ -11,20 +12,7 @@ import (
 
 // TestOptionTable compares the options with the plug-in's: names, types, environment names and defaults.
 func TestOptionTable(t *testing.T) {
-	has := map[string]abi.Option{}
-	for _, o := range (hetzner{}).Describe().Options {
-		has[o.Name] = o
-	}
-	table := specvectors.DriverOptions("hetzner")
-	if len(table) == 0 {
-		t.Fatal("there is no table")
-	}
-	for _, want := range table {
-		got := abi.Option{Name: has[want.Name].Name, Type: has[want.Name].Type, Env: has[want.Name].Env, Default: has[want.Name].Default}
-		if got != want {
-			t.Errorf("%s: %+v, the plug-in has %+v", want.Name, got, want)
-		}
-	}
+	drivertest.OptionTable(t, hetzner{}.Describe().Options, specvectors.DriverOptions("hetzner"))
 }
 
 func TestValidate(t *testing.T) {

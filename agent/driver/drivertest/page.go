@@ -52,3 +52,22 @@ func code(text string) string {
 	}
 	return "`" + text + "`"
 }
+
+// OptionTable holds the options of a driver to those of the driver that it follows: names, types, environment names and defaults. It may
+// have more.
+func OptionTable(t TB, options, want []abi.Option) {
+	t.Helper()
+	if len(want) == 0 {
+		t.Fatalf("there is no table to compare with")
+	}
+	has := map[string]abi.Option{}
+	for _, o := range options {
+		has[o.Name] = o
+	}
+	for _, w := range want {
+		o := has[w.Name]
+		if got := (abi.Option{Name: o.Name, Type: o.Type, Env: o.Env, Default: o.Default}); got != w {
+			t.Errorf("%s: %+v, it was %+v", w.Name, got, w)
+		}
+	}
+}

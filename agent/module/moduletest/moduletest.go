@@ -46,6 +46,16 @@ func Load(t testing.TB, h *module.Host, folder string, hostnames ...string) *mod
 	return m
 }
 
+// Builtin loads the driver providers/NAME as the agent has it built in.
+func Builtin(t testing.TB, name string) *module.Module {
+	t.Helper()
+	m, err := Host(t, module.Limits{}).Load(t.Context(), module.Source{Name: name, Wasm: guests.Wasm(t, "providers/"+name), Builtin: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
 // SameBytes calls one export of m and native, which runs the same code as a part of the test (by policy.Call or driver.Call), on the
 // same input, and reports when their outputs differ by a byte or only one of them fails. It returns the output.
 func SameBytes(t testing.TB, m *module.Module, export string, input []byte, native func(export string, input []byte) ([]byte, error)) []byte {

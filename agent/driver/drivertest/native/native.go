@@ -5,6 +5,8 @@ package native
 import (
 	"context"
 	"encoding/json"
+	"testing"
+	"time"
 
 	"github.com/millwright-ci/millwright/agent/driver"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
@@ -34,6 +36,34 @@ func (d Driver) Validate(ctx context.Context, options abi.Options) ([]abi.Proble
 	var res abi.ValidateResult
 	err := d.call(ctx, abi.ExportValidate, abi.ValidateRequest{ABI: abi.Version, Options: options}, &res)
 	return res.Problems, err
+}
+
+// Await lists an owner's machines until the one of that name, the zero Instance where there is none, is ok, and returns it. The test fails when
+// that takes twenty seconds.
+func (d Driver) Await(t testing.TB, owner abi.Owner, options abi.Options, name string, ok func(abi.Instance) bool) abi.Instance {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for {
+		res, err := d.List(ctx, abi.ListRequest{ABI: abi.Version, Owner: owner, Options: options})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := abi.Instance{}
+		for _, i := range res.Instances {
+			if i.Name == name {
+				found = i
+			}
+		}
+		if ok(found) {
+			return found
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%s is %+v", name, found)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 func (d Driver) call(ctx context.Context, export string, req, out any) error {
