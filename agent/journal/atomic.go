@@ -64,6 +64,9 @@ func (j *Journal) sweep() error {
 
 // sweepFolder removes half-written files of ours, and the folder when it holds nothing else: that is a first write that was cut off.
 func sweepFolder(path string) error {
+	if exists(filepath.Join(path, handFile)) {
+		return nil // somebody may be writing there now
+	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
 		return nil // Load reports it

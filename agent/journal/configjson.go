@@ -20,6 +20,11 @@ type object = map[string]any
 // saveConfig writes config.json in docker-machine's version 3, so that docker-machine and gitlab-runner see the machine too. Keys
 // that we do not know stay as they are. A file that would not change is not written.
 func (j *Journal) saveConfig(dir string, m fleet.Machine, change func(what string)) error {
+	return writeConfig(dir, machineConfig(j.Store(), dir, m), change)
+}
+
+// writeConfig lays ours over the config.json of a machine's folder.
+func writeConfig(dir string, ours object, change func(what string)) error {
 	path := filepath.Join(dir, configFile)
 	before, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -33,7 +38,7 @@ func (j *Journal) saveConfig(dir string, m fleet.Machine, change func(what strin
 			config = object{}
 		}
 	}
-	overlay(config, machineConfig(j.Store(), dir, m))
+	overlay(config, ours)
 	overlay(config, pluginConfig(dir))
 	after, err := json.MarshalIndent(config, "", "    ")
 	if err != nil {

@@ -9,6 +9,8 @@
 //	store/certs/                      CA and client certificate; the provisioner's
 //	store/machines/NAME/config.json   what docker-machine and gitlab-runner read; derived, never read back but for unknown keys
 //	store/machines/NAME/millwright.json   the machine as we know it: the truth
+//	store/machines/NAME/by-hand.json   in its place, of a machine that somebody made with the command line: his, not the agent's
+//	store/owner-by-hand               the owner id that tags such machines
 //	store/machines/NAME/driver.json   of drivers that run in the agent: what no provider remembers
 //	store/machines/NAME/id_ed25519 …  the machine's keys; the provisioner's
 //

@@ -27,6 +27,8 @@ const (
 var (
 	// ErrForeign is a machine that docker-machine made: it has a config.json and no record of ours.
 	ErrForeign = errors.New("made by docker-machine; not taken up")
+	// ErrByHand is a machine that somebody made with the command line, for himself. It is his alone; see Hand.
+	ErrByHand = errors.New("made by hand; not the agent's")
 	// ErrIncomplete is a folder without any record, such as docker-machine leaves behind when its creation is cut off.
 	ErrIncomplete = errors.New("holds no record of a machine; not counted, and left as it is")
 	// ErrCorrupt is a record that cannot be read. It is kept for a human to look at.
@@ -39,7 +41,7 @@ var (
 type Problem struct {
 	Machine string // the folder's name
 	Path    string
-	Err     error // ErrForeign, ErrIncomplete, ErrCorrupt or ErrOtherOwner, with details
+	Err     error // ErrForeign, ErrByHand, ErrIncomplete, ErrCorrupt or ErrOtherOwner, with details
 }
 
 func (p Problem) String() string { return fmt.Sprintf("machine %s: %s: %v", p.Machine, p.Path, p.Err) }
@@ -172,20 +174,25 @@ func (j *Journal) remove(name string) error {
 		return err
 	}
 	hidden := filepath.Join(j.machines(), removedPrefix+name)
+	return forget(j.machines(), j.folder(name), hidden, func(what string) { j.watch(name, what) })
+}
+
+// forget deletes a machine's folder: as a whole first, by another name, then what is in it. It tells of each change before it is made.
+func forget(machines, folder, hidden string, change func(what string)) error {
 	if err := os.RemoveAll(hidden); err != nil {
 		return err
 	}
-	j.watch(name, "remove: hide")
-	if err := os.Rename(j.folder(name), hidden); err != nil {
+	change("remove: hide")
+	if err := os.Rename(folder, hidden); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		return err
 	}
-	if err := syncDir(j.machines()); err != nil {
+	if err := syncDir(machines); err != nil {
 		return err
 	}
-	j.watch(name, "remove: delete")
+	change("remove: delete")
 	return os.RemoveAll(hidden)
 }
 
@@ -238,10 +245,18 @@ func load(dir, owner string) (machines []fleet.Machine, problems []Problem, err 
 	return machines, problems, nil
 }
 
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
 func loadMachine(path, name, owner string) (fleet.Machine, error) {
 	data, err := os.ReadFile(filepath.Join(path, recordFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Stat(filepath.Join(path, configFile)); err == nil {
+		if exists(filepath.Join(path, handFile)) {
+			return fleet.Machine{}, ErrByHand
+		}
+		if exists(filepath.Join(path, configFile)) {
 			return fleet.Machine{}, ErrForeign
 		}
 		return fleet.Machine{}, ErrIncomplete
