@@ -19,9 +19,14 @@ func codec(s *shapes) ([]byte, error) {
 		if kindOf(name) != "" {
 			fmt.Fprintf(&b, decodeAppend, name)
 		}
-		fmt.Fprintf(&b, "\nfunc read%s(r *reader) (v %[1]s) {\nfor more := r.open('{'); more; more = r.more('{') {\nswitch r.key() {\n", name)
+		fmt.Fprintf(&b, "\nvar fieldsOf%s = []string{", name)
 		for _, f := range o.fields {
-			fmt.Fprintf(&b, "case %q:\nv.%s = %s\n", f.wire, f.name, read(f.shape))
+			fmt.Fprintf(&b, "`%q:`,", f.wire)
+		}
+		fmt.Fprintf(&b, "}\n\nfunc read%s(r *reader) (v %[1]s) {\nfield := 0\nfor more := r.open('{'); more; more = r.more('{') {\n", name)
+		fmt.Fprintf(&b, "field = r.field(fieldsOf%s, field)\nswitch field {\n", name)
+		for i, f := range o.fields {
+			fmt.Fprintf(&b, "case %d: // %s\nv.%s = %s\n", i+1, f.wire, f.name, read(f.shape))
 		}
 		b.WriteString("default:\nr.skip()\n}\n}\nreturn v\n}\n")
 		fmt.Fprintf(&b, "\nfunc write%s(w *writer, v *%[1]s) {\nw.open('{')\n", name)

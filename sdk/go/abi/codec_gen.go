@@ -2,16 +2,20 @@
 
 package abi
 
+var fieldsOfError = []string{`"kind":`, `"message":`, `"code":`, `"retry_after_s":`}
+
 func readError(r *reader) (v Error) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "kind":
+		field = r.field(fieldsOfError, field)
+		switch field {
+		case 1: // kind
 			v.Kind = ErrorKind(r.string())
-		case "message":
+		case 2: // message
 			v.Message = r.string()
-		case "code":
+		case 3: // code
 			v.Code = r.string()
-		case "retry_after_s":
+		case 4: // retry_after_s
 			v.RetryAfterS = r.int()
 		default:
 			r.skip()
@@ -54,28 +58,32 @@ func (v *Describe) AppendJSON(dst []byte) ([]byte, error) {
 	return w.end(dst)
 }
 
+var fieldsOfDescribe = []string{`"abi":`, `"kind":`, `"name":`, `"version":`, `"summary":`, `"hostnames":`, `"position":`, `"want_machines":`, `"want_history":`, `"options":`}
+
 func readDescribe(r *reader) (v Describe) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "abi":
+		field = r.field(fieldsOfDescribe, field)
+		switch field {
+		case 1: // abi
 			v.ABI = r.int()
-		case "kind":
+		case 2: // kind
 			v.Kind = r.string()
-		case "name":
+		case 3: // name
 			v.Name = r.string()
-		case "version":
+		case 4: // version
 			v.Version = r.string()
-		case "summary":
+		case 5: // summary
 			v.Summary = r.string()
-		case "hostnames":
+		case 6: // hostnames
 			v.Hostnames = list(r, (*reader).string)
-		case "position":
+		case 7: // position
 			v.Position = r.int()
-		case "want_machines":
+		case 8: // want_machines
 			v.WantMachines = r.bool()
-		case "want_history":
+		case 9: // want_history
 			v.WantHistory = option(r, readHistoryWish)
-		case "options":
+		case 10: // options
 			v.Options = list(r, readOption)
 		default:
 			r.skip()
@@ -128,26 +136,30 @@ func writeDescribe(w *writer, v *Describe) {
 	w.close('}')
 }
 
+var fieldsOfOption = []string{`"name":`, `"type":`, `"env":`, `"default":`, `"required":`, `"secret":`, `"role":`, `"help":`, `"credential":`}
+
 func readOption(r *reader) (v Option) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "name":
+		field = r.field(fieldsOfOption, field)
+		switch field {
+		case 1: // name
 			v.Name = r.string()
-		case "type":
+		case 2: // type
 			v.Type = OptionType(r.string())
-		case "env":
+		case 3: // env
 			v.Env = r.string()
-		case "default":
+		case 4: // default
 			v.Default = r.string()
-		case "required":
+		case 5: // required
 			v.Required = r.bool()
-		case "secret":
+		case 6: // secret
 			v.Secret = r.bool()
-		case "role":
+		case 7: // role
 			v.Role = OptionRole(r.string())
-		case "help":
+		case 8: // help
 			v.Help = r.string()
-		case "credential":
+		case 9: // credential
 			v.Credential = CredentialKey(r.string())
 		default:
 			r.skip()
@@ -191,12 +203,16 @@ func writeOption(w *writer, v *Option) {
 	w.close('}')
 }
 
+var fieldsOfOwner = []string{`"id":`, `"runner":`}
+
 func readOwner(r *reader) (v Owner) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "id":
+		field = r.field(fieldsOfOwner, field)
+		switch field {
+		case 1: // id
 			v.ID = r.string()
-		case "runner":
+		case 2: // runner
 			v.Runner = r.string()
 		default:
 			r.skip()
@@ -214,16 +230,20 @@ func writeOwner(w *writer, v *Owner) {
 	w.close('}')
 }
 
+var fieldsOfBootstrap = []string{`"ssh_user":`, `"authorized_key":`, `"host_key_private":`, `"host_key_public":`}
+
 func readBootstrap(r *reader) (v Bootstrap) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "ssh_user":
+		field = r.field(fieldsOfBootstrap, field)
+		switch field {
+		case 1: // ssh_user
 			v.SSHUser = r.string()
-		case "authorized_key":
+		case 2: // authorized_key
 			v.AuthorizedKey = r.string()
-		case "host_key_private":
+		case 3: // host_key_private
 			v.HostKeyPrivate = r.string()
-		case "host_key_public":
+		case 4: // host_key_public
 			v.HostKeyPublic = r.string()
 		default:
 			r.skip()
@@ -262,22 +282,26 @@ func (v *CreateRequest) AppendJSON(dst []byte) ([]byte, error) {
 	return w.end(dst)
 }
 
+var fieldsOfCreateRequest = []string{`"abi":`, `"owner":`, `"name":`, `"options":`, `"bootstrap":`, `"labels":`, `"expires_at":`}
+
 func readCreateRequest(r *reader) (v CreateRequest) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "abi":
+		field = r.field(fieldsOfCreateRequest, field)
+		switch field {
+		case 1: // abi
 			v.ABI = r.int()
-		case "owner":
+		case 2: // owner
 			v.Owner = readOwner(r)
-		case "name":
+		case 3: // name
 			v.Name = r.string()
-		case "options":
+		case 4: // options
 			v.Options = table(r, (*reader).strings)
-		case "bootstrap":
+		case 5: // bootstrap
 			v.Bootstrap = readBootstrap(r)
-		case "labels":
+		case 6: // labels
 			v.Labels = table(r, (*reader).string)
-		case "expires_at":
+		case 7: // expires_at
 			v.ExpiresAt = r.string()
 		default:
 			r.skip()
@@ -336,16 +360,20 @@ func (v *ListRequest) AppendJSON(dst []byte) ([]byte, error) {
 	return w.end(dst)
 }
 
+var fieldsOfListRequest = []string{`"abi":`, `"owner":`, `"options":`, `"all_owners":`}
+
 func readListRequest(r *reader) (v ListRequest) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "abi":
+		field = r.field(fieldsOfListRequest, field)
+		switch field {
+		case 1: // abi
 			v.ABI = r.int()
-		case "owner":
+		case 2: // owner
 			v.Owner = readOwner(r)
-		case "options":
+		case 3: // options
 			v.Options = table(r, (*reader).strings)
-		case "all_owners":
+		case 4: // all_owners
 			v.AllOwners = r.bool()
 		default:
 			r.skip()
@@ -391,12 +419,16 @@ func (v *ListResult) AppendJSON(dst []byte) ([]byte, error) {
 	return w.end(dst)
 }
 
+var fieldsOfListResult = []string{`"instances":`, `"complete":`}
+
 func readListResult(r *reader) (v ListResult) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "instances":
+		field = r.field(fieldsOfListResult, field)
+		switch field {
+		case 1: // instances
 			v.Instances = list(r, readInstance)
-		case "complete":
+		case 2: // complete
 			v.Complete = r.bool()
 		default:
 			r.skip()
@@ -436,20 +468,24 @@ func (v *RemoveRequest) AppendJSON(dst []byte) ([]byte, error) {
 	return w.end(dst)
 }
 
+var fieldsOfRemoveRequest = []string{`"abi":`, `"owner":`, `"name":`, `"id":`, `"options":`, `"state":`}
+
 func readRemoveRequest(r *reader) (v RemoveRequest) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "abi":
+		field = r.field(fieldsOfRemoveRequest, field)
+		switch field {
+		case 1: // abi
 			v.ABI = r.int()
-		case "owner":
+		case 2: // owner
 			v.Owner = readOwner(r)
-		case "name":
+		case 3: // name
 			v.Name = r.string()
-		case "id":
+		case 4: // id
 			v.ID = r.string()
-		case "options":
+		case 5: // options
 			v.Options = table(r, (*reader).strings)
-		case "state":
+		case 6: // state
 			v.State = r.raw()
 		default:
 			r.skip()
@@ -501,14 +537,18 @@ func (v *ValidateRequest) AppendJSON(dst []byte) ([]byte, error) {
 	return w.end(dst)
 }
 
+var fieldsOfValidateRequest = []string{`"abi":`, `"options":`, `"config":`}
+
 func readValidateRequest(r *reader) (v ValidateRequest) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "abi":
+		field = r.field(fieldsOfValidateRequest, field)
+		switch field {
+		case 1: // abi
 			v.ABI = r.int()
-		case "options":
+		case 2: // options
 			v.Options = table(r, (*reader).strings)
-		case "config":
+		case 3: // config
 			v.Config = r.raw()
 		default:
 			r.skip()
@@ -552,10 +592,14 @@ func (v *ValidateResult) AppendJSON(dst []byte) ([]byte, error) {
 	return w.end(dst)
 }
 
+var fieldsOfValidateResult = []string{`"problems":`}
+
 func readValidateResult(r *reader) (v ValidateResult) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "problems":
+		field = r.field(fieldsOfValidateResult, field)
+		switch field {
+		case 1: // problems
 			v.Problems = list(r, readProblem)
 		default:
 			r.skip()
@@ -576,14 +620,18 @@ func writeValidateResult(w *writer, v *ValidateResult) {
 	w.close('}')
 }
 
+var fieldsOfProblem = []string{`"option":`, `"message":`, `"warning":`}
+
 func readProblem(r *reader) (v Problem) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "option":
+		field = r.field(fieldsOfProblem, field)
+		switch field {
+		case 1: // option
 			v.Option = r.string()
-		case "message":
+		case 2: // message
 			v.Message = r.string()
-		case "warning":
+		case 3: // warning
 			v.Warning = r.bool()
 		default:
 			r.skip()
@@ -622,34 +670,38 @@ func (v *Instance) AppendJSON(dst []byte) ([]byte, error) {
 	return w.end(dst)
 }
 
+var fieldsOfInstance = []string{`"name":`, `"id":`, `"status":`, `"message":`, `"address":`, `"ssh_port":`, `"ssh_user":`, `"engine_port":`, `"gpus":`, `"created_at":`, `"state":`, `"owner":`, `"error":`}
+
 func readInstance(r *reader) (v Instance) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "name":
+		field = r.field(fieldsOfInstance, field)
+		switch field {
+		case 1: // name
 			v.Name = r.string()
-		case "id":
+		case 2: // id
 			v.ID = r.string()
-		case "status":
+		case 3: // status
 			v.Status = Status(r.string())
-		case "message":
+		case 4: // message
 			v.Message = r.string()
-		case "address":
+		case 5: // address
 			v.Address = r.string()
-		case "ssh_port":
+		case 6: // ssh_port
 			v.SSHPort = r.int()
-		case "ssh_user":
+		case 7: // ssh_user
 			v.SSHUser = r.string()
-		case "engine_port":
+		case 8: // engine_port
 			v.EnginePort = r.int()
-		case "gpus":
+		case 9: // gpus
 			v.GPUs = r.int()
-		case "created_at":
+		case 10: // created_at
 			v.CreatedAt = r.string()
-		case "state":
+		case 11: // state
 			v.State = r.raw()
-		case "owner":
+		case 12: // owner
 			v.Owner = r.string()
-		case "error":
+		case 13: // error
 			v.Error = option(r, readError)
 		default:
 			r.skip()
@@ -726,12 +778,16 @@ func (v *Result) AppendJSON(dst []byte) ([]byte, error) {
 	return w.end(dst)
 }
 
+var fieldsOfResult = []string{`"ok":`, `"error":`}
+
 func readResult(r *reader) (v Result) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "ok":
+		field = r.field(fieldsOfResult, field)
+		switch field {
+		case 1: // ok
 			v.OK = r.raw()
-		case "error":
+		case 2: // error
 			v.Error = option(r, readError)
 		default:
 			r.skip()
@@ -770,14 +826,18 @@ func (v *LogRecord) AppendJSON(dst []byte) ([]byte, error) {
 	return w.end(dst)
 }
 
+var fieldsOfLogRecord = []string{`"level":`, `"message":`, `"fields":`}
+
 func readLogRecord(r *reader) (v LogRecord) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "level":
+		field = r.field(fieldsOfLogRecord, field)
+		switch field {
+		case 1: // level
 			v.Level = r.string()
-		case "message":
+		case 2: // message
 			v.Message = r.string()
-		case "fields":
+		case 3: // fields
 			v.Fields = table(r, (*reader).string)
 		default:
 			r.skip()
@@ -821,20 +881,24 @@ func (v *HTTPRequest) AppendJSON(dst []byte) ([]byte, error) {
 	return w.end(dst)
 }
 
+var fieldsOfHTTPRequest = []string{`"method":`, `"url":`, `"headers":`, `"body":`, `"deadline_ms":`, `"sign":`}
+
 func readHTTPRequest(r *reader) (v HTTPRequest) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "method":
+		field = r.field(fieldsOfHTTPRequest, field)
+		switch field {
+		case 1: // method
 			v.Method = r.string()
-		case "url":
+		case 2: // url
 			v.URL = r.string()
-		case "headers":
+		case 3: // headers
 			v.Headers = table(r, (*reader).strings)
-		case "body":
+		case 4: // body
 			v.Body = r.bytes()
-		case "deadline_ms":
+		case 5: // deadline_ms
 			v.DeadlineMS = r.int()
-		case "sign":
+		case 6: // sign
 			v.Sign = option(r, readSign)
 		default:
 			r.skip()
@@ -873,14 +937,18 @@ func writeHTTPRequest(w *writer, v *HTTPRequest) {
 	w.close('}')
 }
 
+var fieldsOfSign = []string{`"scheme":`, `"credential":`, `"params":`}
+
 func readSign(r *reader) (v Sign) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "scheme":
+		field = r.field(fieldsOfSign, field)
+		switch field {
+		case 1: // scheme
 			v.Scheme = r.string()
-		case "credential":
+		case 2: // credential
 			v.Credential = r.string()
-		case "params":
+		case 3: // params
 			v.Params = table(r, (*reader).string)
 		default:
 			r.skip()
@@ -924,16 +992,20 @@ func (v *HTTPResponse) AppendJSON(dst []byte) ([]byte, error) {
 	return w.end(dst)
 }
 
+var fieldsOfHTTPResponse = []string{`"status":`, `"headers":`, `"body":`, `"error":`}
+
 func readHTTPResponse(r *reader) (v HTTPResponse) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "status":
+		field = r.field(fieldsOfHTTPResponse, field)
+		switch field {
+		case 1: // status
 			v.Status = r.int()
-		case "headers":
+		case 2: // headers
 			v.Headers = table(r, (*reader).strings)
-		case "body":
+		case 3: // body
 			v.Body = r.bytes()
-		case "error":
+		case 4: // error
 			v.Error = option(r, readHTTPError)
 		default:
 			r.skip()
@@ -968,12 +1040,16 @@ func writeHTTPResponse(w *writer, v *HTTPResponse) {
 	w.close('}')
 }
 
+var fieldsOfHTTPError = []string{`"kind":`, `"message":`}
+
 func readHTTPError(r *reader) (v HTTPError) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "kind":
+		field = r.field(fieldsOfHTTPError, field)
+		switch field {
+		case 1: // kind
 			v.Kind = r.string()
-		case "message":
+		case 2: // message
 			v.Message = r.string()
 		default:
 			r.skip()
@@ -1008,38 +1084,42 @@ func (v *Snapshot) AppendJSON(dst []byte) ([]byte, error) {
 	return w.end(dst)
 }
 
+var fieldsOfSnapshot = []string{`"abi":`, `"now":`, `"now_unix_ms":`, `"zones":`, `"runner":`, `"fleet":`, `"demand":`, `"failures":`, `"machines":`, `"history":`, `"config":`, `"state":`, `"observed":`, `"observed_age_s":`, `"proposal":`}
+
 func readSnapshot(r *reader) (v Snapshot) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "abi":
+		field = r.field(fieldsOfSnapshot, field)
+		switch field {
+		case 1: // abi
 			v.ABI = r.int()
-		case "now":
+		case 2: // now
 			v.Now = r.string()
-		case "now_unix_ms":
+		case 3: // now_unix_ms
 			v.NowUnixMS = r.int64()
-		case "zones":
+		case 4: // zones
 			v.Zones = list(r, readZone)
-		case "runner":
+		case 5: // runner
 			v.Runner = readRunnerSettings(r)
-		case "fleet":
+		case 6: // fleet
 			v.Fleet = readCounts(r)
-		case "demand":
+		case 7: // demand
 			v.Demand = readDemand(r)
-		case "failures":
+		case 8: // failures
 			v.Failures = list(r, readFailure)
-		case "machines":
+		case 9: // machines
 			v.Machines = list(r, readMachineView)
-		case "history":
+		case 10: // history
 			v.History = option(r, readHistory)
-		case "config":
+		case 11: // config
 			v.Config = r.raw()
-		case "state":
+		case 12: // state
 			v.State = r.string()
-		case "observed":
+		case 13: // observed
 			v.Observed = r.raw()
-		case "observed_age_s":
+		case 14: // observed_age_s
 			v.ObservedAgeS = r.float()
-		case "proposal":
+		case 15: // proposal
 			v.Proposal = readProposal(r)
 		default:
 			r.skip()
@@ -1114,18 +1194,22 @@ func writeSnapshot(w *writer, v *Snapshot) {
 	w.close('}')
 }
 
+var fieldsOfZone = []string{`"name":`, `"local":`, `"offset_s":`, `"next_change":`, `"next_offset_s":`}
+
 func readZone(r *reader) (v Zone) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "name":
+		field = r.field(fieldsOfZone, field)
+		switch field {
+		case 1: // name
 			v.Name = r.string()
-		case "local":
+		case 2: // local
 			v.Local = r.string()
-		case "offset_s":
+		case 3: // offset_s
 			v.OffsetS = r.int()
-		case "next_change":
+		case 4: // next_change
 			v.NextChange = r.string()
-		case "next_offset_s":
+		case 5: // next_offset_s
 			v.NextOffsetS = r.int()
 		default:
 			r.skip()
@@ -1149,30 +1233,34 @@ func writeZone(w *writer, v *Zone) {
 	w.close('}')
 }
 
+var fieldsOfRunnerSettings = []string{`"name":`, `"short_token":`, `"limit":`, `"concurrent":`, `"idle_count":`, `"idle_count_min":`, `"idle_scale_factor":`, `"idle_time_s":`, `"max_growth_rate":`, `"max_builds":`, `"autoscaling":`}
+
 func readRunnerSettings(r *reader) (v RunnerSettings) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "name":
+		field = r.field(fieldsOfRunnerSettings, field)
+		switch field {
+		case 1: // name
 			v.Name = r.string()
-		case "short_token":
+		case 2: // short_token
 			v.ShortToken = r.string()
-		case "limit":
+		case 3: // limit
 			v.Limit = r.int()
-		case "concurrent":
+		case 4: // concurrent
 			v.Concurrent = r.int()
-		case "idle_count":
+		case 5: // idle_count
 			v.IdleCount = r.int()
-		case "idle_count_min":
+		case 6: // idle_count_min
 			v.IdleCountMin = r.int()
-		case "idle_scale_factor":
+		case 7: // idle_scale_factor
 			v.IdleScaleFactor = r.float()
-		case "idle_time_s":
+		case 8: // idle_time_s
 			v.IdleTimeS = r.int64()
-		case "max_growth_rate":
+		case 9: // max_growth_rate
 			v.MaxGrowthRate = r.int()
-		case "max_builds":
+		case 10: // max_builds
 			v.MaxBuilds = r.int()
-		case "autoscaling":
+		case 11: // autoscaling
 			v.Autoscaling = list(r, readPeriodsSettings)
 		default:
 			r.skip()
@@ -1217,20 +1305,24 @@ func writeRunnerSettings(w *writer, v *RunnerSettings) {
 	w.close('}')
 }
 
+var fieldsOfPeriodsSettings = []string{`"periods":`, `"timezone":`, `"idle_count":`, `"idle_count_min":`, `"idle_scale_factor":`, `"idle_time_s":`}
+
 func readPeriodsSettings(r *reader) (v PeriodsSettings) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "periods":
+		field = r.field(fieldsOfPeriodsSettings, field)
+		switch field {
+		case 1: // periods
 			v.Periods = list(r, (*reader).string)
-		case "timezone":
+		case 2: // timezone
 			v.Timezone = r.string()
-		case "idle_count":
+		case 3: // idle_count
 			v.IdleCount = r.int()
-		case "idle_count_min":
+		case 4: // idle_count_min
 			v.IdleCountMin = r.int()
-		case "idle_scale_factor":
+		case 5: // idle_scale_factor
 			v.IdleScaleFactor = r.float()
-		case "idle_time_s":
+		case 6: // idle_time_s
 			v.IdleTimeS = r.int64()
 		default:
 			r.skip()
@@ -1256,24 +1348,28 @@ func writePeriodsSettings(w *writer, v *PeriodsSettings) {
 	w.close('}')
 }
 
+var fieldsOfCounts = []string{`"creating":`, `"idle":`, `"acquired":`, `"used":`, `"removing":`, `"stuck_on_removing":`, `"available":`, `"total":`}
+
 func readCounts(r *reader) (v Counts) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "creating":
+		field = r.field(fieldsOfCounts, field)
+		switch field {
+		case 1: // creating
 			v.Creating = r.int()
-		case "idle":
+		case 2: // idle
 			v.Idle = r.int()
-		case "acquired":
+		case 3: // acquired
 			v.Acquired = r.int()
-		case "used":
+		case 4: // used
 			v.Used = r.int()
-		case "removing":
+		case 5: // removing
 			v.Removing = r.int()
-		case "stuck_on_removing":
+		case 6: // stuck_on_removing
 			v.Stuck = r.int()
-		case "available":
+		case 7: // available
 			v.Available = r.int()
-		case "total":
+		case 8: // total
 			v.Total = r.int()
 		default:
 			r.skip()
@@ -1303,14 +1399,18 @@ func writeCounts(w *writer, v *Counts) {
 	w.close('}')
 }
 
+var fieldsOfDemand = []string{`"running":`, `"waiting":`, `"windows":`}
+
 func readDemand(r *reader) (v Demand) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "running":
+		field = r.field(fieldsOfDemand, field)
+		switch field {
+		case 1: // running
 			v.Running = r.int()
-		case "waiting":
+		case 2: // waiting
 			v.Waiting = r.int()
-		case "windows":
+		case 3: // windows
 			v.Windows = list(r, readWindow)
 		default:
 			r.skip()
@@ -1337,16 +1437,20 @@ func writeDemand(w *writer, v *Demand) {
 	w.close('}')
 }
 
+var fieldsOfWindow = []string{`"seconds":`, `"arrivals":`, `"finished":`, `"mean_duration_s":`}
+
 func readWindow(r *reader) (v Window) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "seconds":
+		field = r.field(fieldsOfWindow, field)
+		switch field {
+		case 1: // seconds
 			v.Seconds = r.int()
-		case "arrivals":
+		case 2: // arrivals
 			v.Arrivals = r.int()
-		case "finished":
+		case 3: // finished
 			v.Finished = r.int()
-		case "mean_duration_s":
+		case 4: // mean_duration_s
 			v.MeanDuration = r.float()
 		default:
 			r.skip()
@@ -1368,14 +1472,18 @@ func writeWindow(w *writer, v *Window) {
 	w.close('}')
 }
 
+var fieldsOfFailure = []string{`"kind":`, `"count":`, `"age_s":`}
+
 func readFailure(r *reader) (v Failure) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "kind":
+		field = r.field(fieldsOfFailure, field)
+		switch field {
+		case 1: // kind
 			v.Kind = ErrorKind(r.string())
-		case "count":
+		case 2: // count
 			v.Count = r.int()
-		case "age_s":
+		case 3: // age_s
 			v.AgeS = r.float()
 		default:
 			r.skip()
@@ -1395,18 +1503,22 @@ func writeFailure(w *writer, v *Failure) {
 	w.close('}')
 }
 
+var fieldsOfMachineView = []string{`"name":`, `"state":`, `"age_s":`, `"idle_s":`, `"used_count":`}
+
 func readMachineView(r *reader) (v MachineView) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "name":
+		field = r.field(fieldsOfMachineView, field)
+		switch field {
+		case 1: // name
 			v.Name = r.string()
-		case "state":
+		case 2: // state
 			v.State = r.string()
-		case "age_s":
+		case 3: // age_s
 			v.AgeS = r.float()
-		case "idle_s":
+		case 4: // idle_s
 			v.IdleS = r.float()
-		case "used_count":
+		case 5: // used_count
 			v.UsedCount = r.int()
 		default:
 			r.skip()
@@ -1432,16 +1544,20 @@ func writeMachineView(w *writer, v *MachineView) {
 	w.close('}')
 }
 
+var fieldsOfSettings = []string{`"idle_count":`, `"idle_count_min":`, `"idle_scale_factor":`, `"idle_time_s":`}
+
 func readSettings(r *reader) (v Settings) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "idle_count":
+		field = r.field(fieldsOfSettings, field)
+		switch field {
+		case 1: // idle_count
 			v.IdleCount = option(r, (*reader).int)
-		case "idle_count_min":
+		case 2: // idle_count_min
 			v.IdleCountMin = option(r, (*reader).int)
-		case "idle_scale_factor":
+		case 3: // idle_scale_factor
 			v.IdleScaleFactor = option(r, (*reader).float)
-		case "idle_time_s":
+		case 4: // idle_time_s
 			v.IdleTimeS = option(r, (*reader).int64)
 		default:
 			r.skip()
@@ -1488,30 +1604,34 @@ func (v *Proposal) AppendJSON(dst []byte) ([]byte, error) {
 	return w.end(dst)
 }
 
+var fieldsOfProposal = []string{`"settings":`, `"idle_target":`, `"growth_limit":`, `"no_growth":`, `"max_builds":`, `"remove":`, `"next_machine":`, `"ask_again_s":`, `"metrics":`, `"state":`, `"reason":`}
+
 func readProposal(r *reader) (v Proposal) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "settings":
+		field = r.field(fieldsOfProposal, field)
+		switch field {
+		case 1: // settings
 			v.Settings = option(r, readSettings)
-		case "idle_target":
+		case 2: // idle_target
 			v.IdleTarget = option(r, (*reader).int)
-		case "growth_limit":
+		case 3: // growth_limit
 			v.GrowthLimit = option(r, (*reader).int)
-		case "no_growth":
+		case 4: // no_growth
 			v.NoGrowth = r.bool()
-		case "max_builds":
+		case 5: // max_builds
 			v.MaxBuilds = option(r, (*reader).int)
-		case "remove":
+		case 6: // remove
 			v.Remove = list(r, readRemoval)
-		case "next_machine":
+		case 7: // next_machine
 			v.NextMachine = table(r, (*reader).strings)
-		case "ask_again_s":
+		case 8: // ask_again_s
 			v.AskAgainS = option(r, (*reader).float)
-		case "metrics":
+		case 9: // metrics
 			v.Metrics = table(r, (*reader).float)
-		case "state":
+		case 10: // state
 			v.State = option(r, (*reader).string)
-		case "reason":
+		case 11: // reason
 			v.Reason = r.string()
 		default:
 			r.skip()
@@ -1584,12 +1704,16 @@ func writeProposal(w *writer, v *Proposal) {
 	w.close('}')
 }
 
+var fieldsOfRemoval = []string{`"name":`, `"reason":`}
+
 func readRemoval(r *reader) (v Removal) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "name":
+		field = r.field(fieldsOfRemoval, field)
+		switch field {
+		case 1: // name
 			v.Name = r.string()
-		case "reason":
+		case 2: // reason
 			v.Reason = r.string()
 		default:
 			r.skip()
@@ -1624,18 +1748,22 @@ func (v *ObserveRequest) AppendJSON(dst []byte) ([]byte, error) {
 	return w.end(dst)
 }
 
+var fieldsOfObserveRequest = []string{`"abi":`, `"now":`, `"now_unix_ms":`, `"config":`, `"observed":`}
+
 func readObserveRequest(r *reader) (v ObserveRequest) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "abi":
+		field = r.field(fieldsOfObserveRequest, field)
+		switch field {
+		case 1: // abi
 			v.ABI = r.int()
-		case "now":
+		case 2: // now
 			v.Now = r.string()
-		case "now_unix_ms":
+		case 3: // now_unix_ms
 			v.NowUnixMS = r.int64()
-		case "config":
+		case 4: // config
 			v.Config = r.raw()
-		case "observed":
+		case 5: // observed
 			v.Observed = r.raw()
 		default:
 			r.skip()
@@ -1663,12 +1791,16 @@ func writeObserveRequest(w *writer, v *ObserveRequest) {
 	w.close('}')
 }
 
+var fieldsOfHistoryWish = []string{`"points":`, `"step_s":`}
+
 func readHistoryWish(r *reader) (v HistoryWish) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "points":
+		field = r.field(fieldsOfHistoryWish, field)
+		switch field {
+		case 1: // points
 			v.Points = r.int()
-		case "step_s":
+		case 2: // step_s
 			v.StepS = r.int()
 		default:
 			r.skip()
@@ -1686,28 +1818,32 @@ func writeHistoryWish(w *writer, v *HistoryWish) {
 	w.close('}')
 }
 
+var fieldsOfHistory = []string{`"from_unix_ms":`, `"step_s":`, `"minutes":`, `"arrivals":`, `"finished":`, `"running":`, `"running_max":`, `"waiting_max":`, `"available":`, `"total":`}
+
 func readHistory(r *reader) (v History) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "from_unix_ms":
+		field = r.field(fieldsOfHistory, field)
+		switch field {
+		case 1: // from_unix_ms
 			v.FromUnixMS = r.int64()
-		case "step_s":
+		case 2: // step_s
 			v.StepS = r.int()
-		case "minutes":
+		case 3: // minutes
 			v.Minutes = list(r, (*reader).int)
-		case "arrivals":
+		case 4: // arrivals
 			v.Arrivals = list(r, (*reader).int)
-		case "finished":
+		case 5: // finished
 			v.Finished = list(r, (*reader).int)
-		case "running":
+		case 6: // running
 			v.Running = list(r, (*reader).float)
-		case "running_max":
+		case 7: // running_max
 			v.RunningMax = list(r, (*reader).int)
-		case "waiting_max":
+		case 8: // waiting_max
 			v.WaitingMax = list(r, (*reader).int)
-		case "available":
+		case 9: // available
 			v.Available = list(r, (*reader).float)
-		case "total":
+		case 10: // total
 			v.Total = list(r, (*reader).float)
 		default:
 			r.skip()

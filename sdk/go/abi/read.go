@@ -14,8 +14,8 @@ const (
 type reader struct {
 	in    string
 	pos   int
-	depth int             // objects and lists that are open
-	path  [maxPath]string // the name that is being read in each open object, "" in a list
+	depth int          // objects and lists that are open
+	path  [maxPath]int // where the name is that is being read in each open object, 0 in a list
 	err   *codecError
 }
 
@@ -32,7 +32,11 @@ func (r *reader) fail(what string) {
 		return
 	}
 	var path []string
-	for _, name := range r.path[:min(r.depth, maxPath)] {
+	for _, at := range r.path[:min(r.depth, maxPath)] {
+		if at == 0 {
+			continue
+		}
+		name := (&reader{in: r.in, pos: at}).text()
 		if len(name) > maxName {
 			name = strings.ToValidUTF8(name[:maxName], "") + "…"
 		}
@@ -100,7 +104,7 @@ func (r *reader) open(bracket byte) bool {
 		return false
 	}
 	if r.depth < maxPath {
-		r.path[r.depth] = ""
+		r.path[r.depth] = 0
 	}
 	r.pos++
 	r.depth++
@@ -132,16 +136,42 @@ func (r *reader) close() bool {
 	return false
 }
 
+// field reads the name of a field and its colon and returns the name's place in names, counted from 1, or 0 when it is none of them. The
+// names have their quotes and colon. Fields come mostly in the order of names, the next one behind the last.
+func (r *reader) field(names []string, last int) int {
+	r.peek()
+	rest := r.in[r.pos:]
+	for i := last; i < len(names); i++ {
+		if name := names[i]; strings.HasPrefix(rest, name) {
+			r.name()
+			r.pos += len(name)
+			return i + 1
+		}
+	}
+	key := r.key()
+	for i, name := range names {
+		if key == name[1:len(name)-2] {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// name notes that a field's name starts here.
+func (r *reader) name() {
+	if i := uint(r.depth - 1); i < maxPath {
+		r.path[i] = r.pos
+	}
+}
+
 // key reads the name of a field and its colon.
 func (r *reader) key() string {
 	if r.peek() != '"' {
 		r.fail("is no JSON: a name in double quotes should be here")
 		return ""
 	}
+	r.name()
 	name := r.text()
-	if r.depth <= maxPath && r.depth > 0 {
-		r.path[r.depth-1] = name
-	}
 	if r.peek() != ':' {
 		r.fail("is no JSON: a colon should be here")
 		return ""
