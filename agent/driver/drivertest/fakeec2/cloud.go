@@ -240,7 +240,25 @@ func (c *Cloud) answer(w http.ResponseWriter, form url.Values) {
 	}
 	w.Header().Set("Content-Type", "text/xml;charset=UTF-8")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, c.amended(form.Get("Action"), body))
+	switch action := form.Get("Action"); {
+	case action == "DescribeAccountAttributes":
+		body = c.withDefaultVPC(body)
+	case form.Has("SpotInstanceRequestId.1"): // of RequestSpotInstances, which docker-machine's driver calls and moto knows
+	default:
+		body = c.amended(action, body)
+	}
+	_, _ = io.WriteString(w, body)
+}
+
+// withDefaultVPC names the region's default VPC among the account's attributes, where moto says that there is none.
+func (c *Cloud) withDefaultVPC(body string) string {
+	_, vpcs, err := c.forward(url.Values{"Action": {"DescribeVpcs"}, "Version": {"2016-11-15"}, "Filter.1.Name": {"is-default"}, "Filter.1.Value.1": {"true"}})
+	_, rest, found := strings.Cut(vpcs, "<vpcId>")
+	if err != nil || !found {
+		return body
+	}
+	id, _, _ := strings.Cut(rest, "<")
+	return strings.Replace(body, ">none<", ">"+id+"<", 1)
 }
 
 // byName names the key pair that a form names by its id, which moto does not know.

@@ -163,7 +163,7 @@ func (c *Cloud) getInstance(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.show(i), nil
+	return fingerprinted(c.show(i)), nil
 }
 
 func (c *Cloud) deleteInstance(r *request) (any, error) {

@@ -38,6 +38,12 @@ var handlers = map[string]func(*Cloud, *request) (any, error){
 	"compute.firewalls.insert":                (*Cloud).insertFirewall,
 	"compute.firewalls.patch":                 (*Cloud).patchFirewall,
 	"compute.addresses.get":                   (*Cloud).getAddress,
+
+	"compute.projects.get":          (*Cloud).getProject,
+	"compute.zoneOperations.get":    (*Cloud).getOperation,
+	"compute.globalOperations.get":  (*Cloud).getOperation,
+	"compute.instances.setMetadata": (*Cloud).setMetadata,
+	"compute.firewalls.update":      (*Cloud).patchFirewall,
 }
 
 func (c *Cloud) serve(w http.ResponseWriter, hr *http.Request) {

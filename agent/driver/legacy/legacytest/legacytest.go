@@ -1,5 +1,6 @@
-// Package legacytest builds a docker-machine plug-in on docker-machine's own library, for tests. It is a Go module of its own, made in a
-// temporary folder, so that nothing of it is among the project's dependencies.
+// Package legacytest builds docker-machine plug-ins on docker-machine's own library, for tests: one whose cloud is a folder, and the drivers
+// that docker-machine itself has for google and amazonec2. They are Go modules of their own, made in a temporary folder, so that nothing of them
+// is among the project's dependencies.
 package legacytest
 
 import (
@@ -16,7 +17,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/internal/need"
 )
 
-//go:embed plugin
+//go:embed plugin clouds
 var source embed.FS
 
 // Name is the plug-in's driver, whose options begin with it.
@@ -25,39 +26,81 @@ const Name = "mwtest"
 // Cloud is the environment variable that names the folder which is the plug-in's cloud.
 const Cloud = "MILLWRIGHT_TEST_CLOUD"
 
-var built struct {
+// program is a Go module of source, built once for all tests of a package.
+type program struct {
+	folder string // in source
 	sync.Once
 	dir string
 	err error
 }
 
+var (
+	plugin = &program{folder: "plugin"}
+	clouds = &program{folder: "clouds"}
+)
+
 // Binary builds the plug-in, once for all tests of a package, and returns its path. Without its library the test is skipped.
-func Binary(t testing.TB) string {
+func Binary(t testing.TB) string { return plugin.binary(t, Name) }
+
+// Original returns the path of docker-machine's own driver of that name, google or amazonec2, as a plug-in that is started with what is in env
+// besides: see clouds/main.go.txt. It is built once for all tests of a package; without its libraries the test is skipped.
+func Original(t testing.TB, name string, env ...string) string {
+	t.Helper()
+	return script(t, clouds.binary(t, name), name, env...)
+}
+
+// script is a plug-in's binary with an environment of its own, so that tests can run side by side.
+func script(t testing.TB, binary, name string, env ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "docker-machine-driver-"+name)
+	var settings strings.Builder
+	for _, e := range env {
+		key, value, _ := strings.Cut(e, "=")
+		fmt.Fprintf(&settings, "%s='%s' ", key, value)
+	}
+	if err := os.WriteFile(path, fmt.Appendf(nil, "#!/bin/sh\n%sexec '%s'\n", settings.String(), binary), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func (p *program) binary(t testing.TB, name string) string {
 	t.Helper()
 	if runtime.GOOS == "windows" {
 		t.Skip("docker-machine's library does not build here")
 	}
 	golang := need.Command(t, "go")
-	built.Do(func() { built.dir, built.err = build(golang) })
-	if built.err != nil {
-		if need.Required() {
-			t.Fatal(built.err)
+	p.Do(func() { p.dir, p.err = p.build(golang) })
+	path := filepath.Join(p.dir, "docker-machine-driver-"+name)
+	if p.err == nil {
+		if err := os.Link(filepath.Join(p.dir, "program"), path); err != nil && !os.IsExist(err) {
+			t.Fatal(err)
 		}
-		t.Skipf("the plug-in can't be built: %v", built.err)
+		return path
 	}
-	return filepath.Join(built.dir, "docker-machine-driver-"+Name)
+	if need.Required() {
+		t.Fatal(p.err)
+	}
+	t.Skipf("the plug-in can't be built: %v", p.err)
+	return ""
 }
 
-// Clean removes what Binary built. Call it at the end of TestMain.
-func Clean() { os.RemoveAll(built.dir) }
+// Clean removes what was built. Call it at the end of TestMain.
+func Clean() {
+	for _, p := range []*program{plugin, clouds} {
+		if p.dir != "" {
+			os.RemoveAll(p.dir)
+		}
+	}
+}
 
-func build(golang string) (string, error) {
+func (p *program) build(golang string) (string, error) {
 	dir, err := os.MkdirTemp("", "millwright-plugin-")
 	if err != nil {
 		return "", err
 	}
 	for _, name := range []string{"main.go", "go.mod", "go.sum"} {
-		data, err := source.ReadFile("plugin/" + name + ".txt")
+		data, err := source.ReadFile(p.folder + "/" + name + ".txt")
 		if err != nil {
 			return dir, err
 		}
@@ -65,7 +108,7 @@ func build(golang string) (string, error) {
 			return dir, err
 		}
 	}
-	c := exec.Command(golang, "build", "-o", "docker-machine-driver-"+Name, ".")
+	c := exec.Command(golang, "build", "-ldflags=-s -w", "-o", "program", ".")
 	c.Dir = dir
 	c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false", "GOWORK=off")
 	if out, err := c.CombinedOutput(); err != nil {
@@ -83,13 +126,8 @@ type World struct {
 // Start makes a cloud.
 func Start(t testing.TB) World {
 	t.Helper()
-	binary, w := Binary(t), World{Dir: t.TempDir()}
-	w.Path = filepath.Join(t.TempDir(), "docker-machine-driver-"+Name)
-	script := fmt.Sprintf("#!/bin/sh\n%s='%s' exec '%s'\n", Cloud, w.Dir, binary)
-	if err := os.WriteFile(w.Path, []byte(script), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	return w
+	dir := t.TempDir()
+	return World{Path: script(t, Binary(t), Name, Cloud+"="+dir), Dir: dir}
 }
 
 // Fail makes the plug-in do something wrong from now on; "" ends that. See plugin/main.go.txt.
