@@ -258,11 +258,16 @@ func TestMachineGoneMeanwhile(t *testing.T) {
 	if err := dockertest.Engine(t).ContainerRemove(context.WithoutCancel(t.Context()), name[1], container.RemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
 		t.Fatal(err)
 	}
+	began := time.Now()
 	w.begin()
 	r := w.ended(w.agent, id)
-	if trace := w.plain(id); r.State != embedded.Failed || r.FailureReason != coordinator.RunnerSystemFailure || !strings.Contains(trace, "ERROR: Job failed (system failure): ") {
-		t.Errorf("the job: %s %s\n%s\n%s", r.State, r.FailureReason, trace, w.agent.text())
+	took := time.Since(began)
+	// Else the engine's silence would have ended it, much later.
+	want := "can't go on with the job: its machine " + name[1] + " is gone: the instance is gone"
+	if trace := w.plain(id); r.State != embedded.Failed || r.FailureReason != coordinator.RunnerSystemFailure || !strings.Contains(trace, want) {
+		t.Errorf("the job: %s %s after %s, want %q\n%s\n%s", r.State, r.FailureReason, took, want, trace, w.agent.text())
 	}
+	t.Logf("the job is reported %s after the agent's start", took.Round(time.Millisecond))
 	w.agent.until(`msg="Machine removed"`)
 	listed := func() bool {
 		return slices.ContainsFunc(w.list(), func(m supervisor.Machine) bool { return m.Name == name[1] })

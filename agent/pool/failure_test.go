@@ -218,6 +218,41 @@ func TestGoneOnlyAfterCompleteLists(t *testing.T) {
 	})
 }
 
+// TestOnlyTheDiskIsLeft has machines of which only the disk is left: they are gone, and the job of one is told within seconds once it asks.
+func TestOnlyTheDiskIsLeft(t *testing.T) {
+	inWorld(t, abi.RunnerSettings{IdleCount: 1}, func(t *testing.T, w *world) {
+		wait(time.Minute)
+		l := w.acquire()
+		used := w.use(l, 1)
+		wait(time.Minute)
+		w.counts(1, 1, 2)
+		for _, name := range w.names() {
+			w.cloud.Bury(name)
+		}
+		w.cloud.Inject(fake.Fault{Op: fake.OpList, Times: -1, Hide: 2})
+		l.Suspect()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		if err := l.Interrupted(ctx); err != nil {
+			t.Errorf("lists that are not complete: %v", err)
+		}
+		w.cloud.Heal()
+		l.Suspect()
+		ctx, cancel = context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if err := l.Interrupted(ctx); err == nil || err.Error() != "the instance is gone" {
+			t.Errorf("the job is told %v, want that the instance is gone", err)
+		}
+		l.Release(true)
+		wait(time.Minute)
+		w.counts(1, 0, 1)
+		w.settled()
+		if w.journal.Has(used.Name) {
+			t.Errorf("%s is kept", used.Name)
+		}
+	})
+}
+
 // TestInterrupted has a provider that takes a machine back: an idle one is replaced at once, a used one after its job.
 func TestInterrupted(t *testing.T) {
 	inWorld(t, abi.RunnerSettings{IdleCount: 1}, func(t *testing.T, w *world) {

@@ -191,16 +191,23 @@ func (p *Pool) listed(g *group, asked time.Time, r abi.ListResult, journalled ma
 		if m.group != g.key || m.State == fleet.Removing || m.answered.IsZero() || m.answered.After(asked) {
 			continue
 		}
-		if i, ok := shown[m.Name]; ok {
+		switch i, ok := shown[m.Name]; {
+		case ok && !m.isLeftOf(i):
 			m.listed, m.missing = true, 0
 			p.observe(m, i)
-		} else if r.Complete {
+		case r.Complete:
 			p.missed(m)
 		}
 	}
 	if r.Complete {
 		p.suspect(g, now, r.Instances, journalled)
 	}
+}
+
+// isLeftOf tells whether i is only what an instance left that has gone: its disk, its volume, its key. Drivers list that by the machine's name
+// as something that is being created, since it is to be removed too.
+func (m *machine) isLeftOf(i abi.Instance) bool {
+	return m.State != fleet.Creating && i.Status == abi.StatusCreating && m.Instance.ID != "" && i.ID != m.Instance.ID
 }
 
 // observe takes in what the provider says about a machine.

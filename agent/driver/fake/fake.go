@@ -217,6 +217,18 @@ func (c *Cloud) Kill(name string) bool {
 	return ok
 }
 
+// Bury makes a machine vanish as Kill does, but for its disk: lists show that by the machine's name, under an id of its own, until it is removed.
+// It returns false when there is none.
+func (c *Cloud) Bury(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m, ok := c.machines[name]
+	if ok {
+		m.ID, m.Status = "disk-of-"+m.ID, abi.StatusCreating
+	}
+	return ok
+}
+
 // SetStatus makes a machine stopped, interrupted or unknown; "" lets it follow the clock again. It returns false when there is none.
 func (c *Cloud) SetStatus(name string, s abi.Status) bool {
 	c.mu.Lock()
