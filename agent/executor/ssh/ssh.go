@@ -12,11 +12,10 @@ import (
 	"log/slog"
 	"os"
 	"path"
-	"strconv"
-	"strings"
 
 	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/executor"
+	"github.com/millwright-ci/millwright/agent/executor/process"
 	"github.com/millwright-ci/millwright/agent/executor/remote"
 )
 
@@ -50,7 +49,7 @@ type handle struct {
 // New returns an executor for one job. The host is not dialled before Prepare.
 func New(o Options) (*Executor, error) {
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
-	e := &Executor{o: o, handle: handle{Job: "millwright-job-" + strconv.FormatInt(o.JobID, 10) + "-" + rand.Text()}}
+	e := &Executor{o: o, handle: handle{Job: process.FolderName(o.JobID) + rand.Text()}}
 	if o.Handle != nil {
 		if err := json.Unmarshal(o.Handle, &e.handle); err != nil {
 			return nil, fmt.Errorf("what the agent before has noted of the job's host: %w", err)
@@ -145,7 +144,7 @@ func (e *Executor) Cleanup(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !strings.HasPrefix(o.Job, "millwright-job-") || strings.Contains(o.Job, "/") {
+	if !process.IsFolder(o.Job) {
 		return fmt.Errorf("the folder of the agent before, %q, is none of a job", o.Job)
 	}
 	return remote.Clear(ctx, o)
