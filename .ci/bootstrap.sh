@@ -8,8 +8,8 @@ tools() {
 	apt_install mmdebstrap debian-archive-keyring
 }
 
-# bootstrap OUT.tar VARIANT PACKAGES OPTION... makes a root file system of Debian bookworm with mmdebstrap.
-# PACKAGES is comma-separated. MILLWRIGHT_DEBIAN_MIRROR names another server than Debian's own.
+# bootstrap OUT.tar VARIANT PACKAGES OPTION... makes a root file system of Debian with mmdebstrap.
+# PACKAGES is comma-separated. MILLWRIGHT_DEBIAN_MIRROR names another server than Debian's own, MILLWRIGHT_SUITE another release than bookworm.
 bootstrap() {
 	local out=$1 variant=$2 packages=$3 p
 	shift 3
@@ -24,5 +24,5 @@ bootstrap() {
 	[ -z "$proxy" ] || excludes+=(--aptopt="Acquire::http::Proxy \"$proxy\"")
 	mmdebstrap --variant="$variant" --include="$packages" --format=tar \
 		--aptopt='Apt::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' --aptopt='Acquire::Retries "3"' \
-		"${excludes[@]}" "$@" bookworm "$out" ${MILLWRIGHT_DEBIAN_MIRROR:+"$MILLWRIGHT_DEBIAN_MIRROR"}
+		"${excludes[@]}" "$@" "${MILLWRIGHT_SUITE:-bookworm}" "$out" ${MILLWRIGHT_DEBIAN_MIRROR:+"$MILLWRIGHT_DEBIAN_MIRROR"}
 }

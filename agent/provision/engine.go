@@ -1,11 +1,14 @@
 package provision
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	_ "embed" // the services
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/fleet"
@@ -19,7 +22,7 @@ func (r *run) engine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.debug.printf("%s on %s, engine %q, systemd %t", f.os, f.arch, f.dockerd, f.systemd)
+	r.debug.printf("%s on %s, engine %q, services by %s", f.os, f.arch, f.dockerd, f.init)
 	if f.dockerd == "" {
 		if err := r.install(ctx, f); err != nil {
 			return fmt.Errorf("error installing docker: %w", err)
@@ -48,22 +51,29 @@ func (r *run) probe(ctx context.Context) (facts, error) {
 	return parseFacts(out, mark)
 }
 
-// install puts an engine on a machine that has none. The words "error installing docker", which its errors get, are those that
-// people search docker-machine's logs for.
+// install puts an engine on a machine that has none: by the script of engine-install-url, else by the package of its distribution. The words
+// "error installing docker", which its errors get, are those that people search docker-machine's logs for.
 func (r *run) install(ctx context.Context, f facts) error {
-	if r.opts.installURL == "" {
-		return fmt.Errorf("%s has no engine (no dockerd on its PATH); use an image with Docker in it, "+
-			"or name a script that installs it: MachineOptions engine-install-url=https://get.docker.com", f.os)
+	url, kind := r.opts.installURL, system{}
+	if known, ok := systemOf(f.os); ok {
+		kind = known
+	}
+	if url == "" && kind.install == "" {
+		return fmt.Errorf("%s has no engine (no dockerd on its PATH); %s", f.os, cmp.Or(kind.advice,
+			"use an image with Docker in it, or name a script that installs it: MachineOptions engine-install-url=https://get.docker.com"))
 	}
 	limit := r.p.opts.InstallTimeout
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not installed within %s", limit))
 	defer cancel()
-	r.log.Info("installing the engine", "os", f.os.String(), "url", r.opts.installURL)
-	_, err := r.conn.run(ctx, script{name: "install", vars: map[string]string{"URL": r.opts.installURL}})
-	if err != nil {
-		return fmt.Errorf("on %s: %w", f.os, err)
+	r.log.Info("installing the engine", "os", f.os.String(), "from", cmp.Or(redacted(url), "packages: "+kind.install))
+	out, err := r.conn.run(ctx, script{name: "install", vars: map[string]string{"URL": url, "HOW": kind.install}})
+	switch why := endOfLife(f.os, out); {
+	case err == nil:
+		return nil
+	case why != "":
+		return fmt.Errorf("%s: %w", why, err)
 	}
-	return nil
+	return fmt.Errorf("on %s: %w", f.os, err)
 }
 
 // configure sends certificates and configuration and (re)starts the engine, unless it runs with exactly these already.
@@ -84,10 +94,30 @@ func (r *run) configure(ctx context.Context, f facts) error {
 		{name: "daemon.json", data: daemon},
 		{name: "drop-in", data: r.opts.dropIn(f.dockerd)},
 		{name: "start", data: r.opts.startScript(f.dockerd)},
+		{name: "openrc", data: openrcService},
+		{name: "sysv", data: sysvService},
 	}}
-	s.vars = map[string]string{"STAMP": s.stamp()}
+	s.vars = map[string]string{"STAMP": s.stamp(), "INIT": f.init, "PORT": r.enginePort(), "FIREWALL": firewall(f.os)}
 	_, err = r.conn.run(ctx, s)
 	return err
+}
+
+// The services that start the engine with the machine, where no systemd does.
+var (
+	//go:embed scripts/openrc.init
+	openrcService []byte
+	//go:embed scripts/sysv.init
+	sysvService []byte
+)
+
+// firewall tells whether the system as it comes turns away whoever asks for the engine: closed or open.
+//
+// Source: Container-Optimized OS documentation, "Configuring the host firewall".
+func firewall(o osRelease) string {
+	if s, _ := systemOf(o); slices.Contains(s.ids, "cos") {
+		return "closed"
+	}
+	return "open"
 }
 
 // stamp stands for the content of all files of s.

@@ -16,7 +16,7 @@ type facts struct {
 	os         osRelease
 	arch       string // in the kernel's words: x86_64, aarch64
 	dockerd    string // path of the engine's binary; "" when there is none
-	systemd    bool   // systemd runs, not only exists
+	init       string // what manages services now: systemd, openrc, sysv or none
 	daemonJSON []byte // the image's own /etc/docker/daemon.json; empty when there is none
 }
 
@@ -53,7 +53,7 @@ func parseFacts(out, mark string) (facts, error) {
 		os:         parseOSRelease(sections["os-release"]),
 		arch:       strings.TrimSpace(sections["arch"]),
 		dockerd:    strings.TrimSpace(sections["dockerd"]),
-		systemd:    strings.TrimSpace(sections["init"]) == "systemd",
+		init:       strings.TrimSpace(sections["init"]),
 		daemonJSON: []byte(strings.TrimSpace(sections["daemon.json"])),
 	}, nil
 }

@@ -14,7 +14,7 @@ func TestParseFacts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := facts{os: osRelease{ID: "ubuntu", Name: "Ubuntu 24.04 LTS"}, arch: "aarch64", dockerd: "/usr/bin/dockerd", systemd: true, daemonJSON: []byte("{\n \"a\": 1\n}")}
+	want := facts{os: osRelease{ID: "ubuntu", Name: "Ubuntu 24.04 LTS"}, arch: "aarch64", dockerd: "/usr/bin/dockerd", init: "systemd", daemonJSON: []byte("{\n \"a\": 1\n}")}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(facts{}, osRelease{})); diff != "" {
 		t.Error(diff)
 	}

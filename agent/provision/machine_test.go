@@ -31,8 +31,12 @@ import (
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
-// machineImage is a fresh machine: sshd and a Docker engine that nobody has started.
-const machineImage = "millwright/machine:bookworm"
+// Images of fresh machines: sshd and a Docker engine that nobody has started, the second with systemd. The releases of Debian are their tags.
+const (
+	machineImages = "millwright/machine:"
+	systemdImage  = "millwright/systemd:"
+	machineImage  = machineImages + "bookworm"
+)
 
 // helperTag is what the test's helper image is called.
 const helperTag = "millwright/helper:test"
@@ -258,6 +262,12 @@ func localEngine(t testing.TB) *client.Client {
 // startMachine makes a machine as the docker driver does and returns it as the pool would see it.
 func startMachine(t testing.TB, local *client.Client, p *Provisioner, user string) fleet.Machine {
 	t.Helper()
+	return startMachineOf(t, local, p, machineImage, user)
+}
+
+// startMachineOf is startMachine for an image; that of systemd is its first process. more are files for /etc/millwright.
+func startMachineOf(t testing.TB, local *client.Client, p *Provisioner, image, user string, more ...bootFile) fleet.Machine {
+	t.Helper()
 	ctx := context.Background()
 	machine := "mw-provision-test-" + strings.ToLower(time.Now().Format("150405.000000"))
 	b := bootstrap(t, p, machine)
@@ -270,7 +280,7 @@ func startMachine(t testing.TB, local *client.Client, p *Provisioner, user strin
 		Binds:     []string{machine + ":/var/lib/docker"},
 		Resources: container.Resources{DeviceCgroupRules: []string{"a *:* rwm"}},
 	}
-	*host.Init = true
+	*host.Init = !strings.HasPrefix(image, systemdImage)
 	t.Cleanup(func() {
 		local.ContainerRemove(ctx, machine, container.RemoveOptions{Force: true, RemoveVolumes: true})
 		local.VolumeRemove(ctx, machine, true)
@@ -278,11 +288,11 @@ func startMachine(t testing.TB, local *client.Client, p *Provisioner, user strin
 	if _, err := local.VolumeCreate(ctx, volume.CreateOptions{Name: machine, Labels: labels}); err != nil {
 		t.Fatal(err)
 	}
-	c, err := local.ContainerCreate(ctx, &container.Config{Image: machineImage, Hostname: machine, Labels: labels}, host, nil, nil, machine)
+	c, err := local.ContainerCreate(ctx, &container.Config{Image: image, Hostname: machine, Labels: labels}, host, nil, nil, machine)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := local.CopyToContainer(ctx, c.ID, "/", machineFiles(t, b, user), container.CopyToContainerOptions{}); err != nil {
+	if err := local.CopyToContainer(ctx, c.ID, "/", machineFiles(t, b, user, more...), container.CopyToContainerOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := local.ContainerStart(ctx, c.ID, container.StartOptions{}); err != nil {
@@ -295,15 +305,18 @@ func startMachine(t testing.TB, local *client.Client, p *Provisioner, user strin
 	return machineAt(machine, info.NetworkSettings.IPAddress, nil)
 }
 
-func machineFiles(t testing.TB, b abi.Bootstrap, user string) io.Reader {
+// bootFile is a file of /etc/millwright.
+type bootFile struct{ name, data string }
+
+func machineFiles(t testing.TB, b abi.Bootstrap, user string, more ...bootFile) io.Reader {
 	t.Helper()
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
 	w.WriteHeader(&tar.Header{Name: "etc/millwright/", Typeflag: tar.TypeDir, Mode: 0o700})
-	for _, f := range []struct{ name, data string }{
+	for _, f := range append([]bootFile{
 		{"authorized_keys", b.AuthorizedKey + "\n"}, {"ssh_user", user + "\n"},
 		{"ssh_host_ed25519_key", b.HostKeyPrivate}, {"ssh_host_ed25519_key.pub", b.HostKeyPublic + "\n"},
-	} {
+	}, more...) {
 		w.WriteHeader(&tar.Header{Name: "etc/millwright/" + f.name, Mode: 0o600, Size: int64(len(f.data))})
 		io.WriteString(w, f.data)
 	}

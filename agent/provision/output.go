@@ -60,7 +60,7 @@ func (o *output) String() string {
 
 // end returns the last lines as an error message may carry them, or nothing.
 func (o *output) end() string {
-	text := strings.TrimSpace(strings.ToValidUTF8(o.String(), "?"))
+	text := strings.TrimSpace(redacted(strings.ToValidUTF8(o.String(), "?")))
 	if text == "" {
 		return ""
 	}

@@ -160,6 +160,9 @@ func (r *run) all(ctx context.Context) error {
 	if r.m.Instance.Address == "" {
 		return errors.New("its instance has no address yet; provision it when its driver reports one")
 	}
+	if r.debug != nil {
+		r.debug.hide = r.opts.secrets()
+	}
 	defer func() {
 		if r.conn != nil {
 			r.conn.Close()

@@ -27,6 +27,9 @@ func TestProvisionErrors(t *testing.T) {
 			s.Exit(code)
 		}
 	}
+	on := func(release string) func(ssh.Session, map[string][]byte) {
+		return func(s ssh.Session, files map[string][]byte) { probeOf(s, files, release, ""); s.Exit(0) }
+	}
 	bare := func(s ssh.Session, files map[string][]byte) { probeAnswer(s, files, ""); s.Exit(0) }
 	for _, tt := range []struct {
 		name    string
@@ -36,8 +39,16 @@ func TestProvisionErrors(t *testing.T) {
 		want    []string
 		phases  string
 	}{
-		{name: "no engine", scripts: handlers{"probe": bare}, phases: "ssh engine",
-			want: []string{"machine ci-1: engine: error installing docker: Debian 12 has no engine", "engine-install-url=https://get.docker.com"}},
+		{name: "no engine", scripts: handlers{"probe": on("ID=void\nPRETTY_NAME=Void")}, phases: "ssh engine",
+			want: []string{"machine ci-1: engine: error installing docker: Void has no engine", "engine-install-url=https://get.docker.com"}},
+		{name: "an image that lost its engine", scripts: handlers{"probe": on("ID=cos\nPRETTY_NAME=COS")}, phases: "ssh engine",
+			want: []string{"error installing docker: COS has no engine", "its engine is part of the image"}},
+		{name: "no package", scripts: handlers{"probe": bare, "install": fail("E: Unable to locate package docker.io\n", 100)}, phases: "ssh engine",
+			want: []string{"error installing docker: on Debian 12: install: Process exited with status 100; output ends:\nE: Unable to locate"}},
+		{name: "a release that is past", scripts: handlers{"probe": on("ID=ubuntu\nVERSION_ID=18.04\nPRETTY_NAME='Ubuntu 18.04'"), "install": fail("E: 404\n", 100)}, phases: "ssh engine",
+			want: []string{"error installing docker: Docker no longer supports Ubuntu 18.04: it makes packages for Ubuntu 22.04 and later; use an image", "output ends:\nE: 404"}},
+		{name: "a password in the output", scripts: handlers{"probe": bare, "install": fail("get https://me:s3cret@mirror.example/x\n", 1)}, phases: "ssh engine",
+			want: []string{"get https://[redacted]@mirror.example/x"}},
 		{name: "installation fails", scripts: handlers{"probe": bare, "install": fail("curl: (6) Could not resolve host", 6)}, phases: "ssh engine",
 			options: map[string][]string{"engine-install-url": {"https://get.example.com"}},
 			want:    []string{"error installing docker: on Debian 12: install: Process exited with status 6; output ends:\ncurl: (6) Could not"}},
@@ -190,14 +201,18 @@ func TestNoPrivateKeyInDebugLog(t *testing.T) {
 		io.WriteString(s, "some remote words")
 		s.Exit(1)
 	}}}
-	p.Provision(context.Background(), f.start(t, p, "ci-1", ""), nil)
-	for _, want := range []string{"(ci-1) run engine: sh -c", "file server-key.pem, 2", "> some remote words", "tlsverify", "phase ssh took"} {
+	m := f.start(t, p, "ci-1", "")
+	m.Options = map[string][]string{"engine-env": {"HTTPS_PROXY=http://me:pr0xy@proxy:3128", "NPM_TOKEN=t0k%en", "LANG=C.UTF-8"}}
+	p.Provision(context.Background(), m, nil)
+	for _, want := range []string{"http://[redacted]@proxy:3128", "NPM_TOKEN=[redacted]", "LANG=C.UTF-8", "(ci-1) run engine: sh -c", "file server-key.pem, 2", "> some remote words", "tlsverify", "phase ssh took"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("debug log lacks %q", want)
 		}
 	}
-	if strings.Contains(log.String(), "PRIVATE KEY") {
-		t.Error("debug log holds a private key")
+	for _, secret := range []string{"PRIVATE KEY", "pr0xy", "t0k"} {
+		if strings.Contains(log.String(), secret) {
+			t.Errorf("debug log holds %s", secret)
+		}
 	}
 }
 

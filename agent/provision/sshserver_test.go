@@ -118,8 +118,12 @@ func scriptName(body []byte) string {
 
 // probeAnswer answers as a Debian machine with this engine.
 func probeAnswer(s ssh.Session, files map[string][]byte, dockerd string) {
+	probeOf(s, files, "ID=debian\nPRETTY_NAME=\"Debian 12\"", dockerd)
+}
+
+// probeOf answers as a machine with this os-release and this engine.
+func probeOf(s ssh.Session, files map[string][]byte, release, dockerd string) {
 	mark := strings.TrimSuffix(strings.TrimPrefix(string(files["env"]), "MARK='"), "'\n")
-	answer := strings.ReplaceAll("Welcome!\nMARK os-release\nID=debian\nPRETTY_NAME=\"Debian 12\"\n\nMARK arch\nx86_64\n"+
-		"MARK dockerd\nDOCKERD\nMARK init\nMARK daemon.json\n\nMARK end\n", "MARK", mark)
-	io.WriteString(s, strings.ReplaceAll(answer, "DOCKERD", dockerd))
+	answer := "Welcome!\nMARK os-release\n" + release + "\n\nMARK arch\nx86_64\nMARK dockerd\n" + dockerd + "\nMARK init\nnone\nMARK daemon.json\n\nMARK end\n"
+	io.WriteString(s, strings.ReplaceAll(answer, "MARK", mark))
 }

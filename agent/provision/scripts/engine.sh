@@ -1,13 +1,13 @@
 # Puts the engine's certificates and configuration in place and (re)starts it, unless it runs with exactly these. STAMP stands for
-# them all; it is written last, so that an interrupted run is done again. Files come beside this script.
+# them all; it is written last, so that an interrupted run is done again. Files come beside this script. INIT is what manages services here
+# (systemd, openrc, sysv, none), PORT where the engine listens, FIREWALL whether the image itself turns strangers away from it.
 set -eu
 . ./env
 PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 stamp=/run/millwright-engine.stamp
 log=/var/log/millwright-engine.log
-
-systemd() { [ -d /run/systemd/system ]; }
+service=millwright-engine
 
 # engine PID tells whether that process is an engine, and none that only waits to be reaped.
 engine() {
@@ -23,7 +23,7 @@ running() {
 }
 
 up() {
-	if systemd; then systemctl is-active --quiet docker.service; else [ -n "$(running)" ]; fi
+	if [ "$INIT" = systemd ]; then systemctl is-active --quiet docker.service; else [ -n "$(running)" ]; fi
 }
 
 if [ "$(cat $stamp 2>/dev/null)" = "$STAMP" ] && up; then
@@ -51,17 +51,17 @@ put server.pem /etc/docker/server.pem 644
 put server-key.pem /etc/docker/server-key.pem 600
 put daemon.json /etc/docker/daemon.json 644
 
-if systemd; then
-	put drop-in /etc/systemd/system/docker.service.d/zz-millwright.conf 600
-	systemctl daemon-reload
-	systemctl enable docker.service >/dev/null 2>&1 || :
-	systemctl reset-failed docker.service 2>/dev/null || :
-	systemctl restart docker.service || {
-		journalctl -u docker.service -n 30 --no-pager -o cat 2>/dev/null || systemctl status docker.service --no-pager || :
-		exit 1
-	}
-else
-	put start /etc/docker/millwright-engine 700
+# Container-Optimized OS lets nobody in but SSH; where firewalld runs it does the same.
+if [ "$FIREWALL" = closed ]; then
+	iptables -w -C INPUT -p tcp --dport "$PORT" -j ACCEPT 2>/dev/null || iptables -w -A INPUT -p tcp --dport "$PORT" -j ACCEPT
+fi
+if command -v firewall-cmd >/dev/null 2>&1 && firewall-cmd --state >/dev/null 2>&1; then
+	firewall-cmd --quiet --add-port="$PORT/tcp"
+	firewall-cmd --quiet --permanent --add-port="$PORT/tcp" || :
+fi
+
+# stop ends an engine that no systemd keeps.
+stop() {
 	for pid in $(running); do
 		kill "$pid" || :
 		i=0
@@ -76,11 +76,56 @@ else
 		done
 	done
 	rm -f /run/millwright-engine.pid /var/run/docker.pid
-	setsid sh /etc/docker/millwright-engine </dev/null >$log 2>&1 &
+}
+
+# started waits until the engine has noted its process id.
+started() {
 	i=0
 	while [ ! -s /run/millwright-engine.pid ] && [ $i -lt 50 ]; do
 		i=$((i + 1))
 		sleep 0.1
 	done
-fi
+}
+
+case $INIT in
+systemd)
+	put drop-in /etc/systemd/system/docker.service.d/zz-millwright.conf 600
+	systemctl daemon-reload
+	systemctl enable docker.service >/dev/null 2>&1 || :
+	systemctl reset-failed docker.service 2>/dev/null || :
+	systemctl restart docker.service || {
+		journalctl -u docker.service -n 30 --no-pager -o cat 2>/dev/null || systemctl status docker.service --no-pager || :
+		exit 1
+	}
+	;;
+openrc)
+	# The distribution's own service would start a second engine with the next boot.
+	rc-service --ifstarted --quiet docker stop || :
+	rc-update --quiet delete docker >/dev/null 2>&1 || :
+	put start /etc/docker/millwright-engine 700
+	put openrc /etc/init.d/$service 755
+	rc-update --quiet add $service default >/dev/null 2>&1 || :
+	rc-service --ifstarted --quiet $service stop || :
+	stop
+	rc-service --quiet $service zap 2>/dev/null || :
+	rc-service --quiet $service start
+	started
+	;;
+*)
+	put start /etc/docker/millwright-engine 700
+	stop
+	if [ "$INIT" = sysv ]; then
+		put sysv /etc/init.d/$service 755
+		if command -v update-rc.d >/dev/null 2>&1; then
+			update-rc.d docker disable >/dev/null 2>&1 || :
+			update-rc.d $service defaults >/dev/null
+		else
+			chkconfig docker off >/dev/null 2>&1 || :
+			chkconfig --add $service
+		fi
+	fi
+	setsid sh /etc/docker/millwright-engine </dev/null >$log 2>&1 &
+	started
+	;;
+esac
 echo "$STAMP" >$stamp

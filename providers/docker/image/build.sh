@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Builds the machine image millwright/machine:bookworm on the local engine: Debian with sshd and a Docker engine that is not started.
+# MILLWRIGHT_SUITE=trixie makes millwright/machine:trixie.
 # Does nothing when the engine holds an image made by this very recipe. Needs root and mmdebstrap (installed by apt if missing);
 # elsewhere it takes docker:dind from a registry.
 set -euo pipefail
@@ -8,7 +9,8 @@ MILLWRIGHT_STEP=machine-image
 . "$here/../../../.ci/lib.sh"
 . "$here/../../../.ci/bootstrap.sh"
 
-tag=millwright/machine:bookworm
+suite=${MILLWRIGHT_SUITE:-bookworm}
+tag=millwright/machine:$suite
 label=io.millwright.recipe
 recipe=$(hash_of "$here/build.sh" "$here/entry.sh" "$here/sshd_config" "$here/Dockerfile" "$here/../../../.ci/bootstrap.sh")
 
@@ -31,12 +33,12 @@ HOOK
 
 from_debian() {
 	tools
-	say "bootstrapping Debian bookworm with sshd and a Docker engine (about 40 s)"
+	say "bootstrapping Debian $suite with sshd and a Docker engine (about 40 s)"
 	work=$(mktemp -d "${TMPDIR:-/tmp}/millwright-machine.XXXXXX")
 	trap 'rm -rf "$work"' EXIT
 	customize >"$work/hook.sh"
 	beat mmdebstrap bootstrap "$work/root.tar" minbase \
-		docker.io,openssh-server,openssh-sftp-server,iptables,ca-certificates,iproute2,pigz,procps,sudo \
+		docker.io,$([ "$suite" = bookworm ] || echo docker-cli,)openssh-server,openssh-sftp-server,iptables,ca-certificates,iproute2,pigz,procps,sudo \
 		--customize-hook="HERE='$here' sh '$work/hook.sh' \"\$1\""
 	say "importing $(du -h "$work/root.tar" | cut -f 1) into the engine"
 	beat "docker import" docker import \

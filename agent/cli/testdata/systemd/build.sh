@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the image millwright/systemd:bookworm on the local engine: Debian with systemd as its first process, for the test of the service.
+# Builds the image millwright/systemd:bookworm on the local engine: Debian with systemd as its first process, for the test of the
+# service, and with an sshd and an engine that are not started, for those of provisioning. MILLWRIGHT_SUITE=trixie makes millwright/systemd:trixie.
 # Does nothing when the engine holds an image made by this very recipe. Needs root and mmdebstrap (installed by apt if missing);
 # elsewhere it makes nothing.
 set -euo pipefail
@@ -9,7 +10,8 @@ MILLWRIGHT_STEP=systemd-image
 . "$ci/lib.sh"
 . "$ci/bootstrap.sh"
 
-tag=millwright/systemd:bookworm
+suite=${MILLWRIGHT_SUITE:-bookworm}
+tag=millwright/systemd:$suite
 label=io.millwright.recipe
 recipe=$(hash_of "$here/build.sh" "$here/entry.sh" "$ci/bootstrap.sh")
 
@@ -29,6 +31,10 @@ cat >"$work/hook.sh" <<'HOOK'
 set -eu
 root=$1
 install -m 0755 "$HERE/entry.sh" "$root/usr/local/sbin/systemd-host"
+rm -f "$root"/etc/ssh/ssh_host_*
+for unit in docker.service docker.socket containerd.service ssh.service ssh.socket; do
+	rm -f "$root"/etc/systemd/system/*.wants/"$unit"
+done
 rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/* "$root"/var/log/* "$root"/usr/lib/udev/hwdb* "$root/etc/machine-id"
 : >"$root/etc/machine-id"
 # What a container has no use for.
@@ -36,8 +42,9 @@ for unit in systemd-udevd.service systemd-journald-audit.socket systemd-logind.s
 	ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
 HOOK
-say "bootstrapping Debian bookworm with systemd (about 30 s)"
-beat mmdebstrap bootstrap "$work/root.tar" minbase systemd,systemd-sysv,mount,procps --customize-hook="HERE='$here' sh '$work/hook.sh' \"\$1\""
+say "bootstrapping Debian $suite with systemd (about 45 s)"
+beat mmdebstrap bootstrap "$work/root.tar" minbase \
+	systemd,systemd-sysv,mount,procps,docker.io,openssh-server,iptables,ca-certificates,sudo --customize-hook="HERE='$here' sh '$work/hook.sh' \"\$1\""
 say "importing $(du -h "$work/root.tar" | cut -f 1) into the engine"
 beat "docker import" docker import --change "LABEL $label=$recipe" \
 	--change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
