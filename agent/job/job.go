@@ -92,6 +92,7 @@ type run struct {
 	exec      executor.Executor
 	ready     executor.Ready
 	untidy    bool // tidyUp has something to do
+	uploads   []remotecache.Parts
 	status    string
 	// engineLost is set when a stage met an engine that does not answer, or can't work: nothing more is run on it.
 	engineLost bool

@@ -3,6 +3,7 @@ package job
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/millwright-ci/millwright/agent/job/remotecache"
 	"github.com/millwright-ci/millwright/agent/job/shell"
@@ -67,11 +68,38 @@ func (r *run) linkUploads(ctx context.Context, a *shell.Archive) error {
 		return err
 	}
 	a.Check, a.Upload, a.UploadHeader = check.URL.Reveal(), upload.URL.Reveal(), upload.Header
+	parts, err := r.p.Caches.Parts(ctx, &r.p.Runner.Cache, r.object(a.Key, a.Object))
+	if err != nil {
+		r.log.Warn("caches can't be uploaded in parts; one request brings each", "type", r.p.Runner.Cache.Type, "error", err)
+	}
+	r.uploads = append(r.uploads, parts)
+	a.UploadParts = parts.Text().Reveal()
 	return nil
 }
 
+// abortLimit bounds what endUploads does.
+const abortLimit = 10 * time.Second
+
+// endUploads has the store forget the parts of uploads that were not needed, or have failed. The script's own links serve an agent that comes
+// next.
+func (r *run) endUploads(ctx context.Context) {
+	if left(ctx) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortLimit)
+	defer cancel()
+	for _, p := range r.uploads {
+		if err := r.p.Caches.Abort(ctx, p); err != nil {
+			r.log.Warn("the parts of a cache may stay in the store; a lifecycle rule of the bucket clears them away", "error", err)
+		}
+	}
+	r.uploads = nil
+}
+
 func (r *run) link(ctx context.Context, verb remotecache.Verb, key, object string) (remotecache.Link, error) {
-	return r.p.Caches.Link(ctx, &r.p.Runner.Cache, verb, remotecache.Object{
-		Name: object, Key: key, Valid: r.timeout, Limit: r.p.Runner.Cache.MaxUploadedArchiveSize,
-	})
+	return r.p.Caches.Link(ctx, &r.p.Runner.Cache, verb, r.object(key, object))
+}
+
+func (r *run) object(key, name string) remotecache.Object {
+	return remotecache.Object{Name: name, Key: key, Valid: r.timeout, Limit: r.p.Runner.Cache.MaxUploadedArchiveSize}
 }

@@ -291,6 +291,7 @@ func (r *run) saveCache(ctx context.Context, ok bool) error {
 	if !ok {
 		name, title = "archive_cache_on_failure", "Saving cache for failed job"
 	}
+	defer r.endUploads(ctx)
 	return r.stage(ctx, name, title, executor.Helper, shell.SaveCache(r.frame(), r.transfer(ctx, name, caches, r.linkUploads), caches))
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -15,37 +16,68 @@ import (
 // storeTries is how often a transfer to or from a store is tried in all, on network errors and 5xx.
 const storeTries = 3
 
-// send puts the archive into the store.
+// send puts the archive into the store: in parts where it is larger than one and there are any, else in one request.
 func (f *cacheFlags) send(ctx context.Context, c console) error {
+	info, err := os.Stat(f.file)
+	if err != nil {
+		return fmt.Errorf("cache: %w", err)
+	}
+	p, err := readParts(os.Getenv("CACHE_UPLOAD_PARTS"))
+	if err != nil {
+		return fmt.Errorf("cache: %w", err)
+	}
+	inParts, err := p.serve(info.Size())
+	if err != nil {
+		return fmt.Errorf("cache: %w", err)
+	}
 	c.say("Uploading %s to %s", filepath.Base(f.file), bare(f.url))
-	return f.transfer(ctx, c, func(ctx context.Context) error {
-		file, err := os.Open(f.file)
-		if err != nil {
-			return localError{err}
-		}
-		defer file.Close()
-		info, err := file.Stat()
-		if err != nil {
-			return localError{err}
-		}
-		req, err := f.request(ctx, http.MethodPut)
+	ctx, cancel := f.limited(ctx)
+	defer cancel()
+	if inParts {
+		return f.sendParts(ctx, c, p)
+	}
+	return retry(ctx, c, func(ctx context.Context) error {
+		resp, err := f.put(ctx, http.MethodPut, f.url, f.headers, 0, info.Size())
 		if err != nil {
 			return err
 		}
-		req.Body, req.ContentLength = file, info.Size()
-		if req.Header.Get("Content-Type") == "" {
-			req.Header.Set("Content-Type", "application/octet-stream")
-		}
-		resp, err := storeClient.Do(req)
-		if err != nil {
-			return clean(err)
-		}
-		defer discard(resp)
-		if resp.StatusCode/100 != 2 {
-			return newStatusError(resp)
-		}
+		discard(resp)
 		return nil
 	})
+}
+
+// put sends n bytes of the archive. A success's answer is the caller's to close.
+func (f *cacheFlags) put(ctx context.Context, method, address string, headers []string, from, n int64) (*http.Response, error) {
+	file, err := os.Open(f.file)
+	if err != nil {
+		return nil, localError{err}
+	}
+	defer file.Close()
+	return call(ctx, method, address, headers, io.NewSectionReader(file, from, n), n)
+}
+
+// call sends a request with a body of n bytes, and returns the answer of a success, which is the caller's to close.
+func call(ctx context.Context, method, address string, headers []string, body io.Reader, n int64) (*http.Response, error) {
+	req, err := request(ctx, method, address, headers)
+	if err != nil {
+		return nil, err
+	}
+	req.Body, req.ContentLength = io.NopCloser(body), n
+	if n == 0 {
+		req.Body = http.NoBody
+	}
+	if req.Header.Get("Content-Type") == "" {
+		req.Header.Set("Content-Type", "application/octet-stream")
+	}
+	resp, err := storeClient.Do(req)
+	if err != nil {
+		return nil, clean(err)
+	}
+	if resp.StatusCode/100 != 2 {
+		defer discard(resp)
+		return nil, newStatusError(resp)
+	}
+	return resp, nil
 }
 
 // gone tells whether the store says that it has no such archive. What can't be asked counts as there: the next job asks again.
@@ -70,7 +102,9 @@ func (f *cacheFlags) fetch(ctx context.Context, c console) error {
 	var modified time.Time
 	err := replace(f.file, func(file *os.File) error {
 		p := &partial{file: file}
-		return f.transfer(ctx, c, func(ctx context.Context) (err error) {
+		ctx, cancel := f.limited(ctx)
+		defer cancel()
+		return retry(ctx, c, func(ctx context.Context) (err error) {
 			modified, err = f.fetchOnce(ctx, c, p)
 			return err
 		})
@@ -90,7 +124,7 @@ var errUpToDate = errors.New("the archive is up to date")
 
 // fetchOnce is one try. It returns when the store's archive was changed last; zero when the store does not say.
 func (f *cacheFlags) fetchOnce(ctx context.Context, c console, p *partial) (time.Time, error) {
-	req, err := f.request(ctx, http.MethodGet)
+	req, err := request(ctx, http.MethodGet, f.url, f.headers)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -119,10 +153,14 @@ func (f *cacheFlags) fetchOnce(ctx context.Context, c console, p *partial) (time
 // storeClient follows redirects as they come: a pre-signed URL is its own permission, and nothing of ours goes along.
 var storeClient = &http.Client{}
 
-func (f *cacheFlags) transfer(ctx context.Context, c console, once func(context.Context) error) error {
+// limited is ctx with the limit for a transfer.
+func (f *cacheFlags) limited(ctx context.Context) (context.Context, context.CancelFunc) {
 	limit := minutes(f.timeout)
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the transfer took longer than %s", limit))
-	defer cancel()
+	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("the transfer took longer than %s", limit))
+}
+
+// retry calls once until it worked, or another try would not help.
+func retry(ctx context.Context, c console, once func(context.Context) error) error {
 	for n := 1; ; n++ {
 		err := once(ctx)
 		var status *statusError
@@ -141,12 +179,12 @@ func (f *cacheFlags) transfer(ctx context.Context, c console, once func(context.
 	}
 }
 
-func (f *cacheFlags) request(ctx context.Context, method string) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, method, f.url, nil)
+func request(ctx context.Context, method, address string, headers []string) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, address, nil)
 	if err != nil {
 		return nil, localError{clean(err)}
 	}
-	for _, h := range f.headers {
+	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ":")
 		req.Header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
 	}

@@ -2,11 +2,12 @@
 // Blob Storage.
 //
 // The agent holds the credentials and signs; the helper container gets a Link, which is good for one object, one kind of request and a
-// limited time. The package moves no archive itself. names.go says what an object is called, and one file for each store how its
-// links are made.
+// limited time; Parts is the same for archives that are put there piece by piece. The package moves no archive itself. names.go says what an
+// object is called, and one file for each store how its links are made.
 package remotecache
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -62,13 +63,16 @@ type signer interface {
 type Options struct {
 	Now  func() time.Time // nil is time.Now
 	HTTP *http.Client     // what credentials of Google and Azure are fetched through; nil is a client of the store's own
+	// PartSize is the bytes of a part of what is uploaded in parts; 0 is 100 MiB. S3 wants 5 MiB at least.
+	PartSize int64
 }
 
 // Store makes links for whatever configuration it is given, and keeps the credentials that it fetched for each. It is safe for
 // concurrent use.
 type Store struct {
-	now    func() time.Time
-	client *http.Client
+	now      func() time.Time
+	client   *http.Client
+	partSize int64
 
 	mu      sync.Mutex // guards signers
 	signers []known    // the one used last is at the end
@@ -85,7 +89,7 @@ const maxKnown = 64
 
 // New returns a store that has fetched nothing yet.
 func New(o Options) *Store {
-	s := &Store{now: o.Now, client: o.HTTP}
+	s := &Store{now: o.Now, client: o.HTTP, partSize: cmp.Or(o.PartSize, partSize)}
 	if s.now == nil {
 		s.now = time.Now
 	}

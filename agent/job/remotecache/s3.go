@@ -3,6 +3,7 @@ package remotecache
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -39,36 +40,59 @@ func newS3(s *Store, c config.CacheS3) (*s3, error) {
 const unsigned = "UNSIGNED-PAYLOAD"
 
 func (s *s3) sign(ctx context.Context, verb Verb, o Object) (Link, error) {
-	region := s.locate(ctx)
-	address := s.address(region, o.Name)
-	query := url.Values{"X-Amz-Expires": {strconv.Itoa(int(o.valid() / time.Second))}}
-	address.RawQuery = query.Encode()
-	req := &http.Request{Method: string(verb), URL: address, Host: address.Host, Header: http.Header{}}
-	if verb == Put {
-		req.Header.Set("Content-Type", "application/octet-stream")
-		req.Header.Set("X-Amz-Meta-Cachekey", metadata(o.Key))
-		for name, value := range encryption(s.config) {
-			req.Header.Set(name, value)
-		}
+	return s.presign(ctx, string(verb), o, nil)
+}
+
+// presign signs one request for an object. One that brings the object, or begins to, says what it is and how it is encrypted.
+func (s *s3) presign(ctx context.Context, method string, o Object, query url.Values) (Link, error) {
+	var about map[string]string
+	if method == http.MethodPut || query.Has("uploads") {
+		about = encryption(s.config)
+		about["Content-Type"], about["X-Amz-Meta-Cachekey"] = "application/octet-stream", metadata(o.Key)
 	}
-	keys, err := s.keys.get(ctx, verb)
+	sign, err := s.signing(ctx, method)
 	if err != nil {
 		return Link{}, err
 	}
-	signed, headers, err := v4.NewSigner().PresignHTTP(ctx, keys, req, unsigned, "s3", region, s.now(), func(o *v4.SignerOptions) {
-		o.DisableURIPathEscaping = true // address is escaped once, as S3 wants it
-	})
+	return sign(ctx, o, query, about)
+}
+
+// signing returns what signs requests of a method, all with the same keys and of the same time.
+func (s *s3) signing(ctx context.Context, method string) (func(ctx context.Context, o Object, query url.Values, about map[string]string) (Link, error), error) {
+	region := s.locate(ctx)
+	verb := Put // which UploadRoleARN is for
+	if method == http.MethodGet || method == http.MethodHead {
+		verb = Verb(method)
+	}
+	keys, err := s.keys.get(ctx, verb)
 	if err != nil {
-		return Link{}, fmt.Errorf("the link can't be signed")
+		return nil, err
 	}
-	l := Link{URL: config.Secret(signed)}
-	for name, values := range headers {
-		if !strings.EqualFold(name, "Host") {
-			l.Header = append(l.Header, name+": "+strings.Join(values, ","))
+	signer, now := v4.NewSigner(), s.now()
+	return func(ctx context.Context, o Object, query url.Values, about map[string]string) (Link, error) {
+		address := s.address(region, o.Name)
+		all := url.Values{"X-Amz-Expires": {strconv.Itoa(int(o.valid() / time.Second))}}
+		maps.Copy(all, query)
+		address.RawQuery = all.Encode()
+		req := &http.Request{Method: method, URL: address, Host: address.Host, Header: http.Header{}}
+		for name, value := range about {
+			req.Header.Set(name, value)
 		}
-	}
-	slices.Sort(l.Header)
-	return l, nil
+		signed, headers, err := signer.PresignHTTP(ctx, keys, req, unsigned, "s3", region, now, func(o *v4.SignerOptions) {
+			o.DisableURIPathEscaping = true // address is escaped once, as S3 wants it
+		})
+		if err != nil {
+			return Link{}, fmt.Errorf("the link can't be signed")
+		}
+		l := Link{URL: config.Secret(signed)}
+		for name, values := range headers {
+			if !strings.EqualFold(name, "Host") {
+				l.Header = append(l.Header, name+": "+strings.Join(values, ","))
+			}
+		}
+		slices.Sort(l.Header)
+		return l, nil
+	}, nil
 }
 
 // The names of ServerSideEncryption, ours and the API's.
@@ -79,10 +103,11 @@ var encryptions = map[string]string{
 // encryption is what an upload has to say of how the store encrypts it.
 func encryption(c config.CacheS3) map[string]string {
 	method := encryptions[strings.ToLower(c.ServerSideEncryption)]
+	h := map[string]string{}
 	if method == "" {
-		return nil // the configuration's check has told
+		return h // the configuration's check has told
 	}
-	h := map[string]string{"X-Amz-Server-Side-Encryption": method}
+	h["X-Amz-Server-Side-Encryption"] = method
 	if c.ServerSideEncryptionKeyID != "" && method != "AES256" {
 		h["X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id"] = c.ServerSideEncryptionKeyID
 	}

@@ -29,6 +29,7 @@ type Place struct {
 	// The addresses in the store, each good for one kind of request; "" for none. Whoever has one may use it.
 	Download, Check, Upload string
 	UploadHeader            []string // "Name: value"
+	UploadParts             string   // how the helper uploads in parts, as its CACHE_UPLOAD_PARTS wants it; "" for one request alone
 }
 
 // Transfer says how archives come and go.
@@ -117,6 +118,9 @@ func archive(f Frame, t Transfer, c Cache) string {
 	env := "CACHE_METADATA=" + Quote(string(metadata))
 	if to.Check != "" {
 		env += " CACHE_CHECK_URL=" + Quote(to.Check)
+	}
+	if to.UploadParts != "" {
+		env += " CACHE_UPLOAD_PARTS=" + Quote(to.UploadParts)
 	}
 	return env + " " + Words(files(args, c.Paths, nil, c.Untracked)...)
 }
