@@ -40,10 +40,11 @@ type uploader struct {
 	client  *http.Client
 	dir     string
 	files   []archive.File
+	keep    *packed // nil: packed anew for each try
 }
 
-// uploadArtifacts packs files and sends them, packing anew for each try, without a temporary file. No file at all is an error line but
-// no failure: the job has done what it was asked to.
+// uploadArtifacts packs files and sends them at the same time. A try that fails is followed by one that sends what is packed: the coordinator
+// takes no rest of a file. No file at all is an error line but no failure: the job has done what it was asked to.
 func uploadArtifacts(ctx context.Context, args []string, c console) error {
 	u := &uploader{console: c, level: archive.Level(os.Getenv("ARTIFACT_COMPRESSION_LEVEL"))}
 	fs := newFlags("artifacts-uploader", c)
@@ -95,7 +96,16 @@ func uploadArtifacts(ctx context.Context, args []string, c console) error {
 	u.client = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	ctx, cancel := context.WithTimeoutCause(ctx, u.timeout, fmt.Errorf("the upload took longer than %s", u.timeout))
 	defer cancel()
+	if kept, err := newPacked(ctx, u.pack); err == nil {
+		defer kept.Close()
+		u.keep = kept
+	}
 	return u.try(ctx, base)
+}
+
+// pack writes the archive.
+func (u *uploader) pack(ctx context.Context, w io.Writer) error {
+	return archive.Write(ctx, w, u.dir, u.files, u.format, u.level, u.console.say)
 }
 
 // try uploads until it worked, or another try would not help.
@@ -117,6 +127,9 @@ func (u *uploader) try(ctx context.Context, base *url.URL) error {
 		}
 		tries := uploadTries
 		switch {
+		case errors.Is(err, errSpool) && u.keep != nil:
+			u.keep, n = nil, n-1
+			continue
 		case errors.As(err, new(localError)):
 			return err
 		case isStatus(err, http.StatusForbidden):
@@ -181,8 +194,7 @@ func (u *uploader) once(ctx context.Context, base *url.URL) (moved *url.URL, err
 	return moved, err
 }
 
-// body is the multipart form as a stream: one part with the archive, made while it is read. Closing it ends the packing and waits
-// for it.
+// body is the multipart form as a stream: one part with the archive, which is packed while it is read. Closing it waits for its goroutine.
 func (u *uploader) body(ctx context.Context) (io.ReadCloser, string) {
 	r, w := io.Pipe()
 	form := multipart.NewWriter(w)
@@ -191,7 +203,11 @@ func (u *uploader) body(ctx context.Context) (io.ReadCloser, string) {
 		defer close(done)
 		part, err := form.CreateFormFile("file", u.fileName())
 		if err == nil {
-			err = archive.Write(ctx, part, u.dir, u.files, u.format, u.level, u.console.say)
+			if u.keep != nil {
+				err = u.keep.writeTo(part)
+			} else {
+				err = u.pack(ctx, part)
+			}
 			if err != nil && !errors.Is(err, io.ErrClosedPipe) && ctx.Err() == nil {
 				err = localError{err}
 			}
