@@ -12,6 +12,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/coordinator"
 	"github.com/millwright-ci/millwright/agent/job"
 	"github.com/millwright-ci/millwright/agent/job/jobtest"
+	"github.com/millwright-ci/millwright/agent/job/remotecache"
 	"github.com/millwright-ci/millwright/agent/job/remotecache/storetest"
 )
 
@@ -72,6 +73,43 @@ func TestRemoteCache(t *testing.T) {
 	}
 	if puts != 2 {
 		t.Errorf("%d uploads, want 2", puts)
+	}
+}
+
+// A cache that is larger than one request may be goes in parts; what was made ready for one that needs none is taken back. No part's address shows.
+func TestRemoteCacheInParts(t *testing.T) {
+	b := jobtest.New(t)
+	front := storetest.S3(t, net.JoinHostPort(b.Gateway, "0"), storetest.Keys{"AKIDEXAMPLE": aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: storeSecret}})
+	remote := func(_ *job.Params, r *config.Runner) {
+		r.Docker.DisableCache = true
+		r.Cache = config.Cache{Type: "s3", MaxUploadedArchiveSize: 6 << 30} // in parts of 6.2 MiB, by a small PartSize
+		r.Cache.S3 = config.CacheS3{ServerAddress: front.Host, AccessKey: "AKIDEXAMPLE", SecretKey: storeSecret, BucketName: storetest.Bucket, BucketLocation: "eu-central-1", Insecure: true}
+	}
+	small := func(p *job.Params, r *config.Runner) {
+		p.Caches = remotecache.New(remotecache.Options{PartSize: 1 << 20})
+		remote(p, r)
+	}
+	count := func(method string, status int) (n int) {
+		for _, r := range front.Requests() {
+			if r.Method == method && r.Status == status {
+				n++
+			}
+		}
+		return n
+	}
+	first := b.Run(t, t.Context(), cached("mkdir deps; dd if=/dev/urandom of=deps/f bs=1000000 count=14", "CI_DEBUG_TRACE", "true"), small)
+	jobtest.CheckTrace(t, first, []string{"Creating cache k...", "Created cache", "Job succeeded"}, nil)
+	if strings.Contains(first.Raw, "X-Amz-Signature=") || strings.Contains(first.Raw, "uploadId") {
+		t.Errorf("the trace holds a part's address:\n%s", first.Trace)
+	}
+	// Begun and completed, in three parts, and nothing to take back any more.
+	if begun, parts, back := count(http.MethodPost, 200), count(http.MethodPut, 200), count(http.MethodDelete, 404); begun != 2 || parts != 3 || back != 1 {
+		t.Errorf("%d posts, %d parts, %d taken back: %+v", begun, parts, back, front.Requests())
+	}
+	second := b.Run(t, t.Context(), cached("test 14000000 = $(wc -c <deps/f)"), remote)
+	jobtest.CheckTrace(t, second, []string{"Successfully extracted cache", "Created cache", "Job succeeded"}, nil)
+	if begun, back := count(http.MethodPost, 200), count(http.MethodDelete, 204); begun != 3 || back != 1 {
+		t.Errorf("an archive that is up to date: %d posts, %d taken back", begun, back)
 	}
 }
 
