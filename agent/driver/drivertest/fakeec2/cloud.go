@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/millwright-ci/millwright/agent/internal/fakecloud"
 )
 
 // Settings are how the cloud behaves when no fault hits. The zero value takes any credential.
@@ -20,6 +22,8 @@ type Settings struct {
 	PageSize  int    // of lists, whatever is asked for; 0 leaves that
 	// Address replaces an instance's addresses, by its name; nil or "" leaves them.
 	Address func(machine string) string
+	// Hardware runs the instances; they have its addresses.
+	Hardware fakecloud.Hardware
 }
 
 // Cloud is a running front. It is safe for concurrent use.
@@ -42,6 +46,7 @@ type Cloud struct {
 	tokens   map[string]*run // by client token
 	states   map[string]state
 	ending   map[string]bool // instances that AWS takes back
+	running  map[string]box  // on hardware, by their ids
 }
 
 // run is a RunInstances that was done.
@@ -66,7 +71,7 @@ func Start(moto *Server, s Settings) (*Cloud, error) {
 	}
 	c := &Cloud{
 		model: m, moto: moto, settings: s, url: "http://" + l.Addr().String(), stopped: make(chan struct{}), calls: map[string]int{}, needs: map[string]bool{},
-		denied: map[string]bool{}, tokens: map[string]*run{}, states: map[string]state{}, ending: map[string]bool{},
+		denied: map[string]bool{}, tokens: map[string]*run{}, states: map[string]state{}, ending: map[string]bool{}, running: map[string]box{},
 	}
 	c.server = &http.Server{Handler: c}
 	c.serving.Add(1)
@@ -82,6 +87,7 @@ func (c *Cloud) Close() error {
 	close(c.stopped)
 	err := c.server.Close()
 	c.serving.Wait()
+	c.powerOff(nil)
 	return err
 }
 
@@ -225,6 +231,7 @@ func (c *Cloud) answer(w http.ResponseWriter, form url.Values) {
 	case "DeleteKeyPair":
 		c.byName(form)
 	case "TerminateInstances":
+		c.powerOff(form)
 		c.mu.Lock()
 		for name, values := range form {
 			if strings.HasPrefix(name, "InstanceId.") {

@@ -44,6 +44,9 @@ func (c *Cloud) runOnce(w http.ResponseWriter, form url.Values) {
 	c.mu.Lock()
 	mine.instance = id[1]
 	c.mu.Unlock()
+	if err := c.power(id[1], form); err != nil {
+		c.note("the instance %s does not answer: %v", id[1], err)
+	}
 	body = c.amended("RunInstances", body)
 	if half { // the volume can't be made, which shows only later
 		_, _, _ = c.forward(url.Values{"Action": {"TerminateInstances"}, "Version": {"2016-11-15"}, "InstanceId.1": {id[1]}})
@@ -119,7 +122,9 @@ func (c *Cloud) amend(id, piece string) string {
 	if strings.Contains(piece, "<instanceLifecycle>spot<") {
 		piece = strings.Replace(piece, "<instanceLifecycle>", "<spotInstanceRequestId>"+spotOf(id)+"</spotInstanceRequestId><instanceLifecycle>", 1)
 	}
-	if c.settings.Address != nil {
+	if b, ok := c.running[id]; ok {
+		piece = ip.ReplaceAllString(piece, "<$1>"+b.address+"</")
+	} else if c.settings.Address != nil {
 		if name := tagOf(piece, "millwright-machine"); name != "" {
 			if address := c.settings.Address(name); address != "" {
 				piece = ip.ReplaceAllString(piece, "<$1>"+address+"</")

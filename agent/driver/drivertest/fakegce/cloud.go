@@ -28,6 +28,8 @@ type Settings struct {
 	// ssh-keys and with the host key in user-data. That takes Linux and root. Engine is fakecloud's.
 	Machines bool
 	Engine   func(machine string) http.Handler
+	// Hardware runs the VMs elsewhere; they have its addresses once they run.
+	Hardware fakecloud.Hardware
 }
 
 // Cloud is a running cloud. It is safe for concurrent use.
@@ -65,7 +67,7 @@ type instance struct {
 	forced  string    // a status that was set
 	going   bool
 	booted  bool
-	machine *fakecloud.Machine // what answers at its address; nil while nothing does
+	stop    func() // ends what answers at its address; nil while nothing does
 }
 
 // disk is a disk.
@@ -141,7 +143,7 @@ func (c *Cloud) settle() {
 		}
 		op.object["status"], op.object["progress"], op.object["endTime"] = "DONE", 100, stamp(op.due)
 	}
-	if c.settings.Machines {
+	if c.settings.Machines || c.settings.Hardware != nil {
 		c.boot(now)
 	}
 }
@@ -316,8 +318,8 @@ func (c *Cloud) Put(name, status string) error {
 // drop deletes a VM with the disks that go with it. The caller holds mu.
 func (c *Cloud) drop(k string) {
 	i := c.instances[k]
-	if i.machine != nil {
-		i.machine.Close()
+	if i.stop != nil {
+		i.stop()
 	}
 	delete(c.instances, k)
 	self := link(i.project, "zones", i.zone, "instances", i.name)

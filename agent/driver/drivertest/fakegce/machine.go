@@ -10,37 +10,75 @@ import (
 // boot lets the VMs whose time has come answer. One that can't is none that anybody can log in to, as in the cloud. The caller holds mu.
 func (c *Cloud) boot(now time.Time) {
 	for _, i := range c.instances {
-		if i.machine != nil || i.booted || now.Before(i.runs) {
+		if i.booted || now.Before(i.runs) {
 			continue
 		}
 		i.booted = true
-		m, err := fakecloud.StartMachine(i.name, externalAddress(i.object), userData(i.object), c.settings.Engine)
-		if err != nil {
+		if err := c.power(i); err != nil {
 			c.wrong = append(c.wrong, "the machine "+i.name+" does not answer: "+err.Error())
-			continue
 		}
-		i.machine = m
 	}
 }
 
-func externalAddress(o object) string {
+// power lets one VM answer.
+func (c *Cloud) power(i *instance) error {
+	if hardware := c.settings.Hardware; hardware != nil {
+		address, err := hardware.Start(i.name, userData(i.object))
+		if err != nil {
+			return err
+		}
+		setAddress(i.object, address)
+		i.stop = func() { hardware.Stop(i.name) }
+		return nil
+	}
+	m, err := fakecloud.StartMachine(i.name, externalAddress(i.object), userData(i.object), c.settings.Engine)
+	if err != nil {
+		return err
+	}
+	i.stop = m.Close
+	return nil
+}
+
+// externals are the entries that hold a VM's external addresses.
+func externals(o object) (all []object) {
 	interfaces, _ := o["networkInterfaces"].([]any)
 	for _, n := range interfaces {
 		n, _ := n.(object)
 		configs, _ := n["accessConfigs"].([]any)
 		for _, a := range configs {
-			a, _ := a.(object)
-			return text(a, "natIP")
+			if a, ok := a.(object); ok {
+				all = append(all, a)
+			}
 		}
 	}
+	return all
+}
+
+func externalAddress(o object) string {
+	for _, a := range externals(o) {
+		return text(a, "natIP")
+	}
 	return ""
+}
+
+// setAddress gives a VM the address that it has in truth, inside and outside.
+func setAddress(o object, address string) {
+	for _, a := range externals(o) {
+		a["natIP"] = address
+	}
+	interfaces, _ := o["networkInterfaces"].([]any)
+	for _, n := range interfaces {
+		if n, ok := n.(object); ok {
+			n["networkIP"] = address
+		}
+	}
 }
 
 // userData reads what a machine reads when it boots: the guest agent the logins, cloud-init the host key.
 func userData(o object) fakecloud.UserData {
 	metadata := metadataOf(o)
 	user, key, _ := strings.Cut(metadata["ssh-keys"], ":")
-	return fakecloud.UserData{SSHUser: user, AuthorizedKey: key, HostKeyPrivate: hostKey(metadata["user-data"])}
+	return fakecloud.UserData{SSHUser: user, AuthorizedKey: key, HostKeyPrivate: fakecloud.HostKey(metadata["user-data"])}
 }
 
 func metadataOf(o object) map[string]string {
@@ -52,18 +90,4 @@ func metadataOf(o object) map[string]string {
 		out[text(i, "key")] = text(i, "value")
 	}
 	return out
-}
-
-// hostKey is the block ed25519_private of a cloud configuration.
-func hostKey(config string) string {
-	_, rest, _ := strings.Cut(config, "  ed25519_private: |\n")
-	var key strings.Builder
-	for line := range strings.Lines(rest) {
-		text, ok := strings.CutPrefix(line, "    ")
-		if !ok {
-			break
-		}
-		key.WriteString(text)
-	}
-	return key.String()
 }

@@ -1,0 +1,166 @@
+package cloudtrial
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/millwright-ci/millwright/agent/config"
+	"github.com/millwright-ci/millwright/agent/coordinator"
+	"github.com/millwright-ci/millwright/agent/coordinator/embedded"
+	"github.com/millwright-ci/millwright/agent/fleet"
+	"github.com/millwright-ci/millwright/agent/module"
+	"github.com/millwright-ci/millwright/agent/supervisor"
+)
+
+// Trial is what is run.
+type Trial struct {
+	Driver        string   // google or amazonec2
+	Options       []string // MachineOptions
+	Operator      string   // more of millwright.toml
+	Dir           string   // holds the configuration and the agent's state; another trial goes on with it
+	Image         string   // of the job
+	HelperArchive func(arch string) string
+	Modules       module.Options // the zero value: what the binary embeds
+	Out           io.Writer      // gets what happens, and the job's trace
+	// Left lists what bears an owner's tag in the account.
+	Left func(ctx context.Context, owner string) ([]string, error)
+	// Patience is how long the cloud may take to show that all is gone; 0 is 5 minutes.
+	Patience time.Duration
+}
+
+// machineLife is after how long the cloud ends a machine, whatever becomes of the agent.
+const machineLife = "1h"
+
+// said is what the job says.
+const said = "the job ran on a machine of its own"
+
+// Run makes the machine, runs the job, removes the machine and looks what is left. When ctx ends the machine is removed all the same. The error
+// names everything that went wrong, what is left among it.
+func (t Trial) Run(ctx context.Context) error {
+	server, err := embedded.New(embedded.Options{Dir: filepath.Join(t.Dir, "coordinator"), TraceInterval: time.Second})
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	path, err := t.configure(server.URL(), server.RunnerToken().Reveal())
+	if err != nil {
+		return err
+	}
+	agent, err := supervisor.New(supervisor.Options{
+		StateDir: filepath.Join(t.Dir, "state"), ConfigPath: path, HelperArchive: t.HelperArchive, Modules: t.Modules, RemoveMachines: true, OrphanGrace: new(time.Duration),
+		Log:    slog.New(slog.NewTextHandler(t.Out, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Events: func(e fleet.Event) { t.tell(e) },
+		Load: func() (*config.Config, error) {
+			c, diagnostics, err := config.Load(path)
+			return c, errors.Join(err, config.Err(diagnostics))
+		},
+		Operator: func() (*config.Operator, error) {
+			o, _, err := config.LoadOperator(path)
+			return o, err
+		},
+	})
+	if err != nil {
+		return err
+	}
+	owner := agent.Owner()
+	fmt.Fprintf(t.Out, "driver %s, owner %s; what happens is kept in %s\n", t.Driver, owner, t.Dir)
+	return errors.Join(t.job(ctx, agent, server), t.audit(ctx, owner))
+}
+
+// configure writes config.toml and millwright.toml and returns the path of the former.
+func (t Trial) configure(url, token string) (string, error) {
+	dir := filepath.Join(t.Dir, "config")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	var options []string
+	for _, o := range t.Options {
+		options = append(options, strconv.Quote(o))
+	}
+	main := fmt.Sprintf(`concurrent = 1
+check_interval = 1
+
+[[runners]]
+  name = "cloud-trial"
+  url = %q
+  token = %q
+  executor = "docker+machine"
+  limit = 1
+  [runners.docker]
+    image = %q
+    pull_policy = ["if-not-present"]
+  [runners.machine]
+    IdleCount = 0
+    MaxBuilds = 1
+    MachineDriver = %q
+    MachineName = "trial-%%s"
+    MachineOptions = [
+      %s,
+    ]
+`, url, token, t.Image, t.Driver, strings.Join(options, ",\n      "))
+	operator := "max_machines = 1\nmax_creates_per_hour = 3\nmax_machine_age = \"" + machineLife + "\"\nresume_jobs = false\n" + t.Operator
+	path := filepath.Join(dir, "config.toml")
+	return path, errors.Join(os.WriteFile(path, []byte(main), 0o600), os.WriteFile(filepath.Join(dir, "millwright.toml"), []byte(operator), 0o600))
+}
+
+func (t Trial) tell(e fleet.Event) {
+	fmt.Fprintf(t.Out, "%s %v\n", time.Now().Format(time.TimeOnly), e)
+}
+
+// job runs one job, and the agent until its machine is gone.
+func (t Trial) job(ctx context.Context, agent *supervisor.Supervisor, server *embedded.Server) error {
+	id := server.Enqueue(coordinator.Job{
+		Info:      coordinator.JobInfo{Name: "trial", Stage: "test", ProjectID: 1, PipelineID: 1},
+		Image:     &coordinator.Image{Name: t.Image},
+		Variables: coordinator.Variables{{Key: "GIT_STRATEGY", Value: "none", Public: true}}, // nobody out there can reach the coordinator
+		Steps:     []coordinator.Step{{Name: "script", Script: []string{"uname -a", "echo " + said}}},
+	})
+	running, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stop(nil)
+	ended := make(chan error, 1)
+	go func() { ended <- agent.Run(running) }()
+	began := time.Now()
+	result, err := server.WaitJob(ctx, id)
+	if err != nil {
+		stop(err)
+	} else {
+		agent.Drain()
+	}
+	raw, traceErr := server.Trace(id)
+	trace := string(embedded.DecodeTrace(raw))
+	fmt.Fprintf(t.Out, "%s\nthe job ended as %s after %v\n", trace, result.State, time.Since(began).Round(time.Second))
+	if err == nil && (result.State != "success" || !strings.Contains(trace, said)) {
+		err = fmt.Errorf("the job ended as %s; its trace is above", result.State)
+	}
+	return errors.Join(err, traceErr, <-ended)
+}
+
+// audit waits until the account holds nothing of the owner's.
+func (t Trial) audit(ctx context.Context, owner string) error {
+	patience := t.Patience
+	if patience == 0 {
+		patience = 5 * time.Minute
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	for {
+		left, err := t.Left(ctx, owner)
+		if err == nil && len(left) == 0 {
+			fmt.Fprintf(t.Out, "nothing of the owner %s is left\n", owner)
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("left in the account, and paid for: %s; remove it by hand", strings.Join(left, ", ")), err)
+		case <-time.After(time.Second):
+		}
+	}
+}

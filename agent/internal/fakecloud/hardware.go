@@ -1,0 +1,27 @@
+package fakecloud
+
+import (
+	"strings"
+)
+
+// Hardware is where the machines of a fake cloud run, for tests that want whole ones. Its methods are called one at a time for each name.
+type Hardware interface {
+	// Start boots a machine and returns the address at which it answers.
+	Start(machine string, data UserData) (address string, err error)
+	// Stop ends it, if it runs.
+	Stop(machine string)
+}
+
+// HostKey is the block ed25519_private of a cloud configuration, by which cloud-init gives a machine its host key; an archive may be around it.
+func HostKey(config string) string {
+	_, rest, _ := strings.Cut(config, "  ed25519_private: |\n")
+	var key strings.Builder
+	for line := range strings.Lines(rest) {
+		text, ok := strings.CutPrefix(line, "    ")
+		if !ok {
+			break
+		}
+		key.WriteString(text)
+	}
+	return key.String()
+}
