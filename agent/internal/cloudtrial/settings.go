@@ -24,9 +24,9 @@ const (
 // Names lists the environment variables that count.
 var Names = []string{setProject, setZone, setRegion, setOptions, setImage, setEndpoint}
 
-// Trial makes a trial of the settings, with the smallest machine that runs an engine, and the account that it happens in. The rest of it is the
-// caller's: where it lies, who hears of it, and the helper image.
-func (s Settings) Trial(driver string, store *credentials.Store) (Trial, Account, error) {
+// Trial makes a trial of the settings, with the smallest machine that runs an engine. The rest of it is the caller's: where it lies, who hears of
+// it, and the helper image.
+func (s Settings) Trial(driver string, store *credentials.Store) (Trial, error) {
 	t := Trial{Driver: driver, Image: s[setImage]}
 	if t.Image == "" {
 		t.Image = "busybox:latest"
@@ -34,16 +34,17 @@ func (s Settings) Trial(driver string, store *credentials.Store) (Trial, Account
 	a := Account{Driver: driver, Endpoint: s[setEndpoint], Store: store}
 	needed := map[string]string{"google": setProject + " " + setZone, "amazonec2": setRegion}[driver]
 	if needed == "" {
-		return t, a, fmt.Errorf("cloud trial: there is none for the driver %q; use google or amazonec2", driver)
+		return t, fmt.Errorf("cloud trial: there is none for the driver %q; use google or amazonec2", driver)
 	}
 	for _, name := range strings.Fields(needed) {
 		if s[name] == "" {
-			return t, a, fmt.Errorf("cloud trial: %s is not set; it makes a machine in your account, which costs money, so say where: set %s", name, strings.Join(strings.Fields(needed), " and "))
+			return t, fmt.Errorf("cloud trial: %s is not set; it makes a machine in your account, which costs money, so say where: set %s", name, strings.Join(strings.Fields(needed), " and "))
 		}
 	}
 	if driver == "google" {
 		a.Project = s[setProject]
-		t.Options = []string{"google-project=" + s[setProject], "google-zone=" + s[setZone], "google-machine-type=e2-micro", "google-disk-size=10"}
+		t.Options = []string{"google-project=" + s[setProject], "google-zone=" + s[setZone], "google-machine-type=e2-micro", "google-disk-size=10",
+			"google-machine-image=ubuntu-os-cloud/global/images/family/ubuntu-2404-lts-amd64"}
 		if a.Endpoint != "" {
 			t.Operator = fmt.Sprintf("[drivers.google]\nendpoint = %q\n", a.Endpoint)
 		}
@@ -56,5 +57,5 @@ func (s Settings) Trial(driver string, store *credentials.Store) (Trial, Account
 	}
 	t.Options = append(t.Options, strings.Fields(s[setOptions])...)
 	t.Left = a.Left
-	return t, a, nil
+	return t, nil
 }

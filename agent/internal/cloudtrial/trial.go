@@ -57,7 +57,7 @@ func (t Trial) Run(ctx context.Context) error {
 	agent, err := supervisor.New(supervisor.Options{
 		StateDir: filepath.Join(t.Dir, "state"), ConfigPath: path, HelperArchive: t.HelperArchive, Modules: t.Modules, RemoveMachines: true, OrphanGrace: new(time.Duration),
 		Log:    slog.New(slog.NewTextHandler(t.Out, &slog.HandlerOptions{Level: slog.LevelWarn})),
-		Events: func(e fleet.Event) { t.tell(e) },
+		Events: t.tell,
 		Load: func() (*config.Config, error) {
 			c, diagnostics, err := config.Load(path)
 			return c, errors.Join(err, config.Err(diagnostics))
@@ -111,8 +111,25 @@ check_interval = 1
 	return path, errors.Join(os.WriteFile(path, []byte(main), 0o600), os.WriteFile(filepath.Join(dir, "millwright.toml"), []byte(operator), 0o600))
 }
 
+// tell says what became of the machine.
 func (t Trial) tell(e fleet.Event) {
-	fmt.Fprintf(t.Out, "%s %v\n", time.Now().Format(time.TimeOnly), e)
+	m := e.Machine
+	if m == nil {
+		return
+	}
+	what := string(m.State)
+	if m.Gone {
+		what = "gone"
+	}
+	if m.Phase != "" {
+		what += ", " + m.Phase
+	}
+	for _, more := range []string{m.Reason, m.Err} {
+		if more != "" {
+			what += "; " + more
+		}
+	}
+	fmt.Fprintf(t.Out, "%s machine %s: %s\n", e.At.Format(time.TimeOnly), m.Name, what)
 }
 
 // job runs one job, and the agent until its machine is gone.
@@ -159,7 +176,10 @@ func (t Trial) audit(ctx context.Context, owner string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("left in the account, and paid for: %s; remove it by hand", strings.Join(left, ", ")), err)
+			if err != nil {
+				return fmt.Errorf("what is left in the account of the owner %s could not be seen: %w; look by hand", owner, err)
+			}
+			return fmt.Errorf("left in the account, and paid for: %s; remove it by hand", strings.Join(left, ", "))
 		case <-time.After(time.Second):
 		}
 	}

@@ -28,13 +28,63 @@ import (
 	"github.com/millwright-ci/millwright/hostfuncs/credentials"
 )
 
-const token = "ya29.of-the-service-account"
+const (
+	token     = "ya29.of-the-service-account"
+	accessKey = "AKIAOFTHEOPERATOR"
+	testImage = "ami-12c6146b" // which moto has
+)
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+// run lets the tests have the credentials of two clouds in their environment, as an agent has them.
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "cloudtrial-")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	sso := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"access_token":"` + token + `","token_type":"Bearer","expires_in":3600}`))
+	}))
+	defer sso.Close()
+	path := filepath.Join(dir, "key.json")
+	if err := serviceAccount(path, sso.URL+"/token"); err != nil {
+		panic(err)
+	}
+	for name, value := range map[string]string{
+		"GOOGLE_APPLICATION_CREDENTIALS": path, "AWS_ACCESS_KEY_ID": accessKey, "AWS_SECRET_ACCESS_KEY": "the-secret-key-of-the-operator", "AWS_SESSION_TOKEN": "",
+	} {
+		os.Setenv(name, value)
+	}
+	return m.Run()
+}
 
 // TestGoogle runs a job with the whole agent on a machine that Compute Engine's API made, and that is there in truth.
 func TestGoogle(t *testing.T) {
-	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", serviceAccount(t))
+	t.Parallel()
 	hardware := openBoxes(t)
-	cloud, err := fakegce.Start(fakegce.Settings{Token: token, OpTime: 200 * time.Millisecond, BootTime: 300 * time.Millisecond, Hardware: hardware})
+	cloud := google(t, fakegce.Settings{Token: token, OpTime: 200 * time.Millisecond, BootTime: 300 * time.Millisecond, Hardware: hardware})
+	try(t, "google", Settings{"MILLWRIGHT_CLOUD_PROJECT": "project-1", "MILLWRIGHT_CLOUD_ZONE": "us-central1-b"}, cloud.URL(), hardware, cloud.Leftovers)
+	if n := cloud.Record()["compute.instances.insert"]; n != 1 {
+		t.Errorf("%d machines were made", n)
+	}
+}
+
+// TestAmazon does the same in EC2.
+func TestAmazon(t *testing.T) {
+	t.Parallel()
+	hardware := openBoxes(t)
+	cloud := fakeec2.Open(t, fakeec2.Settings{Region: "eu-west-3", AccessKey: accessKey, Hardware: hardware})
+	try(t, "amazonec2", Settings{"MILLWRIGHT_CLOUD_REGION": "eu-west-3", "MILLWRIGHT_CLOUD_OPTIONS": "amazonec2-ami=" + testImage}, cloud.URL(), hardware, cloud.Leftovers)
+	if n := cloud.Record()["RunInstances"]; n != 1 {
+		t.Errorf("%d machines were made", n)
+	}
+}
+
+func google(t *testing.T, s fakegce.Settings) *fakegce.Cloud {
+	t.Helper()
+	cloud, err := fakegce.Start(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,24 +94,7 @@ func TestGoogle(t *testing.T) {
 			t.Errorf("Google would refuse this request: %s", wrong)
 		}
 	})
-	trial := try(t, "google", Settings{"MILLWRIGHT_CLOUD_PROJECT": "project-1", "MILLWRIGHT_CLOUD_ZONE": "us-central1-b"}, cloud.URL(), hardware)
-	trial(func(owner string) []string { return cloud.Leftovers(owner) })
-	if n := cloud.Record()["compute.instances.insert"]; n != 1 {
-		t.Errorf("%d machines were made", n)
-	}
-}
-
-// TestAmazon does the same in EC2.
-func TestAmazon(t *testing.T) {
-	t.Setenv("AWS_ACCESS_KEY_ID", "AKIAOFTHEOPERATOR")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "the-secret-key-of-the-operator")
-	hardware := openBoxes(t)
-	cloud := fakeec2.Open(t, fakeec2.Settings{Region: "eu-west-3", AccessKey: "AKIAOFTHEOPERATOR", Hardware: hardware})
-	trial := try(t, "amazonec2", Settings{"MILLWRIGHT_CLOUD_REGION": "eu-west-3", "MILLWRIGHT_CLOUD_OPTIONS": "amazonec2-ami=ami-12c6146b"}, cloud.URL(), hardware)
-	trial(func(owner string) []string { return cloud.Leftovers(owner) })
-	if n := cloud.Record()["RunInstances"]; n != 1 {
-		t.Errorf("%d machines were made", n)
-	}
+	return cloud
 }
 
 func openBoxes(t *testing.T) *boxes.Boxes {
@@ -69,8 +102,8 @@ func openBoxes(t *testing.T) *boxes.Boxes {
 	return boxes.Open(t, filepath.Join("..", "..", "..", ".cache", "demo-images"))
 }
 
-// try prepares a trial as the tasks do, but for the endpoint and where images come from, and returns what runs it.
-func try(t *testing.T, driver string, s Settings, endpoint string, hardware *boxes.Boxes) func(left func(owner string) []string) {
+// try runs a trial as the tasks do, but for the endpoint and where images come from. left is what the cloud itself says.
+func try(t *testing.T, driver string, s Settings, endpoint string, hardware *boxes.Boxes, left func(owner string) []string) {
 	t.Helper()
 	archive := need.File(t, filepath.Join("..", "..", "..", "bin", "helper-image-"+runtime.GOARCH+".tar"), "`go tool task helper-image` builds it")
 	dist := fstest.MapFS{}
@@ -80,9 +113,7 @@ func try(t *testing.T, driver string, s Settings, endpoint string, hardware *box
 	s["MILLWRIGHT_CLOUD_IMAGE"] = "busybox:1.35"
 	s["MILLWRIGHT_CLOUD_ENDPOINT"] = endpoint
 	s["MILLWRIGHT_CLOUD_OPTIONS"] += " engine-registry-mirror=" + hardware.Mirror
-	store := credentials.NewStore(credentials.Options{})
-	t.Cleanup(store.Close)
-	trial, account, err := s.Trial(driver, store)
+	trial, err := s.Trial(driver, newStore(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,28 +123,29 @@ func try(t *testing.T, driver string, s Settings, endpoint string, hardware *box
 	trial.Modules = module.Options{Builtins: []fs.FS{dist}, CacheDir: guests.CompilationCache(t), Limits: module.Limits{
 		DecideTime: time.Minute, OtherTime: time.Minute, DriverTime: time.Minute, // a busy machine is no failure
 	}}
-	return func(left func(string) []string) {
-		t.Helper()
-		err := trial.Run(t.Context())
-		text := out.String()
-		if err != nil {
-			t.Fatalf("%v\n%s", err, text)
-		}
-		_, rest, _ := strings.Cut(text, "owner ")
-		owner, _, _ := strings.Cut(rest, ";")
-		for _, what := range left(owner) {
-			t.Errorf("left in the cloud: %s", what)
-		}
-		if seen, err := account.Left(t.Context(), "somebody-elses"); err != nil || len(seen) > 0 {
-			t.Errorf("of another owner: %v, %v", seen, err)
-		}
-		t.Log(text)
-		for _, want := range []string{said, "nothing of the owner " + owner + " is left"} {
-			if !strings.Contains(text, want) {
-				t.Errorf("%q is not said\n%s", want, text)
-			}
+	err = trial.Run(t.Context())
+	text := out.String()
+	t.Log(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(text, "owner ")
+	owner, _, _ := strings.Cut(rest, ";")
+	for _, what := range left(owner) {
+		t.Errorf("left in the cloud: %s", what)
+	}
+	for _, want := range []string{said, "nothing of the owner " + owner + " is left"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not said", want)
 		}
 	}
+}
+
+func newStore(t *testing.T) *credentials.Store {
+	t.Helper()
+	store := credentials.NewStore(credentials.Options{})
+	t.Cleanup(store.Close)
+	return store
 }
 
 // buffer is what a trial says.
@@ -134,32 +166,22 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-// serviceAccount writes the key file of a service account that signs in at a server of the test's.
-func serviceAccount(t *testing.T) string {
-	t.Helper()
-	sso := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(`{"access_token":"` + token + `","token_type":"Bearer","expires_in":3600}`))
-	}))
-	t.Cleanup(sso.Close)
+// serviceAccount writes the key file of a service account that signs in at url.
+func serviceAccount(path, url string) error {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	data, err := json.Marshal(map[string]string{
-		"type": "service_account", "client_email": "agent@project-1.iam.gserviceaccount.com", "private_key_id": "k1", "token_uri": sso.URL + "/token",
+		"type": "service_account", "client_email": "agent@project-1.iam.gserviceaccount.com", "private_key_id": "k1", "token_uri": url,
 		"private_key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
 	})
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	path := filepath.Join(t.TempDir(), "key.json")
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return os.WriteFile(path, data, 0o600)
 }
