@@ -32,9 +32,9 @@ var meantSpot = map[string]string{
 
 // TestDockerMachineSpot compares what AWS is asked for: moto heeds little of what a spot request says of its instance.
 func TestDockerMachineSpot(t *testing.T) {
-	c := start(t, fakeec2.Settings{Region: "eu-west-2"})
+	c := start(t, fakeec2.Settings{Region: "ap-southeast-2"})
 	list := []string{
-		"amazonec2-endpoint=" + c.URL(), "amazonec2-insecure-transport", "amazonec2-region=" + c.Region(), "amazonec2-ami=" + testImage, "amazonec2-zone=eu-west-2a",
+		"amazonec2-endpoint=" + c.URL(), "amazonec2-insecure-transport", "amazonec2-region=" + c.Region(), "amazonec2-ami=" + testImage, "amazonec2-zone=ap-southeast-2a",
 		"amazonec2-request-spot-instance", "amazonec2-spot-price=0.10", "amazonec2-root-size=50", "amazonec2-instance-type=m4.large",
 	}
 	d := original.Driver(t, "amazonec2", "AWS_ACCESS_KEY_ID="+testKey, "AWS_SECRET_ACCESS_KEY="+testSecret)
@@ -70,7 +70,7 @@ var meant = map[string]string{
 
 // TestDockerMachine gives docker-machine's own driver and ours the same options, one after the other, and compares what stands in the cloud.
 func TestDockerMachine(t *testing.T) {
-	c := start(t, fakeec2.Settings{Region: "eu-west-1"})
+	c := start(t, fakeec2.Settings{Region: "us-east-2"})
 	subnet := first(subnetsOf(t, c))
 	dir := t.TempDir()
 	userdata := filepath.Join(dir, "user-data")
@@ -87,7 +87,7 @@ func TestDockerMachine(t *testing.T) {
 	known := drivertest.NewKnown(meant)
 	for name, list := range map[string][]string{
 		"defaults":        nil,
-		"sizes":           {"amazonec2-instance-type=m4.large", "amazonec2-root-size=50", "amazonec2-volume-type=standard", "amazonec2-device-name=/dev/xvda", "amazonec2-zone=eu-west-1b"},
+		"sizes":           {"amazonec2-instance-type=m4.large", "amazonec2-root-size=50", "amazonec2-volume-type=standard", "amazonec2-device-name=/dev/xvda", "amazonec2-zone=us-east-2b"},
 		"groups":          {"amazonec2-security-group=one", "amazonec2-security-group=two", "amazonec2-open-port=8080", "amazonec2-open-port=53/udp"},
 		"tags":            {"amazonec2-tags=team,ci,cost,42"},
 		"subnet":          {"amazonec2-subnet-id=" + subnet.subnet, "amazonec2-vpc-id=" + subnet.vpc, "amazonec2-private-address-only"},
@@ -99,7 +99,7 @@ func TestDockerMachine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			machine := "om-" + strings.ReplaceAll(name, " ", "-")
 			list := append([]string{
-				"amazonec2-endpoint=" + c.URL(), "amazonec2-insecure-transport", "amazonec2-region=" + c.Region(), "amazonec2-ami=" + testImage, "amazonec2-zone=eu-west-1a",
+				"amazonec2-endpoint=" + c.URL(), "amazonec2-insecure-transport", "amazonec2-region=" + c.Region(), "amazonec2-ami=" + testImage, "amazonec2-zone=us-east-2a",
 			}, list...)
 			d := original.Driver(t, "amazonec2", "AWS_ACCESS_KEY_ID="+testKey, "AWS_SECRET_ACCESS_KEY="+testSecret)
 			original.Make(t, d, testOwner, machine, list)

@@ -250,7 +250,7 @@ func (c *Cloud) answer(w http.ResponseWriter, form url.Values) {
 	switch action := form.Get("Action"); {
 	case action == "DescribeAccountAttributes":
 		body = c.withDefaultVPC(body)
-	case form.Has("SpotInstanceRequestId.1"): // of RequestSpotInstances, which docker-machine's driver calls and moto knows
+	case action == "DescribeSpotInstanceRequests" && c.Record()["RequestSpotInstances"] > 0: // docker-machine's driver made them, and moto knows them
 	default:
 		body = c.amended(action, body)
 	}
