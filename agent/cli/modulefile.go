@@ -17,7 +17,9 @@ import (
 
 	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/module"
+	"github.com/millwright-ci/millwright/agent/module/configschema"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
+	"github.com/millwright-ci/millwright/sdk/go/policy/rules"
 	"github.com/millwright-ci/millwright/sdk/go/policy/sample"
 )
 
@@ -101,6 +103,18 @@ func (a *app) printInspection(i inspection) error {
 	}
 	row("size", fmt.Sprintf("%d KB", (i.Bytes+1023)/1024))
 	row("sha256", i.SHA256)
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	schema, err := configschema.Parse(i.ConfigSchema)
+	if err != nil || schema == nil {
+		return err
+	}
+	fmt.Fprint(a.out, "\n[config] of NAME.toml:\n\n")
+	row("KEY", "ALLOWED\tDEFAULT\tMEANING")
+	for _, k := range schema.Keys() {
+		row(rules.Sentence(k.Path), rules.Sentence(k.Allowed)+"\t"+dash(rules.Sentence(k.Default))+"\t"+dash(rules.Sentence(k.About)))
+	}
 	return w.Flush()
 }
 

@@ -33,7 +33,7 @@ func moduleFiles(t *testing.T) string {
 	dir := t.TempDir()
 	policy := func(decide, validate string) []byte {
 		return moduletest.Tiny(map[string]string{
-			"describe": `{"abi":1,"kind":"policy","name":"burst","version":"1.2.3","summary":"more","hostnames":["https://gitlab.example.com"],"want_history":{"points":24,"step_s":3600}}`,
+			"describe": `{"abi":1,"kind":"policy","name":"burst","version":"1.2.3","summary":"more","hostnames":["https://gitlab.example.com"],"want_history":{"points":24,"step_s":3600},"config_schema":{"properties":{"most":{"type":"integer","minimum":0,"default":3,"description":"machines"}}}}`,
 			"decide":   decide, "validate": validate,
 		})
 	}
@@ -71,6 +71,7 @@ func TestModuleFiles(t *testing.T) {
 	}{
 		{"policy inspect good.wasm", "hostnames  https://gitlab.example.com", false},
 		{"policy inspect good.wasm", "history    wants 24 steps of 3600 s", false},
+		{"policy inspect good.wasm", "most  a whole number, at least 0  3        machines", false},
 		{"policy inspect --json good.wasm", `"version": "1.2.3"`, false},
 		{"policy inspect driver.wasm", "is a driver; see `millwright driver --help`", true},
 		{"policy inspect junk.wasm", "is not WebAssembly", true},

@@ -14,6 +14,7 @@ import (
 	extism "github.com/extism/go-sdk"
 	"github.com/tetratelabs/wazero"
 
+	"github.com/millwright-ci/millwright/agent/module/configschema"
 	"github.com/millwright-ci/millwright/agent/module/meter"
 	"github.com/millwright-ci/millwright/agent/module/meter/kernel"
 	"github.com/millwright-ci/millwright/hostfuncs"
@@ -141,6 +142,10 @@ func (m *Module) introduce(ctx context.Context) error {
 			return err
 		}
 	}
-	m.describe = d
+	schema, err := configschema.Parse(d.ConfigSchema)
+	if err != nil {
+		return fmt.Errorf("config_schema in describe: %w", err)
+	}
+	m.describe, m.schema = d, schema
 	return nil
 }

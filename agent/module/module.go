@@ -13,6 +13,7 @@ import (
 	extism "github.com/extism/go-sdk"
 	"github.com/tetratelabs/wazero"
 
+	"github.com/millwright-ci/millwright/agent/module/configschema"
 	"github.com/millwright-ci/millwright/agent/module/meter"
 	"github.com/millwright-ci/millwright/agent/module/meter/kernel"
 	"github.com/millwright-ci/millwright/hostfuncs"
@@ -38,6 +39,7 @@ type Module struct {
 	limits   Limits
 	contents contents
 	describe abi.Describe
+	schema   *configschema.Schema // of its configuration; nil allows all
 	hash     string
 	logger   *slog.Logger
 	compiled *extism.CompiledPlugin

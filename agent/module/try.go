@@ -47,11 +47,23 @@ func Decided(name string, s abi.Snapshot, p abi.Proposal) (d fleet.Decision, cut
 	return d, cuts
 }
 
-// Validate asks a policy what is wrong with its configuration. One without the export finds nothing.
+// Validate returns what is wrong with a policy's configuration, first by the schema that the policy describes; what passes that, by its
+// validate. A policy with neither finds nothing.
 func Validate(ctx context.Context, m *Module, config abi.Raw) ([]abi.Problem, error) {
-	if !m.Exports(abi.ExportValidate) {
-		return nil, nil
+	problems, err := m.schema.Check(config)
+	if err == nil && len(problems) == 0 && m.Exports(abi.ExportValidate) {
+		problems, err = validate(ctx, m, config)
 	}
+	if err != nil {
+		return nil, err
+	}
+	for i, p := range problems {
+		problems[i] = abi.Problem{Option: rules.Sentence(p.Option), Message: rules.Sentence(p.Message), Warning: p.Warning}
+	}
+	return problems, nil
+}
+
+func validate(ctx context.Context, m *Module, config abi.Raw) ([]abi.Problem, error) {
 	input, err := json.Marshal(abi.ValidateRequest{ABI: abi.Version, Config: config})
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)
@@ -63,9 +75,6 @@ func Validate(ctx context.Context, m *Module, config abi.Raw) ([]abi.Problem, er
 	var res abi.ValidateResult
 	if err := json.Unmarshal(out, &res); err != nil {
 		return nil, &Error{Module: m.Name(), Export: abi.ExportValidate, Cause: CauseOutput, Text: "returned no result of the ABI: " + err.Error()}
-	}
-	for i, p := range res.Problems {
-		res.Problems[i] = abi.Problem{Option: rules.Sentence(p.Option), Message: rules.Sentence(p.Message), Warning: p.Warning}
 	}
 	return res.Problems, nil
 }

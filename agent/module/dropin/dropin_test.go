@@ -139,6 +139,7 @@ func TestBadFileKeepsTheOldOne(t *testing.T) {
 	w.start()
 	w.decide()
 	describe := `{"abi":1,"kind":"policy","name":"tiny"}`
+	withSchema := strings.TrimSuffix(describe, "}") + `,"config_schema":{"properties":{"sites":{"items":{"properties":{"most":{"minimum":0}}}}}}}`
 	for name, tc := range map[string]struct {
 		wasm []byte
 		toml string
@@ -152,6 +153,10 @@ func TestBadFileKeepsTheOldOne(t *testing.T) {
 		"an unknown zone":   {wants(9), `{"Config":{"sites":[{"time_zone":"Mars/Olympus"}]}}`, `a.toml: config.sites[0].time_zone: time zone "Mars/Olympus": it is not known; use an IANA name`},
 		"its own check": {moduletest.Tiny(map[string]string{"describe": describe, "decide": `{"idle_target":9}`, "validate": `{"problems":[{"option":"url","message":"is missing"}]}`}),
 			"", "config: url: is missing"},
+		"its schema": {moduletest.Tiny(map[string]string{"describe": withSchema, "decide": `{"idle_target":9}`, "validate": moduletest.Trap}),
+			`{"Config":{"sites":[{"most":-1}]}}`, "a.toml: config: sites[0].most: is -1; allowed is at least 0"},
+		"a bad schema": {moduletest.Tiny(map[string]string{"describe": `{"abi":1,"kind":"policy","name":"tiny","config_schema":{"$ref":"#"}}`, "decide": `{}`}),
+			"", `config_schema in describe: is not of the part of JSON Schema that ABI.md names: json: unknown field "$ref"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if tc.toml != "" {

@@ -22,6 +22,8 @@ export class Description extends Shape {
   want_machines: bool = false;
   /** Of policies: give the past in the snapshot. */
   want_history: HistoryWish | null = null;
+  /** Of policies: what [config] of NAME.toml may hold, as a JSON Schema of the keywords that ABI.md names; the host checks it. */
+  config_schema: Value = new Value();
   /** Of drivers. */
   options: DriverOption[] = [];
 
@@ -35,6 +37,7 @@ export class Description extends Shape {
     this.position = readInt(o, "position");
     this.want_machines = readBool(o, "want_machines");
     this.want_history = readOptionalShape<HistoryWish>(o, "want_history");
+    this.config_schema = readValue(o, "config_schema");
     this.options = readShapes<DriverOption>(o, "options");
   }
 
@@ -48,6 +51,7 @@ export class Description extends Shape {
     w.intUnlessZero("position", this.position);
     w.boolUnlessFalse("want_machines", this.want_machines);
     w.optionalShape("want_history", this.want_history);
+    w.value("config_schema", this.config_schema);
     w.shapesUnlessEmpty<DriverOption>("options", this.options);
   }
 }

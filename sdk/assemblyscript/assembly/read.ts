@@ -17,6 +17,14 @@ export function decode(out: Shape, text: string): string {
   return parser.fault.length ? parser.fault : decodeValue(out, v);
 }
 
+/** The value of a JSON text that stands in the source; it aborts when the text is no JSON. */
+export function parseConstant(text: string): Value {
+  const parser = new Parser(text);
+  const v = parser.parse();
+  assert(!parser.fault.length, parser.fault);
+  return v;
+}
+
 /** Reads a value into out, which is new. It returns what is wrong with it, "" for nothing. */
 export function decodeValue(out: Shape, v: Value): string {
   fault = "";

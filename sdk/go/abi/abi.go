@@ -71,6 +71,10 @@ type Describe struct {
 	WantMachines bool         `json:"want_machines,omitempty"` // of policies: list the machines in the snapshot, which costs more than all the rest
 	WantHistory  *HistoryWish `json:"want_history,omitempty"`  // of policies: give the past in the snapshot
 
+	// Of policies: what [config] of NAME.toml may hold, as a JSON Schema of the keywords that ABI.md names. The host checks it before the
+	// module is asked to validate, and shows it to people.
+	ConfigSchema Raw `json:"config_schema,omitempty"`
+
 	Options []Option `json:"options,omitempty"` // of drivers: what can be set in MachineOptions and on the command line
 }
 

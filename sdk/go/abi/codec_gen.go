@@ -58,7 +58,7 @@ func (v *Describe) AppendJSON(dst []byte) ([]byte, error) {
 	return w.end(dst)
 }
 
-var fieldsOfDescribe = []string{`"abi":`, `"kind":`, `"name":`, `"version":`, `"summary":`, `"hostnames":`, `"position":`, `"want_machines":`, `"want_history":`, `"options":`}
+var fieldsOfDescribe = []string{`"abi":`, `"kind":`, `"name":`, `"version":`, `"summary":`, `"hostnames":`, `"position":`, `"want_machines":`, `"want_history":`, `"config_schema":`, `"options":`}
 
 func readDescribe(r *reader) (v Describe) {
 	field := 0
@@ -83,7 +83,9 @@ func readDescribe(r *reader) (v Describe) {
 			v.WantMachines = r.bool()
 		case 9: // want_history
 			v.WantHistory = option(r, readHistoryWish)
-		case 10: // options
+		case 10: // config_schema
+			v.ConfigSchema = r.raw()
+		case 11: // options
 			v.Options = list(r, readOption)
 		default:
 			r.skip()
@@ -123,6 +125,10 @@ func writeDescribe(w *writer, v *Describe) {
 	if v.WantHistory != nil {
 		w.key(`"want_history":`)
 		writeHistoryWish(w, v.WantHistory)
+	}
+	if len(v.ConfigSchema) > 0 {
+		w.key(`"config_schema":`)
+		w.raw(v.ConfigSchema)
 	}
 	if len(v.Options) > 0 {
 		w.key(`"options":`)

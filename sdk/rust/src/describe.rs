@@ -22,6 +22,8 @@ crate::shape! {
         want_machines[omitzero]: bool,
         /// Of policies: give the past in the snapshot.
         want_history: Option<HistoryWish>,
+        /// Of policies: what `[config]` of NAME.toml may hold, as a JSON Schema of the keywords that ABI.md names; the host checks it.
+        config_schema[omitzero]: Value,
         /// Of drivers.
         options[omitzero]: Vec<DriverOption>,
     }

@@ -212,6 +212,9 @@ impl<T: Encode> Encode for BTreeMap<String, T> {
 }
 
 impl Encode for Value {
+    fn is_zero(&self) -> bool {
+        *self == Value::Null
+    }
     fn encode(&self, w: &mut Writer) {
         match self {
             Value::Null => w.null(),

@@ -1,6 +1,6 @@
 // A scaling policy: see README.md for what it decides.
 
-import { Description, Policy, Problem, Proposal, Shape, Snapshot, ValidateRequest, Value, decodeValue, fail, readInt, registerPolicy, unknownFields } from "millwright/assembly";
+import { Description, Policy, Proposal, Shape, Snapshot, Value, decodeValue, fail, parseConstant, readInt, registerPolicy } from "millwright/assembly";
 
 export * from "millwright/assembly/policy"; // the exports of the module
 
@@ -12,6 +12,15 @@ const JOBS_PER_MACHINE: i64 = 1;
 
 // How many machines are held for them, unless the configuration says otherwise.
 const MOST: i64 = 10;
+
+// What [config] of NAME.toml may hold. The host checks it, so that a mistake there is told before the policy is asked.
+const SCHEMA = `{
+  "type": "object",
+  "properties": {
+    "most": {"type": "integer", "minimum": 0, "default": 10, "description": "machines to hold available for jobs that came lately"}
+  },
+  "additionalProperties": false
+}`;
 
 /** What NAME.toml says below [config]. */
 class Config extends Shape {
@@ -30,17 +39,8 @@ class Rule extends Policy {
     d.name = "NAME";
     d.version = "0.1.0";
     d.summary = "holds machines for as many jobs as came lately";
+    d.config_schema = parseConstant(SCHEMA);
     return d;
-  }
-
-  /** Names what is wrong with the configuration. */
-  validate(request: ValidateRequest): Problem[] {
-    const problems = unknownFields(request.config, ["most"]);
-    const config = new Config();
-    const wrong = decodeValue(config, request.config);
-    if (wrong.length) problems.push(Problem.of("", wrong));
-    else if (config.most < 0) problems.push(Problem.of("most", "must be 0 or more"));
-    return problems;
   }
 
   /** It is pure: the same snapshot gives the same proposal. */

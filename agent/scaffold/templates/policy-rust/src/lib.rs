@@ -1,7 +1,7 @@
 //! A scaling policy: see README.md for what it decides.
 #![forbid(unsafe_code)]
 
-use millwright::{json, Description, Error, Policy, Problem, Proposal, Snapshot, ValidateRequest};
+use millwright::{json, Description, Error, Policy, Proposal, Snapshot};
 
 millwright::policy!(Rule);
 
@@ -13,6 +13,15 @@ const JOBS_PER_MACHINE: i64 = 1;
 
 /// How many machines are held for them, unless the configuration says otherwise.
 const MOST: i64 = 10;
+
+/// What `[config]` of NAME.toml may hold. The host checks it, so that a mistake there is told before the policy is asked.
+const SCHEMA: &[u8] = br#"{
+    "type": "object",
+    "properties": {
+        "most": {"type": "integer", "minimum": 0, "default": 10, "description": "machines to hold available for jobs that came lately"}
+    },
+    "additionalProperties": false
+}"#;
 
 /// Holds machines for as many jobs as came lately: there will be more.
 pub struct Rule;
@@ -31,19 +40,9 @@ impl Policy for Rule {
             name: "NAME".into(),
             version: "0.1.0".into(),
             summary: "holds machines for as many jobs as came lately".into(),
+            config_schema: json::parse(SCHEMA).expect("SCHEMA is JSON"),
             ..Default::default()
         }
-    }
-
-    /// Names what is wrong with the configuration.
-    fn validate(&self, request: &ValidateRequest) -> Vec<Problem> {
-        let mut problems = json::unknown_fields(&request.config, Config::FIELDS);
-        match json::decode::<Config>(&request.config) {
-            Err(e) => problems.push(Problem::new("", &e)),
-            Ok(config) if config.most.unwrap_or(MOST) < 0 => problems.push(Problem::new("most", "must be 0 or more")),
-            Ok(_) => {}
-        }
-        problems
     }
 
     /// It is pure: the same snapshot gives the same proposal.
