@@ -31,7 +31,7 @@ func artifactRows() []row {
 		{n: 78, name: "artifacts", payload: archived(script([]string{"mkdir -p out/a out/tmp; echo 1 >out/a/x.txt; echo 2 >out/tmp/y.txt; echo 3 >out/z.md"}),
 			coordinator.Artifact{Paths: []string{"out/**/*.txt"}, Exclude: []string{"out/tmp/**"}}), want: []string{"out/**/*.txt: found 1 matching artifact files and directories", "out/tmp/**: excluded 1 files"}, check: zipHolds("out/a/x.txt")},
 		{n: 79, name: "no artifacts", payload: archived(script([]string{"true"}), coordinator.Artifact{Paths: []string{"nothing"}}), want: []string{"WARNING: nothing: no matching files. Ensure that the artifact path is relative to the working directory (/builds/group/project)", "ERROR: No files to upload", "Job succeeded"}, check: uploads(0)},
-		{n: 80, name: "outside the project", payload: archived(script([]string{"echo 1 >../x"}), coordinator.Artifact{Paths: []string{"../x"}}), want: []string{"../x: not a subpath of project directory", "Job succeeded"}, check: uploads(0)},
+		{n: 80, name: "outside the project", payload: archived(script([]string{"echo 1 >../x"}), coordinator.Artifact{Paths: []string{"../x"}}), want: []string{"not a subpath of project directory", "Job succeeded"}, check: uploads(0)},
 		{n: 81, name: "name", payload: named(with(script([]string{"true"}), "CI_COMMIT_REF_SLUG", "main")), check: uploaded("main.zip")},
 		{n: 81, name: "name by default", payload: named(script([]string{"true"})), check: uploaded("none.zip")},
 		{n: 82, name: "artifacts on failure", payload: archived(script([]string{"echo 1 >good; echo 2 >bad; exit 1"}),
@@ -180,6 +180,7 @@ func dependencyGone(t *testing.T, b *jobtest.Bench) {
 // dependencyElsewhere has the coordinator redirect to a store, which complains if it gets the job's token.
 func dependencyElsewhere(t *testing.T, b *jobtest.Bench) {
 	b = b.Site.Bench(t, func(o *embedded.Options) { o.DirectDownload = true })
+	b.Foreign = !b.OwnHelper() // GitLab's sends the token to the store
 	e := b.Run(t, t.Context(), dependency(t, b), nil)
 	jobtest.CheckTrace(t, e, []string{"Downloading artifacts for maker", "\nmade\n", "Job succeeded"}, nil)
 	if got := statuses(b.Calls(http.MethodGet, "/artifacts")); !slices.Equal(got, []int{http.StatusFound}) {

@@ -135,7 +135,7 @@ func credentials(wanted, source, inVariable, inPayload string) func(*testing.T, 
 	return func(t *testing.T, b *jobtest.Bench) {
 		h := newHub(t, wanted+":secret-of-"+wanted)
 		payload := script([]string{"echo hi"})
-		payload.Image = &coordinator.Image{Name: h.host + "/team/a:" + dockertest.Random()}
+		payload.Image = &coordinator.Image{Name: h.host + "/team/a:" + dockertest.Random(), PullPolicy: []string{"always"}}
 		h.push(t, b.Image, payload.Image.Name)
 		t.Cleanup(func() { dockertest.Untag(t, payload.Image.Name) })
 		variable := base64.StdEncoding.EncodeToString([]byte("variable:secret-of-variable"))
@@ -144,7 +144,7 @@ func credentials(wanted, source, inVariable, inPayload string) func(*testing.T, 
 			{Type: "registry", URL: h.host, Username: "host", Password: "secret-of-host"},
 			{Type: "registry", URL: h.host + inPayload, Username: "team", Password: "secret-of-team"},
 		}
-		e := b.Run(t, t.Context(), payload, func(_ *job.Params, r *config.Runner) { pulls("always")(r) })
+		e := b.Run(t, t.Context(), payload, func(_ *job.Params, r *config.Runner) { r.Docker.AllowedPullPolicies = []string{"never", "always"} }) // a helper image by name is not pulled
 		jobtest.CheckTrace(t, e, []string{"Authenticating with credentials from " + source, "Pulling docker image " + payload.Image.Name, "\nhi\n", "Job succeeded"}, []string{"secret-of-"})
 		jobtest.CheckEnd(t, e, "", 0)
 		h.mu.Lock()

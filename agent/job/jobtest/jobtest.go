@@ -36,7 +36,7 @@ type Bench struct {
 	*Site
 	Server  *embedded.Server
 	Runner  config.Runner
-	Foreign bool // another program's jobs run on it: what the coordinator complains of is not ours to mend
+	Foreign bool // another program's jobs, or helper, run on it: what the coordinator complains of is not ours to mend
 	door    *door
 }
 
@@ -65,6 +65,9 @@ func NewSite(t *testing.T) *Site {
 	}
 	return s
 }
+
+// OwnHelper tells whether the helper image is ours.
+func (s *Site) OwnHelper() bool { return s.helper == "" }
 
 // HelperDir is the folder that holds the helper image's archive; "." with a helper image of another's.
 func (s *Site) HelperDir() string { return filepath.Dir(s.archive) }
