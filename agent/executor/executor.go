@@ -74,13 +74,6 @@ type Lasting interface {
 	Leave()
 }
 
-// Preloader is an executor that can take a script before its stage's turn.
-type Preloader interface {
-	// Preload hands over the script of the first stage that a place will run, after Prepare. It does not block, and what comes of it shows
-	// when the stage is run: with another script, or after a failure, that is as if nothing had been handed over.
-	Preload(place Place, script []byte)
-}
-
 // Emptier is an executor that can empty a directory of the helper's place, or make it, without starting anything there.
 type Emptier interface {
 	// Empty removes all that dir, an absolute path, holds. The directory above it must be there.

@@ -32,6 +32,7 @@ func (r *run) newExecutor(handle []byte) (executor.Executor, error) {
 		HelperArchive: r.p.HelperArchive,
 		Auth:          r.auth(),
 		Handle:        handle,
+		First:         r.firstStages,
 		Flags: docker.Flags{
 			NetworkPerBuild: r.flags["FF_NETWORK_PER_BUILD"],
 			Init:            r.flags["FF_USE_INIT_WITH_DOCKER_EXECUTOR"],
@@ -59,6 +60,32 @@ func (r *run) newExecutor(handle []byte) (executor.Executor, error) {
 		r.logImages(o)
 	}
 	return docker.New(o)
+}
+
+// firstStages tells an executor that is being prepared what it can do ahead.
+func (r *run) firstStages(ready executor.Ready) docker.First {
+	r.ready = ready
+	if err := r.settle(); err != nil || r.behind() {
+		return docker.First{}
+	}
+	var f docker.First
+	if script, err := r.sourcesScript(); err == nil {
+		f.Helper = script
+	}
+	if first := slices.IndexFunc(r.p.Job.Steps, isStep); first >= 0 {
+		f.Build = r.stepScript(r.p.Job.Steps[first])
+	}
+	f.HelperEnds = !r.helperReturns()
+	return f
+}
+
+// helperReturns tells whether a stage may run in the helper container when the scripts are over.
+func (r *run) helperReturns() bool {
+	saved := func(c coordinator.Cache) bool {
+		policy, err := r.cachePolicy(c)
+		return err != nil || policy != "pull"
+	}
+	return len(r.p.Job.Artifacts) > 0 || slices.ContainsFunc(r.p.Job.Cache, saved) || r.flags["FF_ENABLE_JOB_CLEANUP"]
 }
 
 // logImages names a job's images in the agent's log, for operators who keep account of what is used.

@@ -112,7 +112,9 @@ func (r *run) settle() (err error) {
 		r.maskValues()
 	}
 	for _, v := range r.ready.Variables {
-		r.vars.add(public(v.Name, v.Value))
+		if !r.vars.has(v.Name) || r.vars.raw(v.Name) != v.Value { // an executor may have told before
+			r.vars.add(public(v.Name, v.Value))
+		}
 	}
 	return err
 }

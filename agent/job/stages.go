@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"time"
 
@@ -25,7 +24,6 @@ func (r *run) stages(ctx context.Context) error {
 	}
 	defer r.heedProvider(ctx)()
 	defer r.tidy(ctx)
-	r.preload()
 	err := r.getSources(ctx)
 	var timeout *timeoutError
 	if ctx.Err() != nil {
@@ -100,7 +98,7 @@ func (r *run) prepareScript(ctx context.Context) error {
 
 // getSources runs get_sources, as often as GET_SOURCES_ATTEMPTS allows, within get_sources_timeout.
 func (r *run) getSources(ctx context.Context) error {
-	src, err := r.sources()
+	script, err := r.sourcesScript()
 	if err != nil {
 		return err
 	}
@@ -109,10 +107,6 @@ func (r *run) getSources(ctx context.Context) error {
 		ctx, end = r.within(ctx, "get_sources", d, timeoutf("get sources timeout: exceeded timeout of %s", d))
 		defer end()
 	}
-	if r.ready.Hostname != "" {
-		src.First = shell.Preparation(r.frame(), r.ready.Dirs)
-	}
-	script := shell.GetSources(r.frame(), src)
 	err = r.attempts(ctx, "GET_SOURCES_ATTEMPTS", func(try int) error {
 		if try > 1 {
 			_ = r.stage(ctx, "clear_worktree", "Deleting all tracked and untracked files due to source fetch failure", executor.Helper, shell.ClearWorktree(r.frame()))
@@ -123,6 +117,18 @@ func (r *run) getSources(ctx context.Context) error {
 		return ended(ctx)
 	}
 	return err
+}
+
+// sourcesScript is the script of get_sources, and of what prepare_script has left to it.
+func (r *run) sourcesScript() ([]byte, error) {
+	src, err := r.sources()
+	if err != nil {
+		return nil, err
+	}
+	if r.ready.Hostname != "" {
+		src.First = shell.Preparation(r.frame(), r.ready.Dirs)
+	}
+	return shell.GetSources(r.frame(), src), nil
 }
 
 func (r *run) restoreCache(ctx context.Context) error {
@@ -213,15 +219,6 @@ func (r *run) stepScript(step coordinator.Step) []byte {
 		entries = r.expandAll(entries)
 	}
 	return shell.Step(r.frame(), wrap(r.p.Runner.PreBuildScript, entries, r.p.Runner.PostBuildScript))
-}
-
-// preload hands over the first step's script while the sources are being fetched.
-func (r *run) preload() {
-	p, ok := r.exec.(executor.Preloader)
-	first := slices.IndexFunc(r.p.Job.Steps, isStep)
-	if ok && first >= 0 && !r.behind() {
-		p.Preload(executor.Build, r.stepScript(r.p.Job.Steps[first]))
-	}
 }
 
 func wrap(before string, entries []string, after string) []string {

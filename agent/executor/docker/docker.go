@@ -33,11 +33,14 @@ type Executor struct {
 	own  string // value of ownLabel
 	base string // stem of the containers' names
 	arch string // of the engine, in Go's words
+	runc bool   // containers are plain processes of the engine's host, unless the configuration names a runtime
 
 	image    Image // the job's image, expanded
 	build    local
 	helper   local
-	had      had // images that are there
+	first    First // what to do ahead; zero after Resume
+	shares   bool  // the helper container is made with the build container's network
+	had      had   // images that are there
 	vols     volumes
 	net      networks
 	services []*service
@@ -54,11 +57,13 @@ type Executor struct {
 
 // slot is the place of one container. Its lock is held while the container is made, so that it is made once.
 type slot struct {
-	mu    sync.Mutex
-	id    string // "" when there is none
-	fresh string // the id of a container that was made here and not started yet
+	mu     sync.Mutex
+	id     string // "" when there is none
+	fresh  string // the id of a container that was made here and not started for a stage yet
+	gated  bool   // it has a gate, which is to be opened at each start
+	shared bool   // it has the build container's network
 
-	loading chan *loaded // has what Preload did, or is closed; Preload and Run alone use it, which don't overlap
+	early *early // of the first stage; nil when there is nothing of it any more. Prepare and Run alone use it, which don't overlap
 }
 
 // New returns an executor for one job. Nothing is asked of the engine before Prepare. After New, Cleanup must be called.
@@ -121,10 +126,6 @@ func (e *Executor) Prepare(ctx context.Context) (executor.Ready, error) {
 	if err := e.waitForServices(ctx); err != nil {
 		return executor.Ready{}, err
 	}
-	// An engine that can't make a container is found out here, where another one can take its place.
-	if _, err := e.container(ctx, executor.Helper); err != nil {
-		return executor.Ready{}, err
-	}
 	ready := executor.Ready{Dirs: e.vols.fresh, Hostname: e.helperHostname()}
 	if e.o.Flags.Owner {
 		owner, err := e.owner(ctx)
@@ -133,12 +134,16 @@ func (e *Executor) Prepare(ctx context.Context) (executor.Ready, error) {
 		}
 		ready.Owner = owner
 	}
-	e.remember()
-	// The build container is made while the helper fetches the sources. A failure shows when its first stage tries again.
-	e.background.Go(func() { _, _ = e.container(e.life, executor.Build) })
 	if e.net.name != "" {
 		ready.Variables = append(ready.Variables, executor.Variable{Name: "CI_BUILD_NETWORK_NAME", Value: e.net.name})
 	}
+	if e.o.First != nil {
+		e.first = e.o.First(ready)
+	}
+	if err := e.goAhead(ctx); err != nil {
+		return executor.Ready{}, err
+	}
+	e.remember()
 	return ready, nil
 }
 
@@ -187,15 +192,22 @@ func (e *Executor) user() (string, error) {
 	return user, nil
 }
 
-// greet learns the engine's version and architecture.
+// goArch is the architecture in Go's words by the kernel's.
+var goArch = map[string]string{"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "ppc64le": "ppc64le", "s390x": "s390x", "riscv64": "riscv64"}
+
+// greet learns the engine's architecture and how it runs containers.
 func (e *Executor) greet(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	v, err := e.api.ServerVersion(ctx)
+	info, err := e.api.Info(ctx)
+	if e.arch = goArch[info.Architecture]; err == nil && e.arch == "" {
+		v, failed := e.api.ServerVersion(ctx)
+		e.arch, err = v.Arch, failed
+	}
 	if err != nil {
 		return executor.Errorf(executor.Engine, "engine %s: %w", e.api.DaemonHost(), err)
 	}
-	e.arch = v.Arch
+	e.runc = info.DefaultRuntime == "runc"
 	return nil
 }
 
@@ -208,9 +220,9 @@ func (e *Executor) container(ctx context.Context, place executor.Place) (string,
 		return s.id, nil
 	}
 	if e.resumed {
-		if id, err := e.named(ctx, e.containerName(place)); err != nil || id != "" {
-			s.id = id
-			return id, err
+		if info, err := e.named(ctx, e.containerName(place)); err != nil || info.ID != "" {
+			s.know(e, info)
+			return s.id, err
 		}
 	}
 	c, r, platform := &container.Config{Image: e.helper.ref}, helperRole, ""
@@ -226,8 +238,11 @@ func (e *Executor) container(ctx context.Context, place executor.Place) (string,
 	}
 	host.Binds, host.Mounts = e.vols.binds, e.vols.mounts
 	host.ExtraHosts = append(host.ExtraHosts, e.links()...)
-	c.Cmd = []string{"sh", "-c", detectShell}
-	c.Env = e.o.Env
+	s.shared = place == executor.Helper && e.shares
+	if s.shared {
+		e.share(host)
+	}
+	s.gated = e.command(c, place)
 	c.Labels = e.o.Name.labels(string(r), e.own)
 	for k, v := range e.o.Config.ContainerLabels {
 		c.Labels[k] = e.o.Expand(v)
@@ -292,6 +307,12 @@ func unlessEmpty(list []string) []string {
 		return nil
 	}
 	return list
+}
+
+// know takes over what the engine tells of a container that an agent before has made.
+func (s *slot) know(e *Executor, info container.InspectResponse) {
+	s.id, s.gated = info.ID, info.Config != nil && info.Config.OpenStdin
+	s.shared = info.HostConfig != nil && info.HostConfig.NetworkMode.IsContainer() && !container.NetworkMode(e.o.Config.NetworkMode).IsContainer()
 }
 
 // gone forgets a container that has vanished, so that another try makes a new one.

@@ -36,7 +36,9 @@ func (e *Executor) ensureHelper(ctx context.Context) (local, error) {
 	if err != nil {
 		return local{}, engineErr(fmt.Errorf("helper image %s: %w", tag, err))
 	}
-	return local{ref: found.ID}, nil
+	l := local{ref: found.ID}
+	l.facts(found)
+	return l, nil
 }
 
 func (e *Executor) loadHelper(ctx context.Context, tag string) error {

@@ -81,6 +81,24 @@ func (e *Executor) pullPolicies(name string, wanted []string) ([]string, error) 
 type local struct {
 	ref   string // what containers are created from
 	ports []string
+
+	// Of what the image says of its containers.
+	user       string
+	workDir    string
+	entrypoint bool
+	health     bool // it checks its health by a command of its own
+}
+
+// facts takes over what an image says of its containers.
+func (l *local) facts(found image.InspectResponse) {
+	c := found.Config
+	if c == nil {
+		return
+	}
+	for port := range c.ExposedPorts {
+		l.ports = append(l.ports, port)
+	}
+	l.user, l.workDir, l.entrypoint, l.health = c.User, c.WorkingDir, len(c.Entrypoint) > 0, c.Healthcheck != nil
 }
 
 // had remembers the images that the engine has been made to have, so that a job whose service runs in its own image pulls it once.
@@ -167,11 +185,7 @@ func (e *Executor) using(name string, found image.InspectResponse) local {
 	if len(found.RepoDigests) > 0 {
 		l.ref, digest = found.RepoDigests[0], found.RepoDigests[0]
 	}
-	if found.Config != nil {
-		for port := range found.Config.ExposedPorts {
-			l.ports = append(l.ports, port)
-		}
-	}
+	l.facts(found)
 	text := fmt.Sprintf("Using docker image %s for %s", found.ID, name)
 	if digest != "" {
 		text += " with digest " + digest

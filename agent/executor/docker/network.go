@@ -47,6 +47,9 @@ func (e *Executor) makeNetwork(ctx context.Context) error {
 
 // join puts a container into the job's network under its names.
 func (e *Executor) join(h *container.HostConfig, aliases ...string) *network.NetworkingConfig {
+	if h.NetworkMode.IsContainer() {
+		return nil
+	}
 	if e.net.name != "" {
 		h.NetworkMode = container.NetworkMode(e.net.name)
 	}

@@ -43,11 +43,22 @@ type Options struct {
 	Auth  Auth
 	Flags Flags
 
+	// First, if set, returns what can be done ahead of the first stages. Prepare calls it when it knows all else.
+	First func(executor.Ready) First
+
 	// Silence is how long the engine may not answer before what runs on it is given up; 0 is 45 seconds.
 	Silence time.Duration
 
 	// Handle is of an executor of an agent before, whose work Resume takes up; nil makes everything anew.
 	Handle []byte
+}
+
+// First is what a job can tell of its first stages before their turn. What comes of it shows when they are run: with other scripts, or after
+// a failure, that is as if nothing had been told.
+type First struct {
+	Helper, Build []byte // the scripts of the first stage at each place; nil where none is known
+	// HelperEnds says that no stage runs at the helper's place once one has run at the build's.
+	HelperEnds bool
 }
 
 // Flags are the feature flags that matter here.

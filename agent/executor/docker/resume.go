@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
 
@@ -110,7 +111,7 @@ func (e *Executor) Attach(ctx context.Context, s executor.Stage, from executor.S
 	if from.Container == "" {
 		return false, nil
 	}
-	now, err := e.started(ctx, from)
+	now, info, err := e.started(ctx, from)
 	if err != nil {
 		return true, e.gone(s.Place, fmt.Errorf("stage %s: %w", s.Name, engineErr(err)))
 	}
@@ -122,9 +123,14 @@ func (e *Executor) Attach(ctx context.Context, s executor.Stage, from executor.S
 	}
 	slot := e.slots[s.Place]
 	slot.mu.Lock()
-	slot.id = from.Container
+	slot.know(e, info)
 	slot.mu.Unlock()
 	run := e.newRun(from.Container, s)
+	if slot.gated && info.State.Running { // whether the agent before has come to open it is not known
+		if err := e.open(ctx, from.Container); err != nil && ctx.Err() == nil {
+			return true, engineErr(fmt.Errorf("stage %s: the word to begin: %w", s.Name, err))
+		}
+	}
 	run.noted.Do(func() { run.begin = at })
 	if s.Started != nil {
 		s.Started(at)
@@ -134,26 +140,26 @@ func (e *Executor) Attach(ctx context.Context, s executor.Stage, from executor.S
 
 // started returns the position of the start that follows from; without a container when there was none. The call that asked for it may
 // still be under way at the engine, so it gets a moment.
-func (e *Executor) started(ctx context.Context, from executor.Start) (executor.Position, error) {
+func (e *Executor) started(ctx context.Context, from executor.Start) (executor.Position, container.InspectResponse, error) {
 	for began := time.Now(); ; {
 		call, cancel := lasting(ctx) // a job that is stopped has its container stopped, which has to be known
 		info, err := e.api.ContainerInspect(call, from.Container)
 		cancel()
 		if err != nil {
-			return executor.Position{}, err
+			return executor.Position{}, info, err
 		}
 		if at, _ := time.Parse(time.RFC3339Nano, info.State.StartedAt); !at.Equal(from.StartedAt) {
 			position := executor.Position{Container: from.Container, StartedAt: at}
 			if !from.StartedAt.IsZero() { // else all of the log is this start's own
 				_, position.LogSince = boundary(info.State.StartedAt, from.EndedAt.Format(time.RFC3339Nano))
 			}
-			return position, nil
+			return position, info, nil
 		}
 		if ctx.Err() != nil || time.Since(began) > settle {
-			return executor.Position{}, nil
+			return executor.Position{}, info, nil
 		}
 		if err := sleep(ctx, settle/10); err != nil {
-			return executor.Position{}, err
+			return executor.Position{}, info, err
 		}
 	}
 }
@@ -204,25 +210,28 @@ func (e *Executor) containerName(place executor.Place) string {
 	return e.base + "-" + string(helperRole)
 }
 
-// named returns the id of a container that an agent before may have made; "" when there is none.
-func (e *Executor) named(ctx context.Context, name string) (string, error) {
+// nowhere is a container that is not there.
+var nowhere = container.InspectResponse{ContainerJSONBase: &container.ContainerJSONBase{}}
+
+// named returns what the engine tells of a container that an agent before may have made; without an id when there is none.
+func (e *Executor) named(ctx context.Context, name string) (container.InspectResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	info, err := e.api.ContainerInspect(ctx, name)
 	if errdefs.IsNotFound(err) {
-		return "", nil
+		return nowhere, nil
 	}
 	if err != nil {
-		return "", engineErr(err)
+		return nowhere, engineErr(err)
 	}
-	return info.ID, nil
+	return info, nil
 }
 
 // appeared waits for a container whose creation is under way, and otherwise returns why it could not be made.
 func (e *Executor) appeared(ctx context.Context, name string, why error) (string, error) {
 	for began := time.Now(); time.Since(began) < callTimeout; {
-		if id, err := e.named(ctx, name); err != nil || id != "" {
-			return id, err
+		if info, err := e.named(ctx, name); err != nil || info.ID != "" {
+			return info.ID, err
 		}
 		if err := sleep(ctx, settle/10); err != nil {
 			return "", err

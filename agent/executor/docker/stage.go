@@ -18,26 +18,20 @@ import (
 )
 
 const (
-	scriptDir  = ".millwright" // at the container's root
-	scriptName = "script"
-
 	// stopGrace is what a script has between TERM and KILL.
 	stopGrace = 10 * time.Second
 	// settle is how long the end of an attached stream may come before the end of its container, and the other way round.
 	settle = 2 * time.Second
 )
 
-// detectShell starts the script with the first shell that the image has, in GitLab Runner's order.
-const detectShell = `for s in /usr/local/bin/bash /usr/bin/bash /bin/bash /usr/local/bin/sh /usr/bin/sh /bin/sh /busybox/sh; do ` +
-	`[ -x "$s" ] && exec "$s" /` + scriptDir + `/` + scriptName + ` </dev/null; done; echo shell not found; exit 1`
-
-// scriptArchive packs a script for the engine's copy call. Every user of the image may read it.
-func scriptArchive(script []byte) (io.Reader, error) {
+// scriptArchive packs a script for the engine's copy call. Every user of the image may read it. own is a file that is packed with it.
+func scriptArchive(script []byte, own string) (io.Reader, error) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	now := time.Now()
 	err := errors.Join(
 		w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: scriptDir + "/", Mode: 0o755, ModTime: now}),
+		w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: scriptDir + "/" + own, Mode: 0o644, ModTime: now}),
 		w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: scriptDir + "/" + scriptName, Mode: 0o755, Size: int64(len(script)), ModTime: now}),
 	)
 	if err == nil {
@@ -48,7 +42,7 @@ func scriptArchive(script []byte) (io.Reader, error) {
 
 // load hands a script to a container.
 func (e *Executor) load(ctx context.Context, id string, script []byte) error {
-	archive, err := scriptArchive(script)
+	archive, err := scriptArchive(script, e.ownFile())
 	if err != nil {
 		return err
 	}
@@ -60,30 +54,57 @@ func (e *Executor) Run(ctx context.Context, s executor.Stage) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	if s.Place == executor.Helper {
+		e.awaitNetwork(ctx)
+	}
+	err := e.runOnce(ctx, s)
+	var start *startError
+	if s.Place == executor.Helper && errors.As(err, &start) && ctx.Err() == nil && e.unshare(ctx) {
+		err = e.runOnce(ctx, s)
+	}
+	return err
+}
+
+func (e *Executor) runOnce(ctx context.Context, s executor.Stage) error {
 	id, err := e.container(ctx, s.Place)
 	if err != nil {
 		return err
 	}
 	slot := e.slots[s.Place]
-	group, call := errgroup.WithContext(ctx)
-	call, cancel := context.WithTimeout(call, callTimeout)
-	defer cancel()
-	if !slot.takeLoaded(ctx, id, s.Script) {
-		group.Go(func() error { return e.load(call, id, s.Script) })
-	}
-	from := executor.Start{Container: id}
-	if fresh := slot.takeFresh(id); s.Starting != nil && !fresh {
-		group.Go(func() (err error) { from, err = e.lastStart(call, id); return })
-	}
-	if err := group.Wait(); err != nil {
+	did := slot.take(ctx, id, s.Script)
+	run := e.newRun(id, s)
+	run.gated = slot.gated
+	run.from, run.held, err = e.ready(ctx, slot, id, s, did)
+	if err != nil {
 		return e.gone(s.Place, fmt.Errorf("stage %s: script: %w", s.Name, engineErr(err)))
 	}
 	if s.Starting != nil {
-		s.Starting(from)
+		s.Starting(run.from)
 	}
-	run := e.newRun(id, s)
-	run.from = from
 	return e.after(ctx, s.Place, run.run(ctx))
+}
+
+// ready makes a container have a stage's script and tells of its start before, if somebody wants to know. held is where the container
+// waits at its gate for this stage.
+func (e *Executor) ready(ctx context.Context, slot *slot, id string, s executor.Stage, did early) (from executor.Start, held *executor.Position, err error) {
+	group, call := errgroup.WithContext(ctx)
+	call, cancel := context.WithTimeout(call, callTimeout)
+	defer cancel()
+	from = executor.Start{Container: id}
+	fresh := slot.takeFresh(id)
+	if did.held || slot.gated && !fresh { // what an agent before held it for may be another script
+		if held, err = e.heldAt(call, id, did.script != nil); err != nil {
+			return from, nil, err
+		}
+		fresh = held != nil
+	}
+	if did.script == nil {
+		group.Go(func() error { return e.load(call, id, s.Script) })
+	}
+	if s.Starting != nil && !fresh {
+		group.Go(func() (err error) { from, err = e.lastStart(call, id); return })
+	}
+	return from, held, group.Wait()
 }
 
 // after is what follows from a stage's outcome.
@@ -110,6 +131,9 @@ type stageRun struct {
 
 	outBytes, errBytes atomic.Int64
 
+	gated bool               // it waits for a word at each start
+	held  *executor.Position // it has been started already and waits; nil when it is to be started
+
 	exited chan ending    // has how the container ended, or why that is not known, once; nil where nobody waits for it
 	from   executor.Start // the start before this one, where it is known
 	noted  sync.Once
@@ -118,7 +142,7 @@ type stageRun struct {
 
 // run attaches, starts, copies the output and returns when the container has ended and all of its output is written.
 func (r *stageRun) run(ctx context.Context) error {
-	stream, err := r.e.api.ContainerAttach(ctx, r.id, container.AttachOptions{Stream: true, Stdout: true, Stderr: true})
+	stream, err := r.e.api.ContainerAttach(ctx, r.id, container.AttachOptions{Stream: true, Stdin: r.gated, Stdout: true, Stderr: true})
 	if err != nil {
 		return engineErr(fmt.Errorf("attach: %w", err))
 	}
@@ -133,12 +157,9 @@ func (r *stageRun) run(ctx context.Context) error {
 	early, forget := context.WithTimeout(ctx, earlyWait)
 	defer forget()
 	r.waitEarly(early)
-	call, cancel := lasting(ctx)
-	err = r.e.api.ContainerStart(call, r.id, container.StartOptions{})
-	cancel()
-	if err != nil {
+	if err := r.start(ctx, stream.Conn); err != nil {
 		drain()
-		return startErr(fmt.Errorf("start: %w", err))
+		return err
 	}
 	var noted sync.WaitGroup
 	noting, over := context.WithCancel(ctx)
@@ -166,6 +187,25 @@ func (r *stageRun) run(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	return r.end(ctx, err)
+}
+
+// start starts the container, unless that has been done, and opens its gate.
+func (r *stageRun) start(ctx context.Context, stdin io.Writer) error {
+	if r.held == nil {
+		call, cancel := lasting(ctx)
+		err := r.e.api.ContainerStart(call, r.id, container.StartOptions{})
+		cancel()
+		if err != nil {
+			return &startError{startErr(fmt.Errorf("start: %w", err))}
+		}
+	}
+	if !r.gated {
+		return nil
+	}
+	if _, err := io.WriteString(stdin, gateWord); err != nil {
+		return engineErr(fmt.Errorf("the word to begin: %w", err))
+	}
+	return nil
 }
 
 // logTries bounds the tries, a second apart, to read a stage's output from an engine that answers.
@@ -220,7 +260,11 @@ const earlyWait = 30 * time.Second
 
 // waitEarly begins to wait for the end of a container that is about to be started.
 func (r *stageRun) waitEarly(ctx context.Context) {
-	status, failed := r.e.api.ContainerWait(ctx, r.id, container.WaitConditionNextExit)
+	when := container.WaitConditionNextExit
+	if r.held != nil {
+		when = container.WaitConditionNotRunning
+	}
+	status, failed := r.e.api.ContainerWait(ctx, r.id, when)
 	exited := make(chan ending, 1)
 	r.exited = exited
 	go func() { // ends with ctx at the latest
@@ -308,6 +352,12 @@ func (r *stageRun) copyLog(ctx context.Context, follow bool) error {
 func (r *stageRun) note(ctx context.Context) executor.Position {
 	r.noted.Do(func() {
 		r.begin = executor.Position{Container: r.id}
+		if r.held != nil {
+			if r.begin = *r.held; r.started != nil {
+				r.started(r.begin)
+			}
+			return
+		}
 		call, cancel := context.WithTimeout(ctx, callTimeout)
 		defer cancel()
 		info, err := r.e.api.ContainerInspect(call, r.id)
