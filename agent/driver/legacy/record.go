@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/url"
 	"strconv"
 	"strings"
@@ -61,6 +62,9 @@ func (r *record) connection(ctx context.Context, s *session) (err error) {
 		if r.Address, err = get[string](ctx, s, "GetIP"); err != nil {
 			return err
 		}
+	}
+	if host, _, err := net.SplitHostPort(r.Address); err == nil { // the driver none has the engine's port with it
+		r.Address = host
 	}
 	if r.Address == "" {
 		return errors.New("the plug-in says that the machine runs, and has no address for it")

@@ -1,6 +1,6 @@
-// Package legacytest builds docker-machine plug-ins on docker-machine's own library, for tests: one whose cloud is a folder, and the drivers
-// that docker-machine itself has for google and amazonec2. They are Go modules of their own, made in a temporary folder, so that nothing of them
-// is among the project's dependencies.
+// Package legacytest builds docker-machine plug-ins on docker-machine's own library, for tests: one whose cloud is a folder, the drivers that
+// docker-machine itself has for google and amazonec2, and docker-machine. They are Go modules of their own, made in a temporary folder, so that
+// nothing of them is among the project's dependencies.
 package legacytest
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/internal/need"
 )
 
-//go:embed plugin clouds
+//go:embed plugin clouds machine
 var source embed.FS
 
 // Name is the plug-in's driver, whose options begin with it.
@@ -28,7 +28,8 @@ const Cloud = "MILLWRIGHT_TEST_CLOUD"
 
 // program is a Go module of source, built once for all tests of a package.
 type program struct {
-	folder string // in source
+	folder string   // in source
+	more   []string // files beside main.go, go.mod and go.sum
 	sync.Once
 	dir string
 	err error
@@ -37,6 +38,8 @@ type program struct {
 var (
 	plugin = &program{folder: "plugin"}
 	clouds = &program{folder: "clouds"}
+	// whole's other folders stand for Go modules that docker-machine needs and that can't be had any more.
+	whole = &program{folder: "machine", more: []string{"dockerclient/dockerclient.go", "dockerclient/go.mod", "naturalsort/naturalsort.go", "naturalsort/go.mod"}}
 )
 
 // Binary builds the plug-in, once for all tests of a package, and returns its path. Without its library the test is skipped.
@@ -47,6 +50,18 @@ func Binary(t testing.TB) string { return plugin.binary(t, Name) }
 func Original(t testing.TB, name string, env ...string) string {
 	t.Helper()
 	return script(t, clouds.binary(t, name), name, env...)
+}
+
+// DockerMachine builds docker-machine itself, with its drivers amazonec2, digitalocean, generic, google and none, and returns its path. It is built
+// once for all tests of a package; without its libraries the test is skipped. Google's API is where $MILLWRIGHT_TEST_GCE says.
+func DockerMachine(t testing.TB) string {
+	t.Helper()
+	whole.need(t)
+	path := filepath.Join(whole.dir, "docker-machine")
+	if err := os.Link(filepath.Join(whole.dir, "program"), path); err != nil && !os.IsExist(err) {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // script is a plug-in's binary with an environment of its own, so that tests can run side by side.
@@ -66,28 +81,34 @@ func script(t testing.TB, binary, name string, env ...string) string {
 
 func (p *program) binary(t testing.TB, name string) string {
 	t.Helper()
+	p.need(t)
+	path := filepath.Join(p.dir, "docker-machine-driver-"+name)
+	if err := os.Link(filepath.Join(p.dir, "program"), path); err != nil && !os.IsExist(err) {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// need builds the program, or ends the test.
+func (p *program) need(t testing.TB) {
+	t.Helper()
 	if runtime.GOOS == "windows" {
 		t.Skip("docker-machine's library does not build here")
 	}
 	golang := need.Command(t, "go")
 	p.Do(func() { p.dir, p.err = p.build(golang) })
-	path := filepath.Join(p.dir, "docker-machine-driver-"+name)
-	if p.err == nil {
-		if err := os.Link(filepath.Join(p.dir, "program"), path); err != nil && !os.IsExist(err) {
-			t.Fatal(err)
-		}
-		return path
-	}
-	if need.Required() {
+	switch {
+	case p.err == nil:
+	case need.Required():
 		t.Fatal(p.err)
+	default:
+		t.Skipf("the plug-in can't be built: %v", p.err)
 	}
-	t.Skipf("the plug-in can't be built: %v", p.err)
-	return ""
 }
 
 // Clean removes what was built. Call it at the end of TestMain.
 func Clean() {
-	for _, p := range []*program{plugin, clouds} {
+	for _, p := range []*program{plugin, clouds, whole} {
 		if p.dir != "" {
 			os.RemoveAll(p.dir)
 		}
@@ -99,12 +120,16 @@ func (p *program) build(golang string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, name := range []string{"main.go", "go.mod", "go.sum"} {
+	for _, name := range append([]string{"main.go", "go.mod", "go.sum"}, p.more...) {
 		data, err := source.ReadFile(p.folder + "/" + name + ".txt")
 		if err != nil {
 			return dir, err
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return dir, err
+		}
+		if err := os.WriteFile(path, data, 0o600); err != nil {
 			return dir, err
 		}
 	}
