@@ -22,7 +22,7 @@ func (a *app) machineCommand() *cobra.Command {
 	c := &cobra.Command{Use: "machine", Short: "Look at the machines and remove them"}
 	group(c)
 	c.AddCommand(a.machineLs(), a.machineRm(), a.machineReap(), a.machineTakeOver(), a.machineCordon(true), a.machineCordon(false),
-		a.machineHold(), a.machineRelease())
+		a.machineHold(), a.machineRelease(), a.machineImport(), a.machineExport())
 	return c
 }
 

@@ -74,6 +74,8 @@ func (a *app) run(ctx context.Context, configPath, stateDir, listen, user string
 	}
 	if watched != nil { // which has that address
 		l.ownListen = true
+	} else {
+		tellOfMachines(ctx, first, stateDir, log)
 	}
 	o := supervisor.Options{
 		StateDir: stateDir, Load: l.load, Applied: l.applied, ConfigPath: configPath, Version: jobVersion(), Log: log,

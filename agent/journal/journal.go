@@ -196,14 +196,15 @@ func forget(machines, folder, hidden string, change func(what string)) error {
 	return os.RemoveAll(hidden)
 }
 
-// Has tells whether the store has a folder for name, readable or not. What has one is nobody's orphan. A name that no machine of
-// ours can bear has none.
+// Has tells whether the store has a folder for name, readable or not, or had one that was given to docker-machine. What has one is nobody's
+// orphan. A name that no machine of ours can bear has none.
 func (j *Journal) Has(name string) bool {
 	if checkName(name) != nil {
 		return false
 	}
 	_, err := os.Lstat(j.folder(name))
-	return !errors.Is(err, fs.ErrNotExist)
+	_, given := os.Lstat(filepath.Join(j.machines(), givenPrefix+name))
+	return !errors.Is(err, fs.ErrNotExist) || !errors.Is(given, fs.ErrNotExist)
 }
 
 // Load returns the machines of all runners, in order of their names, and what it passed over. It fails only when the store itself

@@ -18,6 +18,7 @@ var causes = map[string]string{
 	reasonUnavailable:    fleet.CauseUnavailable,
 	reasonDrain:          fleet.CauseDrain,
 	reasonAsked:          fleet.CauseAsked,
+	reasonTakenOver:      fleet.CauseDrain,
 	reasonOrphan:         fleet.CauseOrphan,
 	reasonDriver:         fleet.CauseRetired,
 	"the instance is " + string(abi.StatusInterrupted): fleet.CauseInterrupted,

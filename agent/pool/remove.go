@@ -18,6 +18,7 @@ const (
 	reasonFailed      = "Failed to create"
 	reasonUnavailable = "machine is unavailable"
 	reasonDrain       = "shutdown drain"
+	reasonTakenOver   = "taken over to be removed" // by agent/migrate, which writes it down
 	reasonAsked       = "asked for by the operator"
 	reasonOrphan      = "bears our owner tag and is in no journal"
 	reasonDriver      = "its runner has another driver now"

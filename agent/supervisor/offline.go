@@ -209,6 +209,13 @@ func (o *Offline) survey(ctx context.Context) (Strays, []fleet.Machine, error) {
 			all.Ledger = append(all.Ledger, View(m))
 		}
 	}
+	given, err := o.journal.Given() // to docker-machine
+	if err != nil {
+		return Strays{}, nil, err
+	}
+	for _, m := range given {
+		known[m.Name] = true
+	}
 	notes := map[string]string{}
 	for _, p := range problems {
 		notes[p.Machine] = "its journal entry can't be read: " + p.String()
