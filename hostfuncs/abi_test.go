@@ -23,7 +23,7 @@ func TestABINamesEverything(t *testing.T) {
 	names := map[string]string{}
 	for _, payload := range []any{
 		abi.Describe{}, abi.Snapshot{}, abi.Proposal{}, abi.ObserveRequest{}, abi.ValidateRequest{}, abi.ValidateResult{}, abi.Result{},
-		abi.Error{}, abi.CreateRequest{}, abi.ListRequest{}, abi.ListResult{}, abi.RemoveRequest{}, abi.Instance{},
+		abi.Error{}, abi.CreateRequest{}, abi.ListRequest{}, abi.ListResult{}, abi.RemoveRequest{}, abi.CheckRequest{}, abi.CheckResult{}, abi.Instance{},
 		abi.LogRecord{}, abi.HTTPRequest{}, abi.HTTPResponse{},
 	} {
 		fields(reflect.TypeOf(payload), names)

@@ -57,7 +57,8 @@ type inspection struct {
 	Exports []string `json:"exports"`
 }
 
-var knownExports = []string{abi.ExportDescribe, abi.ExportValidate, abi.ExportDecide, abi.ExportObserve, abi.ExportCreate, abi.ExportList, abi.ExportRemove}
+var knownExports = []string{abi.ExportDescribe, abi.ExportValidate, abi.ExportDecide, abi.ExportObserve, abi.ExportCreate, abi.ExportList,
+	abi.ExportRemove, abi.ExportCheck}
 
 func (a *app) moduleInspect(kind string) *cobra.Command {
 	c := &cobra.Command{Use: "inspect FILE", Short: "Say what a " + kind + "'s file is: exports, ABI, wishes, size, hash", Args: oneArg("a .wasm file")}

@@ -102,7 +102,7 @@ func (l Limits) time(export string) time.Duration {
 		return l.DecideTime
 	case abi.ExportObserve:
 		return l.ObserveTime
-	case abi.ExportCreate, abi.ExportList, abi.ExportRemove:
+	case abi.ExportCreate, abi.ExportList, abi.ExportRemove, abi.ExportCheck:
 		return l.DriverTime
 	}
 	return l.OtherTime

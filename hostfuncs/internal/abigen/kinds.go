@@ -19,6 +19,8 @@ var kinds = []kind{
 	{"list_request", "ListRequest", false},
 	{"list_result", "ListResult", true},
 	{"remove_request", "RemoveRequest", false},
+	{"check_request", "CheckRequest", false},
+	{"check_result", "CheckResult", true},
 	{"instance", "Instance", true},
 	{"result", "Result", true},
 	{"log_record", "LogRecord", true},

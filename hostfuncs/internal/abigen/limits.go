@@ -70,6 +70,14 @@ var limits = map[string]limit{
 	"Instance.state":       {note: "16 KB at most"},
 	"Problem.message":      {required: true},
 
+	"CheckResult.permissions": {items: 256, required: true},
+	"Permission.name":         {pattern: `^.+$`, required: true, note: "what is beyond 2 KB is cut"},
+	"Permission.result":       {required: true},
+	"Permission.purpose":      {note: "what is beyond 2 KB is cut"},
+	"Permission.without":      {note: "what is beyond 2 KB is cut"},
+	"Permission.fix":          {note: "what is beyond 2 KB is cut"},
+	"Permission.message":      {note: "what is beyond 2 KB is cut"},
+
 	"Snapshot.now_unix_ms":       count(),
 	"Snapshot.state":             {bytes: 64 << 10},
 	"Snapshot.observed_age_s":    count(),

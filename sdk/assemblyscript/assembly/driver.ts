@@ -3,7 +3,7 @@
 import { ABI, begin, fail, finish, finishWith, hasFailed, request } from "./call";
 import { ValidateRequest, ValidateResult } from "./description";
 import { input } from "./guest";
-import { CreateRequest, ListRequest, Outcome, RemoveRequest } from "./instance";
+import { CheckRequest, CreateRequest, ListRequest, Outcome, RemoveRequest } from "./instance";
 import { registeredDriver } from "./register";
 import { Shape } from "./shape";
 import { Writer } from "./write";
@@ -45,6 +45,13 @@ export function remove(): i32 {
   if (hasFailed()) return finishWith("");
   registeredDriver().remove(asked);
   return answer("remove", new Shape());
+}
+
+export function check(): i32 {
+  begin();
+  registeredDriver().error = null;
+  const asked = request<CheckRequest>("check", input());
+  return hasFailed() ? finishWith("") : answer("check", registeredDriver().check(asked));
 }
 
 // Puts the outcome of a call into its envelope.

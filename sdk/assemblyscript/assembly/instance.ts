@@ -152,6 +152,73 @@ export class RemoveRequest extends Shape {
   }
 }
 
+/** The input of check. */
+export class CheckRequest extends Shape {
+  abi: i64 = 0;
+  owner: Owner = new Owner();
+  /** As those of create. */
+  options: Map<string, string[]> = new Map();
+
+  read(o: Value): void {
+    this.abi = readInt(o, "abi");
+    this.owner = readShape<Owner>(o, "owner");
+    this.options = readTextsMap(o, "options");
+  }
+
+  write(w: Writer): void {
+    w.int("abi", this.abi);
+    w.shape("owner", this.owner);
+    w.textsMap("options", this.options);
+  }
+}
+
+/** The output of check. No permissions at all mean that the driver has no check. */
+export class CheckResult extends Shape {
+  permissions: Permission[] = [];
+
+  read(o: Value): void {
+    this.permissions = readShapes<Permission>(o, "permissions");
+  }
+
+  write(w: Writer): void {
+    w.shapes<Permission>("permissions", this.permissions);
+  }
+}
+
+/** One thing that the driver needs to be allowed, and whether it is. */
+export class Permission extends Shape {
+  /** As the provider names it. */
+  name: string = "";
+  /** granted, denied or unknown. */
+  result: string = "";
+  /** What it is for, one line. */
+  purpose: string = "";
+  /** What follows where it is missing. */
+  without: string = "";
+  /** What to do where it is not granted. */
+  fix: string = "";
+  /** Why it is denied or not known, in the provider's words. */
+  message: string = "";
+
+  read(o: Value): void {
+    this.name = readText(o, "name");
+    this.result = readText(o, "result");
+    this.purpose = readText(o, "purpose");
+    this.without = readText(o, "without");
+    this.fix = readText(o, "fix");
+    this.message = readText(o, "message");
+  }
+
+  write(w: Writer): void {
+    w.text("name", this.name);
+    w.text("result", this.result);
+    w.textUnlessEmpty("purpose", this.purpose);
+    w.textUnlessEmpty("without", this.without);
+    w.textUnlessEmpty("fix", this.fix);
+    w.textUnlessEmpty("message", this.message);
+  }
+}
+
 /** The provider's record of a machine. */
 export class Instance extends Shape {
   name: string = "";

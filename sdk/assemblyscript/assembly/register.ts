@@ -1,5 +1,5 @@
 import { Description, Problem, ValidateRequest } from "./description";
-import { CreateRequest, DriverError, Instance, ListRequest, ListResult, RemoveRequest } from "./instance";
+import { CheckRequest, CheckResult, CreateRequest, DriverError, Instance, ListRequest, ListResult, RemoveRequest } from "./instance";
 import { Proposal } from "./proposal";
 import { ObserveRequest, Snapshot } from "./snapshot";
 import { Value } from "./value";
@@ -59,6 +59,11 @@ export class Driver {
 
   /** Deletes the machine and all that was made for it. A machine that is gone already is no failure. */
   remove(request: RemoveRequest): void {}
+
+  /** Tries what the driver needs to be allowed, and makes nothing. A driver without one has no permissions to show. */
+  check(request: CheckRequest): CheckResult {
+    return new CheckResult();
+  }
 }
 
 let policy: Policy = new Policy();

@@ -11,7 +11,7 @@ const (
 	KindDriver = "driver"
 )
 
-// Exports of a module. A policy must export describe and decide, a driver describe, validate, create, list and remove.
+// Exports of a module. A policy must export describe and decide, a driver describe, validate, create, list and remove; check is optional.
 const (
 	ExportDescribe = "describe"
 	ExportValidate = "validate"
@@ -22,6 +22,7 @@ const (
 	ExportCreate = "create"
 	ExportList   = "list"
 	ExportRemove = "remove"
+	ExportCheck  = "check"
 )
 
 // ErrorKind tells the host what to do about a failed call; the host alone retries.

@@ -527,6 +527,143 @@ func writeRemoveRequest(w *writer, v *RemoveRequest) {
 }
 
 // DecodeJSON overwrites v with what the JSON of in says; see Payload.
+func (v *CheckRequest) DecodeJSON(in string) error {
+	r, err := newReader(in)
+	if err == nil {
+		*v = readCheckRequest(r)
+		err = r.end()
+	}
+	return err
+}
+
+// AppendJSON appends the JSON of v to dst, in canonical form; see Payload.
+func (v *CheckRequest) AppendJSON(dst []byte) ([]byte, error) {
+	w := writer{out: dst}
+	writeCheckRequest(&w, v)
+	return w.end(dst)
+}
+
+func readCheckRequest(r *reader) (v CheckRequest) {
+	for more := r.open('{'); more; more = r.more('{') {
+		switch r.key() {
+		case "abi":
+			v.ABI = r.int()
+		case "owner":
+			v.Owner = readOwner(r)
+		case "options":
+			v.Options = table(r, (*reader).strings)
+		default:
+			r.skip()
+		}
+	}
+	return v
+}
+
+func writeCheckRequest(w *writer, v *CheckRequest) {
+	w.open('{')
+	w.key(`"abi":`)
+	w.int(v.ABI)
+	w.key(`"owner":`)
+	writeOwner(w, &v.Owner)
+	w.key(`"options":`)
+	w.open('{')
+	for _, key := range sorted(v.Options) {
+		w.name(key)
+		w.strings(v.Options[key])
+	}
+	w.close('}')
+	w.close('}')
+}
+
+// DecodeJSON overwrites v with what the JSON of in says; see Payload.
+func (v *CheckResult) DecodeJSON(in string) error {
+	r, err := newReader(in)
+	if err == nil {
+		*v = readCheckResult(r)
+		err = r.end()
+	}
+	return err
+}
+
+// AppendJSON appends the JSON of v to dst, in canonical form; see Payload.
+func (v *CheckResult) AppendJSON(dst []byte) ([]byte, error) {
+	w := writer{out: dst}
+	writeCheckResult(&w, v)
+	return w.end(dst)
+}
+
+func readCheckResult(r *reader) (v CheckResult) {
+	for more := r.open('{'); more; more = r.more('{') {
+		switch r.key() {
+		case "permissions":
+			v.Permissions = list(r, readPermission)
+		default:
+			r.skip()
+		}
+	}
+	return v
+}
+
+func writeCheckResult(w *writer, v *CheckResult) {
+	w.open('{')
+	w.key(`"permissions":`)
+	w.open('[')
+	for i := range v.Permissions {
+		w.item()
+		writePermission(w, &v.Permissions[i])
+	}
+	w.close(']')
+	w.close('}')
+}
+
+func readPermission(r *reader) (v Permission) {
+	for more := r.open('{'); more; more = r.more('{') {
+		switch r.key() {
+		case "name":
+			v.Name = r.string()
+		case "result":
+			v.Result = PermissionResult(r.string())
+		case "purpose":
+			v.Purpose = r.string()
+		case "without":
+			v.Without = r.string()
+		case "fix":
+			v.Fix = r.string()
+		case "message":
+			v.Message = r.string()
+		default:
+			r.skip()
+		}
+	}
+	return v
+}
+
+func writePermission(w *writer, v *Permission) {
+	w.open('{')
+	w.key(`"name":`)
+	w.string(v.Name)
+	w.key(`"result":`)
+	w.string(string(v.Result))
+	if v.Purpose != "" {
+		w.key(`"purpose":`)
+		w.string(v.Purpose)
+	}
+	if v.Without != "" {
+		w.key(`"without":`)
+		w.string(v.Without)
+	}
+	if v.Fix != "" {
+		w.key(`"fix":`)
+		w.string(v.Fix)
+	}
+	if v.Message != "" {
+		w.key(`"message":`)
+		w.string(v.Message)
+	}
+	w.close('}')
+}
+
+// DecodeJSON overwrites v with what the JSON of in says; see Payload.
 func (v *ValidateRequest) DecodeJSON(in string) error {
 	r, err := newReader(in)
 	if err == nil {

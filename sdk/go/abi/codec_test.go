@@ -20,6 +20,8 @@ var payloads = map[string]func() abi.Payload{
 	"validate_result":  func() abi.Payload { return new(abi.ValidateResult) },
 	"create_request":   func() abi.Payload { return new(abi.CreateRequest) },
 	"list_request":     func() abi.Payload { return new(abi.ListRequest) },
+	"check_request":    func() abi.Payload { return new(abi.CheckRequest) },
+	"check_result":     func() abi.Payload { return new(abi.CheckResult) },
 	"list_result":      func() abi.Payload { return new(abi.ListResult) },
 	"remove_request":   func() abi.Payload { return new(abi.RemoveRequest) },
 	"instance":         func() abi.Payload { return new(abi.Instance) },

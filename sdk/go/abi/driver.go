@@ -52,6 +52,38 @@ type RemoveRequest struct {
 	State   Raw     `json:"state,omitempty"` // the driver's own, from the instance
 }
 
+// CheckRequest is the input of check, which tries what the driver needs to be allowed and makes nothing.
+type CheckRequest struct {
+	ABI     int     `json:"abi"`     // the version that the host speaks
+	Owner   Owner   `json:"owner"`   // whose machines they would be
+	Options Options `json:"options"` // as those of create: checked, with defaults filled in
+}
+
+// CheckResult is the output of check. No permissions at all mean that the driver has no check, as if it did not export it.
+type CheckResult struct {
+	Permissions []Permission `json:"permissions"` // each that the driver needs with these options, in the order in which to show them
+}
+
+// Permission is one thing that the driver needs to be allowed, and whether it is.
+type Permission struct {
+	Name    string           `json:"name"`              // as the provider names it: ec2:RunInstances
+	Result  PermissionResult `json:"result"`            // one that the host does not know counts as unknown
+	Purpose string           `json:"purpose,omitempty"` // what it is for, one line
+	Without string           `json:"without,omitempty"` // what follows where it is missing: what is not done then, and what goes on
+	Fix     string           `json:"fix,omitempty"`     // what to do where it is not granted
+	Message string           `json:"message,omitempty"` // why it is denied or not known, in the provider's words
+}
+
+// PermissionResult is what a try of a permission came to.
+type PermissionResult string
+
+// The results of a check.
+const (
+	PermissionGranted PermissionResult = "granted" // the provider says that it would do it
+	PermissionDenied  PermissionResult = "denied"  // the provider says that it would not
+	PermissionUnknown PermissionResult = "unknown" // it can't be told without making something, or the provider did not say
+)
+
 // ValidateRequest is the input of validate.
 type ValidateRequest struct {
 	ABI     int     `json:"abi"`              // the version that the host speaks

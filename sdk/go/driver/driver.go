@@ -35,6 +35,13 @@ type Driver interface {
 	Remove(abi.RemoveRequest) error
 }
 
+// Checker is a Driver that can tell what it needs to be allowed. It is optional.
+type Checker interface {
+	// Check tries what the driver needs to be allowed with the options, and makes, changes and removes nothing. What can't be told so is
+	// unknown. An error is for a credential that is refused altogether and a provider that can't be reached.
+	Check(abi.CheckRequest) ([]abi.Permission, error)
+}
+
 var registered Driver
 
 // Register makes d the driver of this module. Call it once, in an init function.
@@ -77,8 +84,22 @@ func call(d Driver, export, input string) ([]byte, error) {
 	case abi.ExportRemove:
 		var req abi.RemoveRequest
 		return answer(export, req.DecodeJSON(input), func() (appender, error) { return emptyObject, d.Remove(req) })
+	case abi.ExportCheck:
+		var req abi.CheckRequest
+		return answer(export, req.DecodeJSON(input), func() (appender, error) {
+			res, err := check(d, req)
+			return res.AppendJSON, err
+		})
 	}
 	return nil, errors.New("a driver has no export " + export)
+}
+
+// check asks a driver that is a Checker. Of any other there is nothing to show.
+func check(d Driver, req abi.CheckRequest) (res abi.CheckResult, err error) {
+	if c, ok := d.(Checker); ok {
+		res.Permissions, err = c.Check(req)
+	}
+	return res, err
 }
 
 // appender appends the JSON of a result.

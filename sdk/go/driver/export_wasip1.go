@@ -20,6 +20,9 @@ func exportList() int32 { return export(abi.ExportList) }
 //go:wasmexport remove
 func exportRemove() int32 { return export(abi.ExportRemove) }
 
+//go:wasmexport check
+func exportCheck() int32 { return export(abi.ExportCheck) }
+
 // export runs one export between Extism's input and output. It returns 0, or 1 with Extism's error set.
 func export(name string) int32 {
 	out, err := call(registered, name, kernel.Input())

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use crate::json;
 use crate::policy::request;
-use crate::{Description, Error, ErrorKind, Options, Problem, Status, ValidateRequest, ValidateResult, Value, ABI};
+use crate::{Description, Error, ErrorKind, Options, PermissionResult, Problem, Status, ValidateRequest, ValidateResult, Value, ABI};
 
 /// Speaks to one provider. Its calls are short and idempotent, with the machine's name as the key. It never sleeps, waits or retries: it
 /// asks once by [`host::http_send`](crate::host::http_send) and says what became of it, and the host does the rest.
@@ -22,13 +22,18 @@ pub trait Driver {
 
     /// Deletes the machine and all that was made for it. A machine that is gone already is no error.
     fn remove(&self, request: &RemoveRequest) -> Result<(), DriverError>;
+
+    /// Tries what the driver needs to be allowed, and makes nothing. A driver without one has no permissions to show.
+    fn check(&self, _request: &CheckRequest) -> Result<CheckResult, DriverError> {
+        Ok(CheckResult::default())
+    }
 }
 
 /// Makes the exports of a driver's module. It takes an expression that gives the driver and is made anew for each call.
 #[macro_export]
 macro_rules! driver {
     ($driver:expr) => {
-        $crate::exports!($driver, $crate::Driver, describe validate create list remove);
+        $crate::exports!($driver, $crate::Driver, describe validate create list remove check);
     };
 }
 
@@ -101,6 +106,40 @@ crate::shape! {
         options: Options,
         /// The driver's own, from the instance.
         state: Value,
+    }
+}
+
+crate::shape! {
+    /// The input of check.
+    CheckRequest {
+        abi: i64,
+        owner: Owner,
+        /// As those of create.
+        options: Options,
+    }
+}
+
+crate::shape! {
+    /// The output of check. No permissions at all mean that the driver has no check.
+    CheckResult {
+        permissions: Vec<Permission>,
+    }
+}
+
+crate::shape! {
+    /// One thing that the driver needs to be allowed, and whether it is.
+    Permission {
+        /// As the provider names it.
+        name: String,
+        result: PermissionResult,
+        /// What it is for, one line.
+        purpose[omitzero]: String,
+        /// What follows where it is missing.
+        without[omitzero]: String,
+        /// What to do where it is not granted.
+        fix[omitzero]: String,
+        /// Why it is denied or not known, in the provider's words.
+        message[omitzero]: String,
     }
 }
 
@@ -191,6 +230,7 @@ impl dyn Driver + '_ {
             "create" => envelope(self.create(&request(export, input)?)),
             "list" => envelope(self.list(&request(export, input)?)),
             "remove" => envelope(self.remove(&request(export, input)?).map(|()| Value::Object(Vec::new()))),
+            "check" => envelope(self.check(&request(export, input)?)),
             _ => return Err(format!("a driver has no export {:?}", export).into()),
         };
         output.map_err(|e| format!("{}: output: {}", export, e).into())
@@ -249,6 +289,7 @@ mod tests {
             (None, "create", r#"{"ok":{"name":"m","id":"i","status":"creating"}}"#),
             (None, "list", r#"{"ok":{"instances":[],"complete":false}}"#),
             (None, "remove", r#"{"ok":{}}"#),
+            (None, "check", r#"{"ok":{"permissions":[]}}"#),
             (Some(quota), "create", r#"{"error":{"kind":"quota","message":"no cpus left","code":"CPUS","retry_after_s":60}}"#),
             (Some("cable".to_string().into()), "create", r#"{"error":{"kind":"transient","message":"cable"}}"#),
         ] {

@@ -45,7 +45,8 @@ pub mod guest;
 pub use base64::Bytes;
 pub use describe::{Description, DriverOption, HistoryWish, Problem, ValidateRequest, ValidateResult};
 pub use driver::{
-    Bootstrap, CreateRequest, Driver, DriverError, Instance, ListRequest, ListResult, Outcome, Owner, RemoveRequest,
+    Bootstrap, CheckRequest, CheckResult, CreateRequest, Driver, DriverError, Instance, ListRequest, ListResult, Outcome, Owner,
+    Permission, RemoveRequest,
 };
 pub use json::Value;
 pub use policy::Policy;
@@ -53,7 +54,7 @@ pub use proposal::{Options, Proposal, Removal, Settings};
 pub use snapshot::{
     Counts, Demand, Failure, History, MachineView, ObserveRequest, PeriodsSettings, RunnerSettings, Snapshot, Window, Zone,
 };
-pub use words::{ErrorKind, Level, OptionType, State, Status};
+pub use words::{ErrorKind, Level, OptionType, PermissionResult, State, Status};
 
 /// The version of the ABI that this crate speaks.
 pub const ABI: i64 = 1;

@@ -94,6 +94,18 @@ words! {
 }
 
 words! {
+    /// What a try of a permission came to.
+    PermissionResult {
+        /// The provider says that it would do it.
+        Granted = "granted",
+        /// The provider says that it would not.
+        Denied = "denied",
+        /// It can't be told without making something, or the provider did not say.
+        Unknown = "unknown",
+    }
+}
+
+words! {
     /// The state of a machine.
     State {
         Creating = "creating",

@@ -38,6 +38,8 @@ fn again(kind: &str, input: &str) -> Result<String, String> {
         Ok(String::from_utf8(json::encode(&v)?).unwrap())
     }
     match kind {
+        "check_request" => through::<CheckRequest>(input),
+        "check_result" => through::<CheckResult>(input),
         "create_request" => through::<CreateRequest>(input),
         "describe" => through::<Description>(input),
         "http_request" => through::<HttpRequest>(input),

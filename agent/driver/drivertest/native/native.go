@@ -31,6 +31,13 @@ func (d Driver) Remove(ctx context.Context, req abi.RemoveRequest) error {
 	return d.call(ctx, abi.ExportRemove, req, &struct{}{})
 }
 
+// Check asks the driver what it is allowed.
+func (d Driver) Check(ctx context.Context, req abi.CheckRequest) ([]abi.Permission, error) {
+	var res abi.CheckResult
+	err := d.call(ctx, abi.ExportCheck, req, &res)
+	return res.Permissions, err
+}
+
 // Validate asks the driver what is wrong with options.
 func (d Driver) Validate(ctx context.Context, options abi.Options) ([]abi.Problem, error) {
 	var res abi.ValidateResult

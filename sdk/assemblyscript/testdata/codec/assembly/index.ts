@@ -2,7 +2,7 @@
 // writes after reading that as state. It also does what a test of the boundary asks for.
 
 import {
-  CreateRequest, Description, HttpRequest, HttpResponse, Instance, ListRequest, ListResult, LogRecord, ObserveRequest, Outcome, Policy, Proposal, RemoveRequest, Shape,
+  CheckRequest, CheckResult, CreateRequest, Description, HttpRequest, HttpResponse, Instance, ListRequest, ListResult, LogRecord, ObserveRequest, Outcome, Policy, Proposal, RemoveRequest, Shape,
   Snapshot, ValidateRequest, ValidateResult, Value, Writer, decode, fail, httpSend, log, registerPolicy,
 } from "millwright/assembly";
 
@@ -55,6 +55,8 @@ function through<T extends Shape>(text: string): string {
 
 // Reads a payload of a kind and writes it again.
 function again(kind: string, text: string): string {
+  if (kind == "check_request") return through<CheckRequest>(text);
+  if (kind == "check_result") return through<CheckResult>(text);
   if (kind == "create_request") return through<CreateRequest>(text);
   if (kind == "describe") return through<Description>(text);
   if (kind == "http_request") return through<HttpRequest>(text);

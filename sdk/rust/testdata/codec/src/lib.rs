@@ -52,6 +52,8 @@ pub fn again(kind: &str, input: &str) -> Result<String, String> {
         String::from_utf8(json::encode(&v)?).map_err(|e| e.to_string())
     }
     match kind {
+        "check_request" => through::<CheckRequest>(input),
+        "check_result" => through::<CheckResult>(input),
         "create_request" => through::<CreateRequest>(input),
         "describe" => through::<Description>(input),
         "http_request" => through::<HttpRequest>(input),
