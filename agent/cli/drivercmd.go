@@ -14,7 +14,7 @@ import (
 
 func (a *app) driverCommand() *cobra.Command {
 	c := &cobra.Command{Use: "driver", Short: "Look at machine drivers and their options", Args: noArgs}
-	c.AddCommand(a.moduleLs(abi.KindDriver), a.driverOptions(), a.moduleNew(abi.KindDriver), a.moduleInspect(abi.KindDriver), a.driverTest(), a.moduleRollback(abi.KindDriver))
+	c.AddCommand(a.moduleLs(abi.KindDriver), a.driverOptions(), a.driverCheck(), a.moduleNew(abi.KindDriver), a.moduleInspect(abi.KindDriver), a.driverTest(), a.moduleRollback(abi.KindDriver))
 	return c
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/millwright-ci/millwright/agent/coordinator"
 	"github.com/millwright-ci/millwright/agent/coordinator/embedded"
+	"github.com/millwright-ci/millwright/agent/module/moduletest"
 )
 
 // TestScripts runs the real binary as testdata/script tells. There `millwright` and `gitlab-runner` are the binary by these names.
@@ -49,6 +50,9 @@ func TestScripts(t *testing.T) {
 			})
 			e.Values["server"] = server
 			e.Setenv("PATH", bin+string(os.PathListSeparator)+e.Getenv("PATH"))
+			if err := tinyDrivers(filepath.Join(e.WorkDir, "tiny", "drivers.d")); err != nil {
+				return err
+			}
 			e.Setenv("GITLAB", server.URL())
 			e.Setenv("TOKEN", server.RunnerToken().Reveal())
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
@@ -57,6 +61,32 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"runners": printRunners, "forget": forgetRunner, "waitagent": waitForAgent, "enqueue": enqueueJobs, "ended": checkEnded},
 	})
+}
+
+// tinyDrivers writes three drivers into a folder: one whose check finds a permission denied, one whose check fails, and one without a check.
+func tinyDrivers(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for name, answer := range map[string]string{
+		"checked": `{"ok":{"permissions":[{"name":"tiny:List","result":"granted","purpose":"find the machines"},` +
+			`{"name":"tiny:Tag","result":"denied","purpose":"tag machines","without":"none is made","fix":"let the agent tag","message":"403"},` +
+			`{"name":"tiny:Delete","result":"perhaps"}]}}`,
+		"refused": `{"error":{"kind":"auth","message":"the key is wrong"}}`,
+		"older":   "",
+	} {
+		outputs := map[string]string{
+			"describe": `{"abi":1,"kind":"driver","name":"` + name + `","options":[{"name":"` + name + `-size","type":"string","help":"h"}]}`,
+			"validate": `{"ok":{"problems":[]}}`, "create": `{"ok":{}}`, "list": `{"ok":{"instances":[],"complete":true}}`, "remove": `{"ok":{}}`,
+		}
+		if answer != "" {
+			outputs["check"] = answer
+		}
+		if err := os.WriteFile(filepath.Join(dir, name+".wasm"), moduletest.Tiny(outputs), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func serverOf(ts *testscript.TestScript) *embedded.Server {

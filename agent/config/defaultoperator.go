@@ -8,7 +8,7 @@ import (
 // DefaultOperator is what LoadOperator would return if there were no millwright.toml beside configPath.
 func DefaultOperator(configPath string) *Operator {
 	dir := filepath.Dir(configPath)
-	defaults := operatorDefaults(dir)
+	defaults := operatorDefaults()
 	said := operatorEnv(os.LookupEnv)
 	value := func(key string) string {
 		v, ok := said[key].(string)

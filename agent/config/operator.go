@@ -73,7 +73,7 @@ func LoadOperator(configPath string) (*Operator, []Diagnostic, error) {
 	dir := filepath.Dir(configPath)
 	path := filepath.Join(dir, "millwright.toml")
 	k := koanf.New(".")
-	layers := []map[string]any{operatorDefaults(dir)}
+	layers := []map[string]any{operatorDefaults()}
 	d := newDecoder(path)
 	file, sections, err := readOperator(path, d)
 	if err != nil {
@@ -102,11 +102,12 @@ func LoadOperator(configPath string) (*Operator, []Diagnostic, error) {
 	return o, d.diagnostics, nil
 }
 
-func operatorDefaults(dir string) map[string]any {
+// operatorDefaults are the defaults. Folders that are not absolute lie beside the file, as those do that it names.
+func operatorDefaults() map[string]any {
 	return map[string]any{
 		"state_dir":    defaultStateDir(os.Geteuid(), os.Getenv),
-		"policies_dir": filepath.Join(dir, "policies.d"),
-		"drivers_dir":  filepath.Join(dir, "drivers.d"),
+		"policies_dir": "policies.d",
+		"drivers_dir":  "drivers.d",
 	}
 }
 

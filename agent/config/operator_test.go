@@ -112,3 +112,16 @@ func TestDefaultStateDir(t *testing.T) {
 		t.Errorf("XDG_STATE_HOME: %s, want %s", got, want)
 	}
 }
+
+// TestRelativeConfig has the folders lie beside a config.toml that is named by a relative path, once.
+func TestRelativeConfig(t *testing.T) {
+	t.Chdir(t.TempDir())
+	want := filepath.Join("conf", "drivers.d")
+	o, _, err := LoadOperator(filepath.Join("conf", "config.toml"))
+	if err != nil || o.DriversDir != want {
+		t.Errorf("%+v, %v", o, err)
+	}
+	if o := DefaultOperator(filepath.Join("conf", "config.toml")); o.DriversDir != want {
+		t.Errorf("the default is %s", o.DriversDir)
+	}
+}

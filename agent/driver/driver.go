@@ -25,10 +25,19 @@ type Driver interface {
 	Remove(ctx context.Context, req abi.RemoveRequest) error
 }
 
+// Checker is a Driver that can tell what it is allowed.
+type Checker interface {
+	// Check tries what the driver needs to be allowed with the options, and makes nothing. It returns ErrNoCheck when it has no way to.
+	Check(ctx context.Context, req abi.CheckRequest) ([]abi.Permission, error)
+}
+
+// ErrNoCheck means that a driver can't tell what it is allowed: an older module, or a docker-machine plug-in.
+var ErrNoCheck = errors.New("this driver has no check")
+
 // Error is a driver's failure.
 type Error struct {
 	Driver string
-	Op     string // create, list, remove, validate
+	Op     string // create, list, remove, validate, check
 	Info   abi.Error
 }
 

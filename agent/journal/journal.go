@@ -120,7 +120,10 @@ func (j *Journal) Watch(f func(machine, change string)) { j.watch = f }
 func (j *Journal) Owner() string { return j.owner }
 
 // Store returns the path of the store, docker-machine's MACHINE_STORAGE_PATH.
-func (j *Journal) Store() string { return filepath.Join(j.dir, "store") }
+func (j *Journal) Store() string { return StoreOf(j.dir) }
+
+// StoreOf is the machine store of a state directory.
+func StoreOf(dir string) string { return filepath.Join(dir, "store") }
 
 func (j *Journal) machines() string { return filepath.Join(j.Store(), "machines") }
 

@@ -19,6 +19,12 @@ const (
 
 var ownerID = regexp.MustCompile(`^[0-9a-z]{16}$`)
 
+// ReadOwner returns the owner id of a state directory without opening it, or "" when it has none yet or can't be read.
+func ReadOwner(dir string) string {
+	id, _ := readOwner(dir)
+	return id
+}
+
 // readOwner returns the owner id of a state directory, or "" when it has none yet.
 func readOwner(dir string) (string, error) {
 	path := filepath.Join(dir, ownerFile)

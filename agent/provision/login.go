@@ -40,7 +40,7 @@ func (p *Provisioner) loginOf(m fleet.Machine) (Login, bool) {
 // sshConfig is what it takes to log in: keys, and what the host may show.
 func (r *run) sshConfig(addr, user string) (*ssh.ClientConfig, error) {
 	if r.foreign {
-		return foreignConfig(r.access, addr, user)
+		return foreignConfig(r.access, addr, user, note)
 	}
 	signer, host, err := r.p.sshKeys(r.m.Name)
 	if err != nil {
@@ -62,7 +62,8 @@ func (r *run) sshConfig(addr, user string) (*ssh.ClientConfig, error) {
 // ownKeys are the user's, in the order in which ssh tries them.
 var ownKeys = []string{"id_ed25519", "id_ecdsa", "id_rsa"}
 
-func foreignConfig(l Login, addr, user string) (*ssh.ClientConfig, error) {
+// foreignConfig logs in by l. remember is told the key of a host that its file does not name.
+func foreignConfig(l Login, addr, user string, remember func(path, host string, key ssh.PublicKey) error) (*ssh.ClientConfig, error) {
 	files := []string{l.KeyFile}
 	if l.KeyFile == "" {
 		home, err := os.UserHomeDir()
@@ -104,7 +105,7 @@ func foreignConfig(l Login, addr, user string) (*ssh.ClientConfig, error) {
 			case err == nil:
 				return nil
 			case errors.As(err, &mismatch) && len(mismatch.Want) == 0:
-				return note(l.KnownHosts, host, key)
+				return remember(l.KnownHosts, host, key)
 			}
 			return fmt.Errorf("%w (it shows %s, and %s knows another one)", ErrHostKey, ssh.FingerprintSHA256(key), l.KnownHosts)
 		},

@@ -37,6 +37,8 @@ type Drivers struct {
 	secrets secrets
 	journal *journal.Journal // of the machines that secrets are looked for; nil: there is none
 
+	owner string // whose machines a check looks for; "" where nobody said
+
 	mu     sync.Mutex // guards loaded
 	loaded map[string]*wasm.Driver
 	native native

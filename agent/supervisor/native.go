@@ -68,7 +68,7 @@ func (d *Drivers) hostDriver(name string) *hosts.Driver {
 		if n.hosts == nil {
 			n.hosts = map[string]*hosts.Driver{}
 		}
-		n.hosts[name] = hosts.New(hosts.Options{Name: name, Store: n.store, Release: n.release})
+		n.hosts[name] = hosts.New(hosts.Options{Name: name, Store: n.store, Release: n.release, TryLogin: tryLogin, TryEngine: provision.TryEngine})
 	}
 	return n.hosts[name]
 }

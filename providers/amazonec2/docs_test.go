@@ -86,6 +86,7 @@ func TestPermissions(t *testing.T) {
 	if diff := cmp.Diff(c.Permissions(), told); diff != "" {
 		t.Errorf("the policy of %s and what the driver needs: %s", pagePath, diff)
 	}
+	samePermissions(t, c, told)
 }
 
 // TestBurst counts the calls of 200 machines: EC2 refills 2 RunInstances and 5 other changes a second, and looks by filters at 20.

@@ -24,6 +24,10 @@ type Options struct {
 	Store string // the machine store
 	// Release takes away what jobs left on the machine's host, before it is another machine's. nil: nothing does.
 	Release func(ctx context.Context, m fleet.Machine) error
+	// TryLogin logs in to a host once and changes nothing; root is why the user can't become root there. nil: nobody can.
+	TryLogin func(ctx context.Context, l Login, addr, user string) (login, root error)
+	// TryEngine asks an engine for a sign of life, by the certificates of a folder. nil: nobody can.
+	TryEngine func(ctx context.Context, url, certs string) error
 	// DialLimit is how long a host may take to answer at its port; default 5s.
 	DialLimit time.Duration
 }
@@ -246,11 +250,15 @@ type Login struct {
 
 // Login returns how to reach the host of a machine.
 func (d *Driver) Login(m fleet.Machine) Login {
+	return d.login(m.Options)
+}
+
+func (d *Driver) login(o abi.Options) Login {
 	if d.opts.Name == None {
-		return Login{Certs: m.Options.Get(optCerts)}
+		return Login{Certs: o.Get(optCerts)}
 	}
-	port, _ := strconv.Atoi(m.Options.Get(optEnginePort)) // 0 is the usual one
-	return Login{KeyFile: m.Options.Get(optKey), KnownHosts: filepath.Join(d.opts.Store, "known_hosts"), EnginePort: port}
+	port, _ := strconv.Atoi(o.Get(optEnginePort)) // 0 is the usual one
+	return Login{KeyFile: o.Get(optKey), KnownHosts: filepath.Join(d.opts.Store, "known_hosts"), EnginePort: port}
 }
 
 func (d *Driver) failure(op string, kind abi.ErrorKind, format string, args ...any) error {

@@ -26,6 +26,7 @@ func TestCall(t *testing.T) {
 		"describe fills in abi and kind": {nil, abi.ExportDescribe, `{"abi":1,"kind":"driver","name":"broken"}`},
 		"no problems are an empty list":  {nil, abi.ExportValidate, `{"ok":{"problems":[]}}`},
 		"no instances are an empty list": {nil, abi.ExportList, `{"ok":{"instances":[],"complete":false}}`},
+		"no check names no permission":   {nil, abi.ExportCheck, `{"ok":{"permissions":[]}}`},
 		"remove has nothing to say":      {nil, abi.ExportRemove, `{"ok":{}}`},
 		"an abi error keeps its kind":    {quota, abi.ExportCreate, `{"error":{"kind":"quota","message":"no cpus left","code":"CPUS","retry_after_s":60}}`},
 		"a wrapped one its text too": {fmt.Errorf("zone a: %w", quota), abi.ExportCreate,
@@ -52,5 +53,43 @@ func TestCallRefuses(t *testing.T) {
 				t.Errorf("got %s, want an error", out)
 			}
 		})
+	}
+}
+
+// checking is a driver with a check.
+type checking struct{ broken }
+
+var needs = Needs{List: []Need{{Name: "a", Purpose: "p"}, {Name: "b", Without: "w", Fix: "f"}}, Todo: "grant NAME"}
+
+func (c checking) Check(abi.CheckRequest) ([]abi.Permission, error) {
+	if c.err != nil && !Is(c.err, abi.Auth) {
+		return nil, c.err
+	}
+	return []abi.Permission{needs.After("a", c.err), needs.After("b", c.err)}, nil
+}
+
+func TestCheck(t *testing.T) {
+	for name, tc := range map[string]struct {
+		err  error
+		want string
+	}{
+		"granted": {nil, `{"ok":{"permissions":[{"name":"a","result":"granted","purpose":"p"},{"name":"b","result":"granted"}]}}`},
+		"denied": {&abi.Error{Kind: abi.Auth, Message: "no"}, `{"ok":{"permissions":[{"name":"a","result":"denied","purpose":"p","without":"no machine is made","fix":"grant a","message":"no"},` +
+			`{"name":"b","result":"denied","without":"w","fix":"f","message":"no"}]}}`},
+		"a failure": {&abi.Error{Kind: abi.Transient, Message: "cable"}, `{"error":{"kind":"transient","message":"cable"}}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, err := Call(checking{broken{tc.err}}, abi.ExportCheck, []byte("{}"))
+			if err != nil || string(out) != tc.want {
+				t.Errorf("got %s, %v\nwant %s", out, err, tc.want)
+			}
+		})
+	}
+	for err, want := range map[error]abi.PermissionResult{
+		&abi.Error{Kind: abi.NotFound}: abi.PermissionGranted, &abi.Error{Kind: abi.RateLimited}: abi.PermissionUnknown, errors.New("cable"): abi.PermissionUnknown,
+	} {
+		if p := needs.After("a", err); p.Result != want || want == abi.PermissionUnknown && p.Fix != "" {
+			t.Errorf("%v: %+v", err, p)
+		}
 	}
 }

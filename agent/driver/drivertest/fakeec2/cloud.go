@@ -39,6 +39,7 @@ type Cloud struct {
 	mu       sync.Mutex // guards what follows
 	calls    map[string]int
 	needs    map[string]bool // permissions
+	tried    map[string]bool // permissions, by dry runs
 	requests []url.Values
 	wrong    []string
 	fault    string
@@ -70,7 +71,7 @@ func Start(moto *Server, s Settings) (*Cloud, error) {
 		s.Region = "us-east-1"
 	}
 	c := &Cloud{
-		model: m, moto: moto, settings: s, url: "http://" + l.Addr().String(), stopped: make(chan struct{}), calls: map[string]int{}, needs: map[string]bool{},
+		model: m, moto: moto, settings: s, url: "http://" + l.Addr().String(), stopped: make(chan struct{}), calls: map[string]int{}, needs: map[string]bool{}, tried: map[string]bool{},
 		denied: map[string]bool{}, tokens: map[string]*run{}, states: map[string]state{}, ending: map[string]bool{}, running: map[string]box{},
 	}
 	c.server = &http.Server{Handler: c}
@@ -133,16 +134,18 @@ func (c *Cloud) Wrong() []string {
 	return slices.Clone(c.wrong)
 }
 
-// Permissions lists, sorted, the rights that the requests so far need.
+// Permissions lists, sorted, the rights that the requests so far need. Dry runs need none.
 func (c *Cloud) Permissions() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	out := make([]string, 0, len(c.needs))
-	for p := range c.needs {
-		out = append(out, p)
-	}
-	slices.Sort(out)
-	return out
+	return slices.Sorted(maps.Keys(c.needs))
+}
+
+// Tried lists, sorted, the rights that the dry runs so far were about.
+func (c *Cloud) Tried() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Sorted(maps.Keys(c.tried))
 }
 
 // ServeHTTP answers one request.
@@ -165,7 +168,7 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusUnauthorized, "AuthFailure", "AWS was not able to validate the provided access credentials")
 		return
 	}
-	if c.failing(w, r, action, form) || c.unauthorized(w, action) || c.dry(w, form) {
+	if c.failing(w, r, action, form) || c.unauthorized(w, form) || c.dry(w, form) {
 		return
 	}
 	if action == "RunInstances" && form.Get("ClientToken") != "" {
@@ -185,21 +188,31 @@ func (c *Cloud) record(action string, form url.Values) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.requests = append(c.requests, maps.Clone(form))
+	into := c.needs
 	if form.Get("DryRun") == "true" {
-		return
+		into = c.tried
+	} else {
+		c.calls[action]++
 	}
-	c.calls[action]++
-	c.needs["ec2:"+action] = true
+	for _, p := range permissionsOf(form) {
+		into[p] = true
+	}
+}
+
+// permissionsOf are the rights that a request needs.
+func permissionsOf(form url.Values) []string {
+	all := []string{"ec2:" + form.Get("Action")}
 	for name, values := range form {
 		switch {
 		case strings.HasPrefix(name, "TagSpecification."):
-			c.needs["ec2:CreateTags"] = true
+			all = append(all, "ec2:CreateTags")
 		case strings.HasPrefix(name, "IamInstanceProfile."):
-			c.needs["iam:PassRole"] = true
+			all = append(all, "iam:PassRole")
 		case name == "ImageId" && strings.HasPrefix(values[0], "resolve:ssm:"):
-			c.needs["ssm:GetParameters"] = true
+			all = append(all, "ssm:GetParameters")
 		}
 	}
+	return all
 }
 
 // forward sends a request to moto, as if it were signed for the region.

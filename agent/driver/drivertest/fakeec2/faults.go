@@ -52,7 +52,7 @@ func (c *Cloud) Fail(fault string) error {
 	return nil
 }
 
-// Deny lets the caller have no right to these actions; none: to all again.
+// Deny lets the caller have no right to these: actions of EC2 (RunInstances), or iam:PassRole; none: to all again.
 func (c *Cloud) Deny(actions ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -118,9 +118,9 @@ func (d discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d discard) WriteHeader(int)             {}
 
 // unauthorized refuses an action that the caller has no right to, as AWS words it.
-func (c *Cloud) unauthorized(w http.ResponseWriter, action string) bool {
+func (c *Cloud) unauthorized(w http.ResponseWriter, form url.Values) bool {
 	c.mu.Lock()
-	denied := c.denied[action]
+	denied := slices.ContainsFunc(permissionsOf(form), func(p string) bool { return c.denied[strings.TrimPrefix(p, "ec2:")] })
 	c.mu.Unlock()
 	if denied {
 		refuse(w, http.StatusForbidden, "UnauthorizedOperation", "You are not authorized to perform this operation. Encoded authorization failure message: "+
@@ -129,10 +129,19 @@ func (c *Cloud) unauthorized(w http.ResponseWriter, action string) bool {
 	return denied
 }
 
+// unseen are the codes for what is not there, by the parameter that names it.
+var unseen = map[string]string{"InstanceId": "InvalidInstanceID.NotFound", "GroupId": "InvalidGroup.NotFound"}
+
 // dry answers a dry run that the caller has the right to.
 func (c *Cloud) dry(w http.ResponseWriter, form url.Values) bool {
 	if form.Get("DryRun") != "true" {
 		return false
+	}
+	for name, values := range form { // what a call names is looked for first; DeleteKeyPair takes what is not there
+		if code := unseen[strings.TrimRight(name, ".0123456789")]; code != "" && strings.HasSuffix(values[0], "-00000000000000000") {
+			refuse(w, http.StatusBadRequest, code, "The id '"+values[0]+"' does not exist")
+			return true
+		}
 	}
 	refuse(w, http.StatusPreconditionFailed, "DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
 	return true
