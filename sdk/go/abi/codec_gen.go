@@ -543,14 +543,18 @@ func (v *CheckRequest) AppendJSON(dst []byte) ([]byte, error) {
 	return w.end(dst)
 }
 
+var fieldsOfCheckRequest = []string{`"abi":`, `"owner":`, `"options":`}
+
 func readCheckRequest(r *reader) (v CheckRequest) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "abi":
+		field = r.field(fieldsOfCheckRequest, field)
+		switch field {
+		case 1: // abi
 			v.ABI = r.int()
-		case "owner":
+		case 2: // owner
 			v.Owner = readOwner(r)
-		case "options":
+		case 3: // options
 			v.Options = table(r, (*reader).strings)
 		default:
 			r.skip()
@@ -592,10 +596,14 @@ func (v *CheckResult) AppendJSON(dst []byte) ([]byte, error) {
 	return w.end(dst)
 }
 
+var fieldsOfCheckResult = []string{`"permissions":`}
+
 func readCheckResult(r *reader) (v CheckResult) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "permissions":
+		field = r.field(fieldsOfCheckResult, field)
+		switch field {
+		case 1: // permissions
 			v.Permissions = list(r, readPermission)
 		default:
 			r.skip()
@@ -616,20 +624,24 @@ func writeCheckResult(w *writer, v *CheckResult) {
 	w.close('}')
 }
 
+var fieldsOfPermission = []string{`"name":`, `"result":`, `"purpose":`, `"without":`, `"fix":`, `"message":`}
+
 func readPermission(r *reader) (v Permission) {
+	field := 0
 	for more := r.open('{'); more; more = r.more('{') {
-		switch r.key() {
-		case "name":
+		field = r.field(fieldsOfPermission, field)
+		switch field {
+		case 1: // name
 			v.Name = r.string()
-		case "result":
+		case 2: // result
 			v.Result = PermissionResult(r.string())
-		case "purpose":
+		case 3: // purpose
 			v.Purpose = r.string()
-		case "without":
+		case 4: // without
 			v.Without = r.string()
-		case "fix":
+		case 5: // fix
 			v.Fix = r.string()
-		case "message":
+		case 6: // message
 			v.Message = r.string()
 		default:
 			r.skip()
