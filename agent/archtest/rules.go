@@ -77,6 +77,8 @@ var rules = []rule{
 	{pkg: "agent/driver/...", inner: []string{"agent/driver/machinefile", "agent/fleet", "sdk/go/abi"}, libraries: []string{"github.com/google/go-cmp/..."}, why: "a driver knows machines and the ABI"},
 	{pkg: "agent/provision", inner: []string{"agent/enginetls", "agent/fleet", "sdk/go/abi"},
 		libraries: []string{"golang.org/x/crypto/ssh/...", "github.com/docker/...", "github.com/containerd/errdefs/...", "golang.org/x/sys/..."}, why: "it makes a fresh machine ready and knows nothing of pools or jobs"},
+	{pkg: "agent/dockermachine", inner: []string{"agent/driver", "agent/driver/hosts", "agent/enginetls", "agent/fleet", "agent/journal", "agent/provision", "sdk/go/abi"},
+		libraries: []string{"golang.org/x/crypto/ssh", "golang.org/x/sync/...", "golang.org/x/term"}, why: "it is a command line over drivers, provisioner and store; agent and modules reach it through interfaces"},
 	{pkg: "agent/module/moduletest", inner: []string{"hostfuncs/vectors", "sdk/go/abi", "sdk/go/policy", "agent/internal/need", "agent/module", "agent/internal/guests"}, why: "it runs guests as Wasm for the tests of others"},
 	{pkg: "agent/module/...", inner: []string{"agent/module/...", "agent/fleet", "hostfuncs/...", "policies", "providers", "sdk/go/abi", "sdk/go/policy/rules", "sdk/go/policy/sample"},
 		libraries: []string{"github.com/extism/go-sdk", "github.com/tetratelabs/wazero/...", "github.com/klauspost/compress/...", "golang.org/x/sync/..."}, why: "it hosts modules and knows nothing of machines"},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"sync"
 	"text/tabwriter"
@@ -13,25 +14,35 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millwright-ci/millwright/agent/config"
+	"github.com/millwright-ci/millwright/agent/dockermachine"
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/journal"
 	"github.com/millwright-ci/millwright/agent/supervisor"
 )
 
 func (a *app) machineCommand() *cobra.Command {
-	c := &cobra.Command{Use: "machine", Short: "Look at the machines and remove them"}
+	c := &cobra.Command{
+		Use: "machine", Short: "Look at the machines, make some by hand, and remove them",
+		Long: "Looks at the agent's machines and removes them, and has docker-machine's commands: for machines that you make by hand, which no agent\n" +
+			"takes, and for a closer look at all. The binary by the name of docker-machine is that command line alone.",
+	}
 	group(c)
-	c.AddCommand(a.machineLs(), a.machineRm(), a.machineReap(), a.machineTakeOver(), a.machineCordon(true), a.machineCordon(false),
+	h := &handStore{app: a}
+	h.flags(c)
+	c.AddCommand(h.commands()...)
+	c.AddCommand(a.machineLs(h), a.machineRm(h), a.machineReap(), a.machineTakeOver(), a.machineCordon(true), a.machineCordon(false),
 		a.machineHold(), a.machineRelease(), a.machineImport(), a.machineExport())
 	return c
 }
 
-func (a *app) machineLs() *cobra.Command {
+func (a *app) machineLs(h *handStore) *cobra.Command {
 	c := &cobra.Command{
 		Use: "ls", Short: "List the machines with their state", Args: noArgs,
 		Long: "Lists the machines: as the running agent sees them, or from the store when none runs. With --orphans it lists what may be\n" +
-			"lost: instances under this state directory's tag that nobody knows, removals that failed, and what bears other owners' tags.",
+			"lost: instances under this state directory's tag that nobody knows, removals that failed, and what bears other owners' tags. With one of\n" +
+			"docker-machine's flags it lists as docker-machine does, and asks the providers: --format table is its table.",
 	}
+	listed, seconds := listing(c)
 	stateDir := stateDirFlag(c)
 	asJSON := c.Flags().Bool("json", false, "print JSON")
 	orphans := c.Flags().Bool("orphans", false, "list what may be lost instead")
@@ -50,7 +61,19 @@ func (a *app) machineLs() *cobra.Command {
 			}
 			return a.printStrays(found, time.Now())
 		}
+		if f := c.Flags(); f.Changed("quiet") || f.Changed("filter") || f.Changed("timeout") || f.Changed("format") || h.path != "" {
+			return h.with(c, func(m *dockermachine.Machines) error {
+				listed.Timeout = time.Duration(*seconds) * time.Second
+				if listed.Format == "table" {
+					listed.Format = ""
+				}
+				return m.Ls(c.Context(), *listed)
+			})
+		}
 		machines, err := a.listMachines(c.Context(), *stateDir)
+		if err == nil {
+			machines, err = withByHand(*stateDir, machines)
+		}
 		if err != nil {
 			return err
 		}
@@ -76,11 +99,33 @@ func (a *app) listMachines(ctx context.Context, stateDir string) ([]supervisor.M
 		return nil, err
 	}
 	for _, p := range problems {
-		fmt.Fprintln(a.err, p)
+		if !errors.Is(p.Err, journal.ErrByHand) {
+			fmt.Fprintln(a.err, p)
+		}
 	}
 	machines = make([]supervisor.Machine, 0, len(found))
 	for _, m := range found {
 		machines = append(machines, supervisor.View(m))
+	}
+	return machines, nil
+}
+
+// withByHand adds the machines of the state directory's store that were made by hand.
+func withByHand(stateDir string, machines []supervisor.Machine) ([]supervisor.Machine, error) {
+	store, err := journal.OpenHand(filepath.Join(stateDir, "store"))
+	if err != nil {
+		return nil, err
+	}
+	names, err := store.Names()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if e, err := store.Entry(name); err == nil && e.Kind == journal.KindByHand {
+			m := supervisor.View(e.Machine)
+			m.ByHand = true
+			machines = append(machines, m)
+		}
 	}
 	return machines, nil
 }
@@ -98,9 +143,16 @@ func (a *app) printMachines(machines []supervisor.Machine, now time.Time) error 
 			job = fmt.Sprint(m.JobID)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", m.Name, condition(m), m.Driver, dash(m.Address),
-			now.Sub(m.CreatedAt).Round(time.Second), m.UsedCount, job, m.Runner, cmp.Or(m.HeldFor, ledgerError(m)))
+			now.Sub(m.CreatedAt).Round(time.Second), m.UsedCount, job, runnerOf(m), cmp.Or(m.HeldFor, ledgerError(m)))
 	}
 	return w.Flush()
+}
+
+func runnerOf(m supervisor.Machine) string {
+	if m.ByHand {
+		return "(by hand)"
+	}
+	return m.Runner
 }
 
 func dash(s string) string {
@@ -110,23 +162,36 @@ func dash(s string) string {
 	return s
 }
 
-func (a *app) machineRm() *cobra.Command {
+func (a *app) machineRm(h *handStore) *cobra.Command {
 	c := &cobra.Command{
 		Use: "rm [NAME...]", Short: "Remove machines",
 		Long: "Removes machines: through the running agent, which refuses those that run a job, or from the store when no agent runs. Then\n" +
-			"--all also removes what a run that was killed left behind on the engine.",
+			"--all also removes what a run that was killed left behind on the engine. Machines that were made by hand must be named.",
 	}
 	stateDir := stateDirFlag(c)
-	all := c.Flags().Bool("all", false, "every machine")
+	all := c.Flags().Bool("all", false, "every machine of the agent's")
+	how := dockermachine.Removal{Quiet: true}
+	removalFlags(c.Flags(), &how)
 	c.RunE = func(c *cobra.Command, names []string) error {
 		if *all == (len(names) > 0) {
 			return &usageError{c.CommandPath(), errors.New("name the machines, or say --all")}
 		}
-		err := a.removeThroughAgent(c.Context(), *stateDir, names)
-		if errors.Is(err, errNoAgent) {
-			err = a.removeOffline(c.Context(), c.Flag("config").Value.String(), *stateDir, names)
+		agents := agentSide{a, c.Flag("config"), *stateDir}
+		if *all {
+			return agents.Remove(c.Context(), nil)
 		}
-		return err
+		return h.with(c, func(m *dockermachine.Machines) error {
+			how.Yes = true
+			hand, others := m.Split(names)
+			var err error
+			if len(hand) > 0 {
+				err = m.Remove(c.Context(), hand, how)
+			}
+			if len(others) > 0 {
+				err = errors.Join(err, agents.Remove(c.Context(), others))
+			}
+			return err
+		})
 	}
 	return c
 }

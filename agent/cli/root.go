@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millwright-ci/millwright/agent/cli/logs"
+	"github.com/millwright-ci/millwright/agent/dockermachine"
 	"github.com/millwright-ci/millwright/agent/supervisor"
 )
 
@@ -28,10 +29,11 @@ var errSilent = errors.New("")
 
 // app is what every command shares.
 type app struct {
-	name     string // that it was called by: millwright, gitlab-runner
+	name     string // that it was called by: millwright, gitlab-runner, docker-machine
 	out, err io.Writer
 	log      logging
 	change   []func(*supervisor.Options)
+	line     []string // the command line as a whole
 }
 
 func newApp(name string, out, err io.Writer) *app {
@@ -44,25 +46,35 @@ func newApp(name string, out, err io.Writer) *app {
 // of their own that dies where they wish.
 func Main(args []string, change ...func(*supervisor.Options)) int {
 	a := newApp(calledBy(args[0]), os.Stdout, os.Stderr)
-	a.change = change
+	a.change, a.line = change, args
 	defer logs.TakeStandard(a.quietLogger())() // run puts its own log in place
 	root := a.root()
+	if a.name == dockerMachineName {
+		root = a.dockerMachineRoot()
+	}
 	root.SetArgs(longFlags(root, args[1:]))
 	err := root.ExecuteContext(context.Background())
 	var usage *usageError
+	var exit *dockermachine.ExitError
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &usage):
 		fmt.Fprintf(a.err, "%s: %v\nsee `%s --help`\n", a.name, err, usage.command)
-		if a.name == runnerName {
-			return exitFailed // it has no other code
+		if a.name != ownName {
+			return exitFailed // these have no other code
 		}
 		return exitUsage
 	case errors.Is(err, errSilent):
 		return exitFailed
+	case a.name == dockerMachineName: // scripts look for whole lines
+		fmt.Fprintln(a.err, err)
+	default:
+		fmt.Fprintf(a.err, "%s: %v\n", a.name, err)
 	}
-	fmt.Fprintf(a.err, "%s: %v\n", a.name, err)
+	if errors.As(err, &exit) {
+		return exit.Code
+	}
 	return exitFailed
 }
 
@@ -72,10 +84,12 @@ const (
 	runnerName = "gitlab-runner"
 )
 
-// calledBy is the name that a command line begins with: gitlab-runner, for who has scripts and services for that, or our own.
+// calledBy is the name that a command line begins with: gitlab-runner or docker-machine, for who has scripts and services for these, or
+// our own.
 func calledBy(path string) string {
-	if strings.TrimSuffix(strings.ToLower(filepath.Base(path)), ".exe") == runnerName {
-		return runnerName
+	switch name := strings.TrimSuffix(strings.ToLower(filepath.Base(path)), ".exe"); name {
+	case runnerName, dockerMachineName:
+		return name
 	}
 	return ownName
 }

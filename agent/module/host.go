@@ -102,7 +102,8 @@ func (l Limits) time(export string) time.Duration {
 		return l.DecideTime
 	case abi.ExportObserve:
 		return l.ObserveTime
-	case abi.ExportCreate, abi.ExportList, abi.ExportRemove, abi.ExportCheck:
+	case abi.ExportCreate, abi.ExportList, abi.ExportRemove, abi.ExportCheck,
+		abi.ExportStart, abi.ExportStop, abi.ExportRestart, abi.ExportKill:
 		return l.DriverTime
 	}
 	return l.OtherTime

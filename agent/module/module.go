@@ -154,7 +154,8 @@ func (m *Module) Measure(ctx context.Context, export string, input []byte, grant
 // asksTheWorld tells whether an export may use http_send.
 func asksTheWorld(export string) bool {
 	switch export {
-	case abi.ExportObserve, abi.ExportCreate, abi.ExportList, abi.ExportRemove, abi.ExportCheck:
+	case abi.ExportObserve, abi.ExportCreate, abi.ExportList, abi.ExportRemove, abi.ExportCheck,
+		abi.ExportStart, abi.ExportStop, abi.ExportRestart, abi.ExportKill:
 		return true
 	}
 	return false

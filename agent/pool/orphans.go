@@ -35,6 +35,9 @@ type Orphan struct {
 // noteUnreadable remembers what is in the store and can't be taken up, and tells of it.
 func (p *Pool) noteUnreadable(problems []journal.Problem) {
 	for _, problem := range problems {
+		if errors.Is(problem.Err, journal.ErrByHand) {
+			continue // it is nobody's business here
+		}
 		p.log.Warn("Machine in the store is passed over", "machine", problem.Machine, "path", problem.Path, "error", problem.Err)
 		if errors.Is(problem.Err, journal.ErrCorrupt) || errors.Is(problem.Err, journal.ErrIncomplete) {
 			p.unreadable[problem.Machine] = fmt.Errorf("%s: %w", problem.Path, problem.Err)

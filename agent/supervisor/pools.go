@@ -122,6 +122,7 @@ type Machine struct {
 	Cordoned  bool        `json:"cordoned,omitempty"`     // it gets no more jobs
 	HeldUntil time.Time   `json:"held_until,omitzero"`    // it is kept for a look at it
 	HeldFor   string      `json:"held_for,omitempty"`     // why, in the operator's words
+	ByHand    bool        `json:"by_hand,omitempty"`      // somebody made it by hand: it is no agent's
 }
 
 // View turns a machine into what people see of it. Options stay behind: they may hold secrets.

@@ -23,6 +23,11 @@ const (
 	ExportList   = "list"
 	ExportRemove = "remove"
 	ExportCheck  = "check"
+
+	ExportStart   = "start" // these are for people, and may be absent
+	ExportStop    = "stop"
+	ExportRestart = "restart"
+	ExportKill    = "kill"
 )
 
 // ErrorKind tells the host what to do about a failed call; the host alone retries.

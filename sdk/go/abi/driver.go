@@ -84,6 +84,12 @@ const (
 	PermissionUnknown PermissionResult = "unknown" // it can't be told without making something, or the provider did not say
 )
 
+// SwitchRequest is the input of start, stop, restart and kill; it says the same as that of remove.
+type SwitchRequest = RemoveRequest
+
+// CodeNoSwitch is the code of the error, of the kind invalid, with which a driver says that it can't switch machines off and on.
+const CodeNoSwitch = "no_switch"
+
 // ValidateRequest is the input of validate.
 type ValidateRequest struct {
 	ABI     int     `json:"abi"`              // the version that the host speaks

@@ -42,6 +42,13 @@ type Checker interface {
 	Check(abi.CheckRequest) ([]abi.Permission, error)
 }
 
+// Switcher is a Driver that can switch machines off and on, for people. It asks and returns; list shows what becomes of it.
+type Switcher interface {
+	// Switch does what export says: abi.ExportStart, ExportStop, ExportRestart or ExportKill, a stop that asks nothing of the machine. A
+	// machine that is in the state already is no error.
+	Switch(export string, req abi.SwitchRequest) error
+}
+
 var registered Driver
 
 // Register makes d the driver of this module. Call it once, in an init function.
@@ -90,6 +97,9 @@ func call(d Driver, export, input string) ([]byte, error) {
 			res, err := check(d, req)
 			return res.AppendJSON, err
 		})
+	case abi.ExportStart, abi.ExportStop, abi.ExportRestart, abi.ExportKill:
+		var req abi.SwitchRequest
+		return answer(export, req.DecodeJSON(input), func() (appender, error) { return emptyObject, switchMachine(d, export, req) })
 	}
 	return nil, errors.New("a driver has no export " + export)
 }
@@ -100,6 +110,14 @@ func check(d Driver, req abi.CheckRequest) (res abi.CheckResult, err error) {
 		res.Permissions, err = c.Check(req)
 	}
 	return res, err
+}
+
+// switchMachine is Switch of a driver that may not have it.
+func switchMachine(d Driver, export string, req abi.SwitchRequest) error {
+	if s, ok := d.(Switcher); ok {
+		return s.Switch(export, req)
+	}
+	return &abi.Error{Kind: abi.Invalid, Code: abi.CodeNoSwitch, Message: "this driver can't switch machines off and on"}
 }
 
 // appender appends the JSON of a result.

@@ -23,6 +23,18 @@ func exportRemove() int32 { return export(abi.ExportRemove) }
 //go:wasmexport check
 func exportCheck() int32 { return export(abi.ExportCheck) }
 
+//go:wasmexport start
+func exportStart() int32 { return export(abi.ExportStart) }
+
+//go:wasmexport stop
+func exportStop() int32 { return export(abi.ExportStop) }
+
+//go:wasmexport restart
+func exportRestart() int32 { return export(abi.ExportRestart) }
+
+//go:wasmexport kill
+func exportKill() int32 { return export(abi.ExportKill) }
+
 // export runs one export between Extism's input and output. It returns 0, or 1 with Extism's error set.
 func export(name string) int32 {
 	out, err := call(registered, name, kernel.Input())
