@@ -37,6 +37,7 @@ func TestEngine(t *testing.T) {
 		"a network that went":                           networkGone,
 		"somebody's network stays":                      foreignNetwork,
 		"somebody's container stays":                    foreignContainer,
+		"off and on again":                              switched,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, w, w.machine(t)) })
 	}
@@ -167,5 +168,28 @@ func foreignContainer(t *testing.T, _ *world, m machine) {
 	m.remove(t)
 	if err := e.call("GET", "/containers/"+m.name+"/json", nil, nil, nil); err != nil {
 		t.Errorf("somebody's container: %v", err)
+	}
+}
+
+func switched(t *testing.T, w *world, m machine) {
+	m.create(t)
+	for _, step := range []struct {
+		export string
+		want   abi.Status
+	}{
+		{abi.ExportStop, abi.StatusStopped}, {abi.ExportStop, abi.StatusStopped}, {abi.ExportKill, abi.StatusStopped}, {abi.ExportStart, abi.StatusRunning},
+		{abi.ExportStart, abi.StatusRunning}, {abi.ExportKill, abi.StatusStopped}, {abi.ExportRestart, abi.StatusRunning},
+	} {
+		req := m.request()
+		err := dockerDriver{}.Switch(step.export, abi.SwitchRequest{Owner: req.Owner, Name: req.Name, Options: req.Options})
+		if all := m.list(t); err != nil || len(all) != 1 || all[0].Status != step.want {
+			t.Fatalf("%s: %v, and then %+v; want %s", step.export, err, all, step.want)
+		}
+	}
+	other := m.request()
+	other.Owner.ID = "somebodyelse0000"
+	err := dockerDriver{}.Switch(abi.ExportStop, abi.SwitchRequest{Owner: other.Owner, Name: other.Name, Options: other.Options})
+	if err == nil || !strings.Contains(err.Error(), string(abi.NotFound)) {
+		t.Errorf("another owner's machine: %v", err)
 	}
 }
