@@ -38,7 +38,7 @@ func TestCommandLine(t *testing.T) {
 		{"nothing", "", 0, []string{"Available Commands:"}},
 		{"group alone", "machine", 0, []string{"List the machines"}},
 		{"unknown command", "exce", 2, []string{`millwright has no command "exce"; did you mean exec?`, "see `millwright --help`"}},
-		{"unknown command of a group", "machine create", 2, []string{`millwright machine has no command "create"`, "see `millwright machine --help`"}},
+		{"unknown command of a group", "machine launch", 2, []string{`millwright machine has no command "launch"`, "see `millwright machine --help`"}},
 		{"unknown flag", "exec --imagse x", 2, []string{"unknown flag: --imagse", "see `millwright exec --help`"}},
 		{"argument that is none", "run now", 2, []string{`takes no arguments; "now" is one`}},
 		{"unknown level", "run --log-level loud", 2, []string{`log level "loud" is not known; use debug, info, warn or error`}},

@@ -3,8 +3,10 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -18,15 +20,15 @@ import (
 	"github.com/millwright-ci/millwright/agent/module/moduletest"
 )
 
-// TestScripts runs the real binary as testdata/script tells. There `millwright` and `gitlab-runner` are the binary by these names.
+// TestScripts runs the real binary as testdata/script tells. There `millwright`, `gitlab-runner` and `docker-machine` are the binary by these names.
 // Each script has a coordinator of its own: $GITLAB is its URL, $TOKEN the token of a runner that was created there; it registers with
 // GR1348941reg, and glpat-admin may reset tokens. `runners` prints what it holds, `forget` deletes the runner of an id, and
-// `enqueue N` has N jobs that fail at once and need no engine, `ended N` wants N to have ended, and `waitagent` waits for the agent of the state directory to answer. No script may
+// `enqueue N` has N jobs that fail at once and need no engine, `ended N` wants N to have ended, `code N PROGRAM ARGS` wants the exit code N, and `waitagent` waits for the agent of the state directory to answer. No script may
 // break a rule of the API.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	bin := t.TempDir()
-	for _, name := range []string{"millwright", "gitlab-runner"} {
+	for _, name := range []string{"millwright", "gitlab-runner", "docker-machine"} {
 		if err := os.Symlink(millwright(t), filepath.Join(bin, name)); err != nil {
 			t.Fatal(err)
 		}
@@ -59,7 +61,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("MILLWRIGHT_STATE_DIR", stateDir(t)) // short, for its socket, and with the modules compiled
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"runners": printRunners, "forget": forgetRunner, "waitagent": waitForAgent, "enqueue": enqueueJobs, "ended": checkEnded},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"runners": printRunners, "forget": forgetRunner, "waitagent": waitForAgent, "enqueue": enqueueJobs, "ended": checkEnded, "code": exitCode},
 	})
 }
 
@@ -104,6 +106,23 @@ func printRunners(ts *testscript.TestScript, _ bool, args []string) {
 			r.Token.Reveal(), len(r.Managers), strings.Join(r.Tags, "+"), r.RunUntagged, r.Locked, r.Paused, r.AccessLevel, r.MaximumTimeout, r.MaintenanceNote)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o600))
+}
+
+// exitCode runs a program, with what `stdin` says, and wants an exit code.
+func exitCode(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
 }
 
 // forgetRunner deletes the runner whose token an environment variable holds.

@@ -319,21 +319,21 @@ const (
 
 // createNone notes an engine that is there already. Nobody is asked, as in docker-machine.
 func (c *Machines) createNone(e journal.Entry, options []string) error {
-	link, certs := "", ""
+	given := abi.Options{}
 	for _, entry := range options {
-		switch name, value, _ := strings.Cut(entry, "="); name {
-		case optURL:
-			link = value
-		case optCerts:
-			certs = value
-		}
+		name, value, _ := strings.Cut(entry, "=")
+		given[name] = append(given[name], value)
 	}
+	if err := c.judge(provision.ValidateOptions(given)); err != nil {
+		return fmt.Errorf("Error setting machine configuration from flags provided: %w", err) //nolint:staticcheck // docker-machine's words
+	}
+	link, certs := given.Get(optURL), given.Get(optCerts)
 	u, err := url.Parse(link)
 	if err != nil || u.Hostname() == "" || u.Scheme != "tcp" && u.Scheme != "https" && u.Scheme != "http" {
 		return fmt.Errorf("Error setting machine configuration from flags provided: --url: %q is no URL of an engine; give tcp://HOST:2376", link) //nolint:staticcheck // docker-machine's words
 	}
 	port, _ := strconv.Atoi(u.Port()) // the parser let digits alone through
-	e.Machine.Options = abi.Options{optURL: {link}}
+	e.Machine.Options = given
 	e.Machine.State, e.Machine.Instance = fleet.Idle, abi.Instance{
 		Name: e.Machine.Name, ID: net.JoinHostPort(u.Hostname(), strconv.Itoa(cmp.Or(port, 2376))), Status: abi.StatusRunning, Address: u.Hostname(), EnginePort: port,
 	}
