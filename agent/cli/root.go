@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -46,7 +47,7 @@ func newApp(name string, out, err io.Writer) *app {
 // of their own that dies where they wish.
 func Main(args []string, change ...func(*supervisor.Options)) int {
 	a := newApp(calledBy(args[0]), os.Stdout, os.Stderr)
-	a.change, a.line = change, args
+	a.change, a.line = change, typed(args)
 	defer logs.TakeStandard(a.quietLogger())() // run puts its own log in place
 	root := a.root()
 	if a.name == dockerMachineName {
@@ -76,6 +77,15 @@ func Main(args []string, change ...func(*supervisor.Options)) int {
 		return exit.Code
 	}
 	return exitFailed
+}
+
+// typed is the command line as people would write it: without the folder of a program that is found without it too.
+func typed(args []string) []string {
+	base := filepath.Base(args[0])
+	if found, err := exec.LookPath(base); err == nil && found == args[0] {
+		return append([]string{base}, args[1:]...)
+	}
+	return args
 }
 
 // The names that the binary may be called by.
