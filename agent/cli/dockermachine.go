@@ -143,7 +143,9 @@ func (h *handStore) ssh() *cobra.Command {
 	c := h.command(&cobra.Command{
 		Use: "ssh [NAME] [COMMAND...]", Short: "Run a command on a machine, or a shell",
 		Long: "Runs a command on a machine, or a shell when there is none. What stands after the name is the machine's, flags too.",
-	}, func(c *cobra.Command, m *dockermachine.Machines, args []string) error { return h.perform(m.SSH(c.Context(), args)) })
+	}, func(c *cobra.Command, m *dockermachine.Machines, args []string) error {
+		return h.perform(m.SSH(c.Context(), args))
+	})
 	c.Flags().SetInterspersed(false)
 	return c
 }
@@ -244,7 +246,9 @@ func (h *handStore) ls() *cobra.Command {
 // rm is docker-machine's own.
 func (h *handStore) rm() *cobra.Command {
 	var how dockermachine.Removal
-	c := h.simpleContext("rm NAME...", "Remove machines", func(m *dockermachine.Machines, ctx context.Context, names []string) error { return m.Remove(ctx, names, how) })
+	c := h.simpleContext("rm NAME...", "Remove machines", func(m *dockermachine.Machines, ctx context.Context, names []string) error {
+		return m.Remove(ctx, names, how)
+	})
 	removalFlags(c.Flags(), &how)
 	return c
 }
