@@ -1,6 +1,7 @@
 package jobbench
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,9 +24,10 @@ type figures struct {
 	trivial   sample // from the pick-up to the report of the end
 	engine    counts // of one job
 	firstByte sample // from the pick-up
-	perMinute float64
-	flow      float64       // MB/s of a long log, end to end, with a masked variable
-	cancelled time.Duration // of a job that says nothing, from the cancel to the end
+	perMinute []float64
+	each      []time.Duration // processor time of one of those, of the whole machine
+	flow      []float64       // MB/s of a long log, end to end, with a masked variable
+	cancelled time.Duration   // of a job that says nothing, from the cancel to the end
 }
 
 // sample is what one thing took, time and time again, with the processor time of the whole machine.
@@ -37,9 +39,9 @@ func (s *sample) add(took, processor time.Duration) {
 
 func (s *sample) middle() time.Duration { return median(s.took) }
 
-func median(times []time.Duration) time.Duration {
-	times = slices.Sorted(slices.Values(times))
-	return times[len(times)/2]
+func median[T cmp.Ordered](values []T) T {
+	values = slices.Sorted(slices.Values(values))
+	return values[len(values)/2]
 }
 
 // counts are what an engine was asked for.
@@ -49,7 +51,7 @@ type counts struct{ containers, starts, volumes, connects int }
 var elsewhere = figures{
 	trivial:   sample{[]time.Duration{1840 * time.Millisecond}, []time.Duration{1700 * time.Millisecond}},
 	engine:    counts{containers: 4, starts: 5, volumes: 8, connects: 5},
-	firstByte: sample{took: []time.Duration{3 * time.Second}}, perMinute: 72, flow: 27, cancelled: 30 * time.Second,
+	firstByte: sample{took: []time.Duration{3 * time.Second}}, perMinute: []float64{72}, flow: []float64{27}, cancelled: 30 * time.Second,
 }
 
 // table writes the figures as a table in Markdown.
@@ -86,9 +88,14 @@ func (r report) table() string {
 	row("their starts", ours.engine.starts, 1, theirs.engine.starts, "", "")
 	row("volumes created", ours.engine.volumes, 0, theirs.engine.volumes, "", "")
 	row("networks connected", ours.engine.connects, 1, theirs.engine.connects, "", "")
-	row(fmt.Sprintf("such jobs a minute at concurrent %d", r.concurrent), ours.perMinute, "", theirs.perMinute, ratio(ours.perMinute, theirs.perMinute), "2.5")
+	row(fmt.Sprintf("such jobs a minute at concurrent %d", r.concurrent), median(ours.perMinute), "", median(theirs.perMinute),
+		ratio(median(ours.perMinute), median(theirs.perMinute)), "2.5")
+	if len(theirs.each) > 0 {
+		row("processor time of one of those, of the whole machine", median(ours.each), "", median(theirs.each), seconds(median(ours.each), median(theirs.each)), "")
+	}
 	row("first byte of the log after pick-up", ours.firstByte.middle(), "", theirs.firstByte.middle(), seconds(ours.firstByte.middle(), theirs.firstByte.middle()), "0.5 s")
-	row(fmt.Sprintf("log of %d MB, masked, end to end, MB/s", r.flowBytes>>20), ours.flow, "", theirs.flow, ratio(ours.flow, theirs.flow), "2")
+	row(fmt.Sprintf("log of %d MB, masked, end to end, MB/s", r.flowBytes>>20), median(ours.flow), "", median(theirs.flow),
+		ratio(median(ours.flow), median(theirs.flow)), "2")
 	row("a silent job's end after its cancel", ours.cancelled, "", theirs.cancelled, seconds(ours.cancelled, theirs.cancelled),
 		fmt.Sprintf("the update interval, here %s", r.interval))
 	return b.String()
