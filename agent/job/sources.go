@@ -24,6 +24,7 @@ func (r *run) sources() (shell.Sources, error) {
 		SafeDir:     or(r.p.Runner.SafeDirectory, !r.onHost()),
 		// The helper container is the job's own, and a build container's user may have made files of any owner.
 		SafeAnywhere: !r.onHost(),
+		OwnGit:       !r.onHost() && r.p.Runner.Docker.HelperImage == "",
 		UserAgent:    fmt.Sprintf("gitlab-runner %s %s/%s", coordinator.CompatVersion, runtime.GOOS, runtime.GOARCH),
 		BundleURI:    r.flags["FF_USE_GIT_BUNDLE_URIS"],
 		SkipLFS:      r.vars.flag("GIT_LFS_SKIP_SMUDGE", false),

@@ -307,23 +307,58 @@ func TestNativeClone(t *testing.T) {
 	}
 }
 
-// A credential helper of the host, which git tells the token that it has used, forgets it at the stage's end.
+// A credential helper, which git tells the token that it has used, forgets it at the stage's end, wherever its setting comes from.
 func TestTokenIsForgotten(t *testing.T) {
 	t.Parallel()
 	f := server(t)
+	sha := f.Commit("group/top", map[string]string{"f": "x"})
+	ours := func(s *Sources) { s.OwnGit, s.SafeAnywhere = true, true }
+	for _, tt := range []struct {
+		name, file string // file of settings below the home
+		change     func(*Sources)
+		hook       bool // a job's hook writes it
+	}{
+		{name: "of the host", file: ".gitconfig"},
+		{name: "in our helper image", file: ".gitconfig", change: ours},
+		{name: "in the other file of a user's", file: ".config/git/config", change: ours},
+		{name: "of a hook", file: ".gitconfig", change: ours, hook: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := newClone(t, f, "group/top", sha)
+			if tt.change != nil {
+				tt.change(&c.sources)
+			}
+			store, told, file := filepath.Join(c.home, "store"), filepath.Join(c.home, "told"), filepath.Join(c.home, tt.file)
+			spy := "!f(){ [ \"$1\" != store ] || echo x >" + told + "; }; f"
+			settings := fmt.Sprintf("[credential]\n\thelper = store --file=%s\n\thelper = %q\n", store, spy)
+			if tt.hook {
+				c.sources.PreHooks = [][]string{{"printf %s " + Quote(settings) + " >" + Quote(file)}}
+			} else if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(settings), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			c.good(t)
+			if data, _ := os.ReadFile(told); len(data) == 0 {
+				t.Error("git told no helper: this test shows nothing")
+			}
+			if data, err := os.ReadFile(store); err != nil || strings.Contains(string(data), jobToken) {
+				t.Errorf("the store holds %q, %v", data, err)
+			}
+		})
+	}
+}
+
+// Where git has no settings but ours, they are one file, and there is no helper to be told anything.
+func TestOwnSettings(t *testing.T) {
+	t.Parallel()
+	f := server(t)
 	c := newClone(t, f, "group/top", f.Commit("group/top", map[string]string{"f": "x"}))
-	store := filepath.Join(c.home, "store")
-	told := filepath.Join(c.home, "told")
-	spy := "!f(){ [ \"$1\" != store ] || echo x >" + told + "; }; f"
-	settings := fmt.Sprintf("[credential]\n\thelper = store --file=%s\n\thelper = %q\n", store, spy)
-	if err := os.WriteFile(filepath.Join(c.home, ".gitconfig"), []byte(settings), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c.good(t)
-	if data, _ := os.ReadFile(told); len(data) == 0 {
-		t.Error("git told no helper: this test shows nothing")
-	}
-	if data, err := os.ReadFile(store); err != nil || strings.Contains(string(data), jobToken) {
-		t.Errorf("the store holds %q, %v", data, err)
+	c.sources.OwnGit, c.sources.SafeAnywhere = true, true
+	for range 2 { // another try finds what the first one has written
+		c.good(t)
+		c.holds(t, "f", "x")
+		if data, err := os.ReadFile(filepath.Join(c.home, ".gitconfig")); err != nil || string(data) != "[safe]\n\tdirectory = *\n" {
+			t.Fatalf("git's settings are %q, %v", data, err)
+		}
 	}
 }

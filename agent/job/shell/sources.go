@@ -31,6 +31,7 @@ type Sources struct {
 	CleanConfig  bool // remove hooks and settings that an earlier job may have left
 	SafeDir      bool // tell git, for good, that the checkout may belong to another user
 	SafeAnywhere bool // and any submodule too: where git's own settings end with the job
+	OwnGit       bool // git is that of our helper image, and all of its settings are known
 	UserAgent    string
 	Correlation  string // X-Gitaly-Correlation-ID; "" leaves it out
 	BundleURI    bool
@@ -127,7 +128,7 @@ func (s *Script) repository(o Sources) {
 	s.extConfig(o)
 	switch {
 	case o.SafeAnywhere && o.SafeDir:
-		s.Command("git", "config", "--global", "--replace-all", "safe.directory", "*")
+		s.trustAll()
 	case o.SafeDir:
 		s.Command("git", "config", "--global", "--add", "safe.directory", f.ProjectDir)
 		s.Command("git", "config", "--global", "--add", "safe.directory", f.ProjectDir+"/.git")
@@ -147,6 +148,13 @@ func (s *Script) repository(o Sources) {
 	s.cleanConfig(o)
 	s.initialise(o, template)
 	s.fetch(o)
+}
+
+// trustAll makes git take any checkout, whoever it belongs to. Where git has no settings of a user yet they are written as a file.
+func (s *Script) trustAll() {
+	s.Line(`if [ -z "${HOME:-}" ] || [ -e "${HOME:-}/.gitconfig" ] || [ -n "${GIT_CONFIG_GLOBAL:-}" ]; then millwright_settings=1; ` +
+		Words("git", "config", "--global", "--replace-all", "safe.directory", "*") +
+		`; else millwright_settings=; printf '[safe]\n\tdirectory = *\n' >"$HOME/.gitconfig"; fi`)
 }
 
 // template makes the folder that new repositories are made from, with the settings that every checkout gets. It is written as a file, since
@@ -279,8 +287,16 @@ func (s *Script) include() {
 	s.Command("git", "config", "--replace-all", "include.path", s.frame.ExtConfig())
 }
 
-// forgetToken tells credential helpers that git may have told the token to.
+// forgetToken tells credential helpers that git may have told the token to. Where git has no settings but ours there are none.
 func (s *Script) forgetToken(o Sources) {
+	if len(o.Rewrite) == 0 {
+		return
+	}
+	if o.OwnGit && o.SafeAnywhere && o.SafeDir && s.anew(o) {
+		s.Line(`if [ -n "$millwright_settings" ] || [ -e /etc/gitconfig ] || [ -e "${XDG_CONFIG_HOME:-$HOME/.config}/git/config" ] ||` +
+			` [ -n "${GIT_CONFIG_SYSTEM:-}${GIT_CONFIG_COUNT:-}${GIT_CONFIG_PARAMETERS:-}${GIT_CONFIG:-}" ]; then`)
+		defer s.Line("fi")
+	}
 	for _, r := range o.Rewrite {
 		s.Linef(`printf 'url=%%s\nusername=gitlab-ci-token\n\n' %s | git credential reject >/dev/null 2>&1 || true`, r.Server())
 	}
