@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -150,16 +151,16 @@ func FuzzMask(f *testing.F) {
 	})
 }
 
+// BenchmarkMask measures the masks: the one of secrets by itself, and all that a job's output goes through before it lies in the buffer, with
+// ten secrets and all token prefixes there.
 func BenchmarkMask(b *testing.B) {
 	text := bytes.Repeat([]byte("go: downloading github.com/some/module v1.2.3 [done] (took 12ms) ?x=1\n"), 1000)
+	ten := []string{"glcbt-64_1234567890abcdef", "hunter2hunter2", "dGhpcyBpcyBhIHNlY3JldA==", "Some-Pass-Word-1", "golden-retriever",
+		"do-not-tell-anyone", "github_pat_0123456789", "x1y2z3x1y2z3", "9f86d081884c7d65", strings.Repeat("key", 700)}
 	for _, tc := range []struct {
 		name    string
 		secrets []string
-	}{
-		{"none", nil},
-		{"ten", []string{"glcbt-64_1234567890abcdef", "hunter2hunter2", "dGhpcyBpcyBhIHNlY3JldA==", "Some-Pass-Word-1", "golden-retriever",
-			"do-not-tell-anyone", "github_pat_0123456789", "x1y2z3x1y2z3", "9f86d081884c7d65", strings.Repeat("key", 700)}},
-	} {
+	}{{"no secrets", nil}, {"ten secrets", ten}} {
 		b.Run(tc.name, func(b *testing.B) {
 			var s secretMask
 			m := newMatcher(tc.secrets)
@@ -170,14 +171,22 @@ func BenchmarkMask(b *testing.B) {
 			}
 		})
 	}
-	b.Run("whole chain", func(b *testing.B) {
-		w := writer{trace: &Trace{buf: newBuffer("", 1), wrote: make(chan struct{}, 1)}}
-		w.trace.secrets.values = map[string]bool{}
-		w.trace.secrets.add("hunter2hunter2", "golden-retriever")
-		w.tokens.prefixes = newMatcher(tokenPrefixes)
-		b.SetBytes(int64(len(text)))
-		for b.Loop() {
-			w.Write(text)
-		}
-	})
+	for _, tc := range []struct {
+		name   string
+		stamps bool
+	}{{"whole chain", false}, {"whole chain with time stamps", true}} {
+		b.Run(tc.name, func(b *testing.B) {
+			w := writer{trace: &Trace{buf: newBuffer(b.TempDir(), 1), wrote: make(chan struct{}, 1), bulk: make(chan struct{}, 1)}}
+			w.trace.secrets.values = map[string]bool{}
+			w.trace.secrets.add(ten...)
+			w.tokens.prefixes = newMatcher(tokenPrefixes)
+			if tc.stamps {
+				w.stamps = &stamper{tag: jobOut, now: time.Now}
+			}
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				w.Write(text)
+			}
+		})
+	}
 }
