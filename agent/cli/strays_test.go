@@ -98,6 +98,18 @@ func TestReapOffline(t *testing.T) {
 	if !there(t, orphan) {
 		t.Fatal("a dry run removed it")
 	}
+	freeze := func(args ...string) {
+		t.Helper()
+		if code, text := run(t, w.binary, append(args, "--state-dir", w.state)...); code != 0 {
+			t.Fatalf("%s: %d\n%s", args[0], code, text)
+		}
+	}
+	freeze("freeze", "--reason", "an incident")
+	w.says(1, "frozen", "reap", "--yes")
+	freeze("unfreeze")
+	if !there(t, orphan) {
+		t.Fatal("it was removed while all removing was stopped")
+	}
 	w.says(0, "removed "+orphan, "reap", "--yes")
 	if there(t, orphan) || !there(t, other) {
 		t.Errorf("the orphan is there: %t, another owner's instance: %t", there(t, orphan), there(t, other))

@@ -118,7 +118,7 @@ func (j *Journal) noteCreate(line []byte) error {
 }
 
 // Creates calls see for each creation that was noted within the last hour, in order, and drops the others. A line that a crash cut off is
-// passed over.
+// passed over. One of a time to come is of a clock that was set back since: it counts as of now, for an hour and no longer.
 func (j *Journal) Creates(now time.Time, see func(runner string, at time.Time)) error {
 	j.creating.Lock()
 	defer j.creating.Unlock()
@@ -149,9 +149,15 @@ func (j *Journal) compact(now time.Time) ([]created, error) {
 		if json.Unmarshal(lines.Bytes(), &c) != nil || now.Sub(c.At) >= createSpan {
 			continue
 		}
+		if c.At.After(now) {
+			c.At = now
+		}
+		line, err := json.Marshal(c)
+		if err != nil {
+			return nil, err
+		}
 		kept = append(kept, c)
-		out.Write(lines.Bytes())
-		out.WriteByte('\n')
+		out.Write(append(line, '\n'))
 	}
 	j.created = len(kept)
 	return kept, writeFile(path, out.Bytes())

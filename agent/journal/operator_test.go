@@ -116,4 +116,10 @@ func TestCreates(t *testing.T) {
 	if data, _ := os.ReadFile(path); strings.Count(string(data), "\n") != 3 {
 		t.Errorf("the log is not compacted: %s", data)
 	}
+	note(-100 * time.Hour) // by a clock that was set back since
+	seen()
+	now = now.Add(time.Hour)
+	if got := seen(); got != nil {
+		t.Errorf("an hour later: %v", got)
+	}
 }

@@ -576,3 +576,43 @@ func TestLadder(t *testing.T) {
 		}
 	})
 }
+
+// TestClockSetBack starts with a machine of a time to come: it gets old from now on, rather than never.
+func TestClockSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, abi.RunnerSettings{IdleCount: 1, IdleTimeS: 86400})
+		w.opts.Settings.Ceilings.MaxMachineAge = time.Hour
+		restart := func() *journal.Journal {
+			t.Helper()
+			j, err := journal.Open(w.dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.journal, w.opts.Owner = j, j.Owner()
+			return j
+		}
+		w.startOn(restart())
+		wait(time.Minute)
+		w.stop(false)
+		j := restart()
+		machines, _, err := j.Load()
+		if err != nil || len(machines) != 1 {
+			t.Fatal(machines, err)
+		}
+		m := machines[0]
+		m.CreatedAt = m.CreatedAt.Add(100 * time.Hour)
+		if err := j.Save(m); err != nil {
+			t.Fatal(err)
+		}
+		w.startOn(j)
+		wait(58 * time.Minute)
+		if !j.Has(m.Name) {
+			t.Error("it is gone before its time")
+		}
+		wait(4 * time.Minute)
+		if j.Has(m.Name) {
+			t.Error("it is still there")
+		}
+		w.stop(true)
+	})
+}

@@ -15,6 +15,14 @@ const maxName = 63
 // safeName is what an instance's name must look like before we make a folder for it.
 var safeName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
+// CheckName returns ErrName for an instance's name that is none of ours, so that nothing may be done by it.
+func CheckName(name string) error {
+	if !safeName.MatchString(name) {
+		return ErrName
+	}
+	return nil
+}
+
 // newName returns a name that none of the pool's machines bears.
 func (p *Pool) newName(now time.Time) string {
 	for {

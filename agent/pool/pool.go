@@ -369,6 +369,9 @@ func (p *Pool) adopt(found []fleet.Machine) {
 		if f.Runner != p.opts.Key {
 			continue
 		}
+		if f.CreatedAt.After(now) { // the clock was set back, and the machine would never be too old
+			f.CreatedAt = now
+		}
 		m := &machine{Machine: f, answered: now, listed: f.Instance.ID != "", dirty: true}
 		p.add(m)
 		switch {

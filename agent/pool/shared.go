@@ -167,17 +167,23 @@ func (s *Shared) note(key string, at time.Time) error {
 	return s.log.NoteCreate(key, at)
 }
 
-// forget drops the creations of more than an hour ago; those of a time to come count, since the clock may have been set back. The
-// caller holds mu.
+// forget drops the creations of more than an hour ago. One of a time to come counts as of now: the clock has been set back. The caller holds
+// mu.
 func (s *Shared) forget(now time.Time) {
-	n := 0
-	for n < len(s.creates) && now.Sub(s.creates[n].At) >= createSpan {
-		if key := s.creates[n].Runner; s.own[key] > 1 {
-			s.own[key]--
-		} else {
-			delete(s.own, key)
+	s.creates = slices.DeleteFunc(s.creates, func(c Create) bool {
+		if now.Sub(c.At) < createSpan {
+			return false
 		}
-		n++
+		if s.own[c.Runner] > 1 {
+			s.own[c.Runner]--
+		} else {
+			delete(s.own, c.Runner)
+		}
+		return true
+	})
+	for i := range s.creates {
+		if s.creates[i].At.After(now) {
+			s.creates[i].At = now
+		}
 	}
-	s.creates = slices.Delete(s.creates, 0, n)
 }

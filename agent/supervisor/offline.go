@@ -275,6 +275,9 @@ func (o *Offline) RemoveOther(ctx context.Context, owner, name string) error {
 
 // RemoveByName removes an orphan, or a machine of the journal, and forgets it.
 func (o *Offline) RemoveByName(ctx context.Context, name string) error {
+	if err := o.frozen(); err != nil {
+		return err
+	}
 	machines, err := o.Machines()
 	if err != nil {
 		return err
@@ -284,9 +287,13 @@ func (o *Offline) RemoveByName(ctx context.Context, name string) error {
 		return err
 	}
 	for _, m := range append(machines, orphans...) {
-		if m.Name == name {
-			return o.remove(ctx, m)
+		if m.Name != name {
+			continue
 		}
+		if err := pool.CheckName(name); err != nil {
+			return fmt.Errorf("machine %s: %w", name, err)
+		}
+		return o.remove(ctx, m)
 	}
 	return fmt.Errorf("machine %s: %w", name, pool.ErrUnknown)
 }
