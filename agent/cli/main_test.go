@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/millwright-ci/millwright/agent/executor/docker/dockertest"
+	"github.com/millwright-ci/millwright/agent/driver/legacy/legacytest"
 	"github.com/millwright-ci/millwright/agent/internal/guests"
 	"github.com/millwright-ci/millwright/agent/internal/need"
 	"github.com/millwright-ci/millwright/agent/supervisor"
@@ -40,6 +41,7 @@ func TestMain(m *testing.M) {
 	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		os.RemoveAll(scratch)
+		legacytest.Clean()
 		os.Exit(code)
 	}))
 }

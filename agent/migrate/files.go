@@ -29,20 +29,24 @@ func decode(data []byte) (object, error) {
 }
 
 // moveDriver gives the paths in a driver's part of config.json another place: the store's, and those of files in the machine's folder, which
-// has moved from the folder from to the folder to. That the folder may have been moved before by hand is allowed for: a key of the right
-// name in it is the machine's.
+// has moved from the folder from to the folder to.
 func moveDriver(driver object, store, from, to string) {
 	driver["StorePath"] = store
 	for _, key := range []string{"SSHKeyPath", "SSHPrivateKeyPath"} {
-		path, _ := driver[key].(string)
-		name := filepath.Base(path)
-		if path == "" || name == "." || name == string(filepath.Separator) {
-			continue
-		}
-		if _, err := os.Lstat(filepath.Join(from, name)); err == nil && (filepath.Dir(path) == from || !fileExists(path)) {
-			driver[key] = filepath.Join(to, name)
+		if path, ok := driver[key].(string); ok {
+			driver[key] = moved(path, from, to)
 		}
 	}
+}
+
+// moved is where a key is after its machine's folder has moved; one that lies elsewhere stays. That the folder may have been moved before, by hand, is
+// allowed for: a key of the right name in it is the machine's.
+func moved(path, from, to string) string {
+	name := filepath.Base(path)
+	if path == "" || !fileExists(filepath.Join(from, name)) || filepath.Dir(path) != from && fileExists(path) {
+		return path
+	}
+	return filepath.Join(to, name)
 }
 
 func fileExists(path string) bool {

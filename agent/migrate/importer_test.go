@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/driver/legacy"
+	"github.com/millwright-ci/millwright/agent/driver/legacy/legacytest"
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/journal"
 	"github.com/millwright-ci/millwright/agent/provision"
@@ -46,13 +47,13 @@ func importer(t *testing.T, d *theirs, j *journal.Journal) *Importer {
 // TestThereAndBack has a store that docker-machine wrote: what can be is taken over, serves, goes back, and docker-machine goes on with it.
 func TestThereAndBack(t *testing.T) {
 	d := newTheirs(t)
-	idle, busy := newEngine(t), newEngine(t)
-	d.must("create", "--driver", "none", "--url", idle.url(), idleName)
-	d.must("create", "--driver", "none", "--url", busy.url(), busyName)
-	d.must("create", "--driver", "none", "--url", idle.url(), otherName)
-	idle.serve(t, filepath.Join(d.store, "certs"))
-	busy.serve(t, filepath.Join(d.store, "certs"))
-	busy.job.Store("4711")
+	idle, busy := legacytest.NewEngine(t), legacytest.NewEngine(t)
+	d.must("create", "--driver", "none", "--url", idle.URL(), idleName)
+	d.must("create", "--driver", "none", "--url", busy.URL(), busyName)
+	d.must("create", "--driver", "none", "--url", idle.URL(), otherName)
+	idle.Serve(t, filepath.Join(d.store, "certs"))
+	busy.Serve(t, filepath.Join(d.store, "certs"))
+	busy.Run("4711", false)
 	cut := filepath.Join(d.store, "machines", cutName)
 	if err := os.MkdirAll(cut, 0o700); err != nil {
 		t.Fatal(err)
@@ -85,10 +86,10 @@ func TestThereAndBack(t *testing.T) {
 	if m.Name != idleName || m.State != fleet.Idle || m.Runner != "build/Abcdefghi" || m.UsedCount != 1 || !m.CreatedAt.Equal(time.Unix(1795277750, 0)) && m.CreatedAt.Before(time.Now()) {
 		t.Errorf("machine %+v", m)
 	}
-	if m.Instance.Address != "127.0.0.1" || m.Instance.EnginePort != idle.port || m.Options.Get("engine-label") != "of="+idleName {
+	if m.Instance.Address != "127.0.0.1" || m.Instance.EnginePort != idle.Port() || m.Options.Get("engine-label") != "of="+idleName {
 		t.Errorf("machine %+v", m)
 	}
-	if jobs, err := provision.Jobs(t.Context(), fleet.Endpoint{Host: idle.url(), CertPath: j.Folder(idleName)}); err != nil || len(jobs) > 0 {
+	if jobs, err := provision.Jobs(t.Context(), fleet.Endpoint{Host: idle.URL(), CertPath: j.Folder(idleName)}); err != nil || len(jobs) > 0 {
 		t.Errorf("its engine, with the certificates in our store: %v %v", jobs, err)
 	}
 	if names := d.must("ls", "-q"); strings.Contains(names, idleName) || !strings.Contains(names, busyName) {
@@ -107,7 +108,7 @@ func TestThereAndBack(t *testing.T) {
 	if machines, problems, err := j.Load(); len(machines)+len(problems) > 0 || err != nil || !j.Has(idleName) {
 		t.Errorf("our store has %v %v %v, and knows of it: %t", machines, problems, err, j.Has(idleName))
 	}
-	if url, state := d.must("url", idleName), d.must("status", idleName); url != idle.url() || state != "Running" {
+	if url, state := d.must("url", idleName), d.must("status", idleName); url != idle.URL() || state != "Running" {
 		t.Errorf("docker-machine says %s, %s", url, state)
 	}
 	d.must("config", idleName) // speaks to the engine
@@ -131,14 +132,10 @@ func TestThereAndBack(t *testing.T) {
 // TestJobComesMeanwhile has gitlab-runner take the machine for a job while it is taken over: it stays gitlab-runner's.
 func TestJobComesMeanwhile(t *testing.T) {
 	d := newTheirs(t)
-	e := newEngine(t)
-	d.must("create", "--driver", "none", "--url", e.url(), idleName)
-	e.serve(t, filepath.Join(d.store, "certs"))
-	e.on = func(ask int64) {
-		if ask > 1 {
-			e.job.Store("4712")
-		}
-	}
+	e := legacytest.NewEngine(t)
+	d.must("create", "--driver", "none", "--url", e.URL(), idleName)
+	e.Serve(t, filepath.Join(d.store, "certs"))
+	e.Run("4712", true)
 	j := openJournal(t, t.TempDir())
 	rows, _ := plan(t, importer(t, d, j))
 	if err := rows[0].Do(t.Context()); !errors.Is(err, ErrBusy) {
@@ -147,7 +144,7 @@ func TestJobComesMeanwhile(t *testing.T) {
 	if machines, problems, err := j.Load(); len(machines)+len(problems) > 0 || err != nil {
 		t.Errorf("our store has %v %v %v", machines, problems, err)
 	}
-	if got := d.must("url", idleName); got != e.url() {
+	if got := d.must("url", idleName); got != e.URL() {
 		t.Errorf("docker-machine has it at %s", got)
 	}
 	if left, _ := filepath.Glob(filepath.Join(j.Store(), "machines", ".*")); len(left) > 0 {
@@ -158,9 +155,9 @@ func TestJobComesMeanwhile(t *testing.T) {
 // TestNotTaken has what an import leaves alone, and what becomes of machines that are to be drained.
 func TestNotTaken(t *testing.T) {
 	d := newTheirs(t)
-	e := newEngine(t)
-	d.must("create", "--driver", "none", "--url", e.url(), idleName)
-	e.serve(t, filepath.Join(d.store, "certs"))
+	e := legacytest.NewEngine(t)
+	d.must("create", "--driver", "none", "--url", e.URL(), idleName)
+	e.Serve(t, filepath.Join(d.store, "certs"))
 	path := filepath.Join(d.store, "machines", idleName, "config.json")
 	good, err := os.ReadFile(path)
 	if err != nil {
@@ -178,7 +175,7 @@ func TestNotTaken(t *testing.T) {
 		{"nothing that has the driver", nil, `"DriverName": "none"`, `"DriverName": "linode"`, "the runner's MachineDriver is none"},
 		{"the same, to be drained", func(i *Importer) { i.Drain = true }, `"DriverName": "none"`, `"DriverName": "linode"`, "no docker-machine that has it"},
 		{"options that are wrong", func(i *Importer) { i.Runners[0].Err = errors.New("runner build: wrong") }, "", "", "false runner build: wrong"},
-		{"an engine that is gone", nil, e.url(), "tcp://127.0.0.1:1", "whether a job runs on it can't be known"},
+		{"an engine that is gone", nil, e.URL(), "tcp://127.0.0.1:1", "whether a job runs on it can't be known"},
 		{"a version to come", nil, `"ConfigVersion": 3`, `"ConfigVersion": 4`, "config.json has version 4"},
 		{"made by hand", func(*Importer) {
 			if err := os.WriteFile(filepath.Join(filepath.Dir(path), handFile), []byte("{}"), 0o600); err != nil {

@@ -45,9 +45,7 @@ func (i *Importer) take(ctx context.Context, c candidate) error {
 		return err
 	}
 	facts := c.facts
-	if filepath.Dir(facts.SSHKey) == c.dir {
-		facts.SSHKey = filepath.Join(to, filepath.Base(facts.SSHKey))
-	}
+	facts.SSHKey = moved(facts.SSHKey, c.dir, to)
 	record, instance, err := legacy.Adopted(c.driver, i.Journal.Owner(), config, facts, c.created)
 	if err != nil {
 		return err
