@@ -22,12 +22,12 @@ type authority struct {
 
 // authority returns the CA and the client certificate of the store, making them once, whatever runs at the same time: the mutex
 // holds for this process, the lock file for others. A CA that is there but unusable is an error, never replaced: machines that run
-// trust it.
+// trust it. One that nears its end gives way to a new one; the machines that it made go on with their copies.
 func (p *Provisioner) authority(ctx context.Context) (authority, error) {
 	p.caMu.Lock()
 	defer p.caMu.Unlock()
-	now := time.Now()
-	if a := p.auth; a.ca != nil && now.Before(a.ca.cert.NotAfter) && goodClient(a, now) {
+	now := p.now()
+	if a := p.auth; a.ca != nil && !ending(a.ca, now) && goodClient(a, now) {
 		return a, nil
 	}
 	dir := p.store.certs()
@@ -41,18 +41,78 @@ func (p *Provisioner) authority(ctx context.Context) (authority, error) {
 	defer release()
 
 	a := authority{}
-	if a.ca, err = loadOrMakeCA(dir, now); err != nil {
+	if a.ca, err = p.currentCA(dir, now); err != nil {
 		return authority{}, err
-	}
-	if left := a.ca.cert.NotAfter.Sub(now); left < 90*24*time.Hour {
-		p.log.Warn("the CA of the machines expires soon; machines made with it cannot be reached afterwards",
-			"file", filepath.Join(dir, caFile), "expires", a.ca.cert.NotAfter)
 	}
 	if a.client, err = loadOrMakeClient(dir, a.ca, now); err != nil {
 		return authority{}, err
 	}
 	p.auth = a
 	return a, nil
+}
+
+// currentCA is called under the lock.
+func (p *Provisioner) currentCA(dir string, now time.Time) (*pair, error) {
+	if err := finishRotation(dir); err != nil {
+		return nil, err
+	}
+	ca, err := loadOrMakeCA(dir, now)
+	if err != nil || !ending(ca, now) {
+		return ca, err
+	}
+	kept, err := rotateCA(dir, ca, now)
+	if err != nil {
+		return nil, fmt.Errorf("CA of the machines: replace the one that ends on %s: %w", ca.cert.NotAfter.Format(time.DateOnly), err)
+	}
+	if now.After(ca.cert.NotAfter) {
+		p.log.Error("the CA of the machines has expired and is replaced; machines made with it can't be reached any more", "expired", ca.cert.NotAfter, "kept_in", kept)
+	} else {
+		p.log.Info("the CA of the machines nears its end and is replaced; machines made with it stay reachable until then", "expires", ca.cert.NotAfter, "kept_in", kept)
+	}
+	return loadOrMakeCA(dir, now)
+}
+
+func ending(ca *pair, now time.Time) bool { return ca.cert.NotAfter.Sub(now) < rotateBefore }
+
+// nextDir holds a CA that is complete and about to take the place of the present one.
+const nextDir = "next"
+
+// rotateCA puts a new CA in the place of old, which it keeps in a folder of its own and returns that. A crash at any point leaves either of
+// them: the new one counts from when it is complete in nextDir.
+func rotateCA(dir string, old *pair, now time.Time) (kept string, err error) {
+	kept = filepath.Join(dir, "until-"+old.cert.NotAfter.UTC().Format(time.DateOnly))
+	ca, err := newPair(caTemplate(), nil, now, caValidity)
+	if err != nil {
+		return "", err
+	}
+	for _, s := range []struct {
+		folder string
+		pair   *pair
+	}{{kept, old}, {filepath.Join(dir, nextDir), ca}} {
+		if err := os.MkdirAll(s.folder, 0o700); err != nil {
+			return "", err
+		}
+		if err := savePair(s.pair, filepath.Join(s.folder, caFile), filepath.Join(s.folder, caKeyFile)); err != nil {
+			return "", err
+		}
+	}
+	return kept, finishRotation(dir)
+}
+
+// finishRotation puts the CA of nextDir into its place, if there is one that is complete.
+func finishRotation(dir string) error {
+	next := filepath.Join(dir, nextDir)
+	if !exists(next) {
+		return nil
+	}
+	ca, err := loadPair(filepath.Join(next, caFile), filepath.Join(next, caKeyFile))
+	if err == nil {
+		err = savePair(ca, filepath.Join(dir, caFile), filepath.Join(dir, caKeyFile))
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.RemoveAll(next)
 }
 
 func goodClient(a authority, now time.Time) bool {
@@ -73,8 +133,6 @@ func loadOrMakeCA(dir string, now time.Time) (*pair, error) {
 		return nil, fmt.Errorf("CA of the machines: %w; restore it from a backup, or move %s away when no machine is left", err, dir)
 	case !ca.cert.IsCA:
 		return nil, fmt.Errorf("%s is not the certificate of a CA", certPath)
-	case now.After(ca.cert.NotAfter):
-		return nil, fmt.Errorf("%s expired on %s; move %s away when no machine is left", certPath, ca.cert.NotAfter.Format(time.DateOnly), dir)
 	}
 	return ca, nil
 }
@@ -86,7 +144,7 @@ func loadOrMakeClient(dir string, ca *pair, now time.Time) (*pair, error) {
 	if err == nil && goodClient(authority{ca, client}, now) {
 		return client, nil
 	}
-	if client, err = newPair(clientTemplate(), ca, now, leafValidity); err != nil {
+	if client, err = newPair(clientTemplate(), ca, now, caValidity); err != nil {
 		return nil, err
 	}
 	return client, savePair(client, certPath, keyPath)
@@ -112,7 +170,7 @@ func (p *Provisioner) machineCerts(ctx context.Context, m fleet.Machine, sans []
 		return nil, nil, err
 	}
 	hosts := append([]string{m.Instance.Address, "localhost", m.Name}, sans...)
-	now := time.Now()
+	now := p.now()
 	certPath, keyPath := filepath.Join(dir, serverFile), filepath.Join(dir, serverKeyFile)
 	server, err = loadPair(certPath, keyPath)
 	if err != nil || !goodLeaf(server.cert, auth.ca.cert, x509.ExtKeyUsageServerAuth, hosts, now) {

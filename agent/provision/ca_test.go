@@ -172,9 +172,25 @@ func TestAuthorityOnDisk(t *testing.T) {
 		{name: "junk", want: "no PEM block", spoil: func(t *testing.T, certs string) {
 			os.WriteFile(filepath.Join(certs, caFile), []byte("junk"), 0o600)
 		}},
-		{name: "expired", want: "expired on", spoil: func(t *testing.T, certs string) {
+		{name: "expired", spoil: func(t *testing.T, certs string) {
 			ca, _ := newPair(caTemplate(), nil, time.Now().Add(-2*time.Hour), time.Hour)
 			savePair(ca, filepath.Join(certs, caFile), filepath.Join(certs, caKeyFile))
+		}},
+		{name: "near its end", spoil: func(t *testing.T, certs string) {
+			ca, _ := newPair(caTemplate(), nil, time.Now(), rotateBefore-time.Hour)
+			savePair(ca, filepath.Join(certs, caFile), filepath.Join(certs, caKeyFile))
+		}},
+		{name: "crash in mid-rotation", spoil: func(t *testing.T, certs string) {
+			next := filepath.Join(certs, nextDir)
+			os.MkdirAll(next, 0o700)
+			ca, _ := newPair(caTemplate(), nil, time.Now(), caValidity)
+			savePair(ca, filepath.Join(next, caFile), filepath.Join(next, caKeyFile))
+			os.WriteFile(filepath.Join(certs, caKeyFile), ca.keyPEM, 0o600) // and the old certificate
+		}},
+		{name: "crash before a rotation", keeps: true, spoil: func(t *testing.T, certs string) {
+			ca, _ := newPair(caTemplate(), nil, time.Now(), caValidity)
+			os.MkdirAll(filepath.Join(certs, nextDir), 0o700)
+			os.WriteFile(filepath.Join(certs, nextDir, caKeyFile), ca.keyPEM, 0o600) // without its certificate
 		}},
 		{name: "no CA", want: "not the certificate of a CA", spoil: func(t *testing.T, certs string) {
 			leaf, _ := newPair(clientTemplate(), nil, time.Now(), time.Hour)
@@ -216,7 +232,7 @@ func TestAuthorityOfDockerMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	template := caTemplate()
-	template.NotAfter = time.Now().Add(time.Hour)
+	template.NotAfter = time.Now().Add(1080 * 24 * time.Hour)
 	der, err := x509.CreateCertificate(rand.Reader, &template, &template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)

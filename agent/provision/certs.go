@@ -15,12 +15,14 @@ import (
 	"time"
 )
 
-// How long certificates hold. They start skew before now, for machines whose clock is behind.
+// How long certificates hold. They start skew before now, for machines whose clock is behind. The client's holds as long as its CA: machines
+// have copies of it, which nobody renews.
 const (
 	caValidity   = 10 * 365 * 24 * time.Hour
 	leafValidity = 3 * 365 * 24 * time.Hour
 	skew         = 5 * time.Minute
-	renewBefore  = 30 * 24 * time.Hour // a leaf with less left is replaced when it is used next
+	rotateBefore = 365 * 24 * time.Hour // a CA with less left makes no more certificates; a machine that it made is reachable for as long at least
+	renewBefore  = 30 * 24 * time.Hour  // a leaf with less left is replaced when it is used next
 )
 
 // pair is a certificate with its private key.

@@ -61,6 +61,7 @@ type Provisioner struct {
 	log   *slog.Logger
 	store store
 	debug *debugLog
+	now   func() time.Time
 
 	caMu sync.Mutex // guards auth, and is held while the CA is made
 	auth authority
@@ -98,7 +99,7 @@ func New(o Options) (*Provisioner, error) {
 			*d.v = d.value
 		}
 	}
-	return &Provisioner{opts: o, log: o.Logger, store: store{dir}, debug: newDebugLog(o.Debug)}, nil
+	return &Provisioner{opts: o, log: o.Logger, store: store{dir}, debug: newDebugLog(o.Debug), now: time.Now}, nil
 }
 
 // Provision makes the running instance of m ready and returns where its engine answers. It blocks, for seconds where the engine is
