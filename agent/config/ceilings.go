@@ -29,6 +29,11 @@ type OperatorRunner struct {
 	CapacityMemory Duration   `toml:"capacity_memory"` // how long one that failed is passed over; default 3m
 	// Overridable are options that policies may set by next_machine, beside those of the driver's roles zone, type and spot.
 	Overridable []string `toml:"overridable"`
+
+	// FirstBoot has machines make an engine of themselves at their first boot, by the user data that the driver gives them, without a login.
+	FirstBoot bool `toml:"first_boot"`
+	// Preload are images that machines have before a job asks for them: names, and absolute paths of archives as docker save writes them.
+	Preload []string `toml:"preload"`
 }
 
 // OperatorDriver is one [drivers.NAME] section of millwright.toml: where the driver's provider is, and how fast each account of it may be
@@ -65,6 +70,11 @@ func (d *decoder) checkCeilings(o Operator) {
 		d.checkNumbers(section, r.MaxMachines, r.MaxCreatesPerHour, r.MaxMachineAge)
 		if m := time.Duration(r.CapacityMemory); m < 0 || m > longestMemory {
 			d.bad(section, "capacity_memory", "%s is out of range; use up to %s", m, longestMemory)
+		}
+		for _, image := range r.Preload {
+			if image == "" || strings.ContainsAny(image, " \t\n") || strings.HasPrefix(image, ".") {
+				d.bad(section, "preload", "%q is no image; write its name, or the absolute path of an archive", image)
+			}
 		}
 		for i, options := range r.Alternatives {
 			if len(options) == 0 {

@@ -7,10 +7,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"weak"
 )
@@ -20,6 +23,10 @@ const (
 	caFile   = "ca.pem"   // whom the engine's certificate must be signed by
 	certFile = "cert.pem" // the client's certificate
 	keyFile  = "key.pem"
+
+	// NameFile holds the name that the engine's certificate has, where that is not the address: of a machine whose address was not known when
+	// the certificate was made. Most folders have none.
+	NameFile = "server-name"
 )
 
 // shared holds the settings that somebody uses, by the content that they were made of.
@@ -28,8 +35,8 @@ var shared = struct {
 	made map[string]weak.Pointer[tls.Config]
 }{made: map[string]weak.Pointer[tls.Config]{}}
 
-// Config returns the settings of a client that trusts the CA of a folder alone, whatever the system trusts, and shows its certificate.
-// It reads the files each time: renewed ones give other settings. The value belongs to all that have these files; do not change it. The
+// Config returns the settings of a client that trusts the CA of a folder alone, whatever the system trusts, and shows its certificate. They have a
+// ServerName if the folder says so, and else the client must say whom it calls. It reads the files each time: renewed ones give other settings. The value belongs to all that have these files; do not change it. The
 // error names the file.
 func Config(dir string) (*tls.Config, error) {
 	var files [3][]byte
@@ -42,6 +49,11 @@ func Config(dir string) (*tls.Config, error) {
 		fmt.Fprintf(sum, "%d\n%s", len(data), data)
 		files[i] = data
 	}
+	name, err := os.ReadFile(filepath.Join(dir, NameFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	sum.Write(name)
 	key := hex.EncodeToString(sum.Sum(nil))
 	shared.Lock()
 	defer shared.Unlock()
@@ -52,6 +64,7 @@ func Config(dir string) (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.ServerName = strings.TrimSpace(string(name))
 	shared.made[key] = weak.Make(c)
 	runtime.AddCleanup(c, forget, key)
 	return c, nil

@@ -102,6 +102,11 @@ func (p *Pool) callCreate(ctx context.Context, m fleet.Machine, in *account) (b 
 	if b, err = p.opts.Provisioner.Bootstrap(ctx, m.Name); err != nil {
 		return b, i, err
 	}
+	if p.opts.FirstBoot != nil {
+		if b.FirstBoot, err = p.opts.FirstBoot(ctx, m); err != nil {
+			return b, i, err
+		}
+	}
 	request := abi.CreateRequest{
 		ABI: abi.Version, Owner: p.owner(), Name: m.Name, Options: driverOptions(m.Options), Bootstrap: b,
 		ExpiresAt: expiry(m.ExpiresAt),
@@ -238,7 +243,7 @@ func (p *Pool) provisioned(m *machine, err error) {
 		m.ReadyAt, m.IdleSince = now, now
 		p.alive(m)
 		p.succeeded()
-		p.log.Info("Machine created", "name", m.Name, "instance_id", m.Instance.ID, "duration", now.Sub(m.CreatedAt), "now", now, "retries", 0)
+		p.log.Info("Machine created", "name", m.Name, "instance_id", m.Instance.ID, "duration", now.Sub(m.CreatedAt), "now", now, "retries", 0, "phases", phaseTimes(m, now))
 		p.idle(m, "created")
 		p.save(m, nil)
 	}

@@ -1,6 +1,8 @@
 package pool
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/fleet"
@@ -93,6 +95,18 @@ func (m *machine) endPhase(now time.Time) {
 		m.phases = append(m.phases, fleet.PhaseTime{Phase: m.phase, Duration: now.Sub(m.phaseAt)})
 	}
 	m.phase = ""
+}
+
+// phaseTimes says how long each phase of m's creation took, the present one up to now.
+func phaseTimes(m *machine, now time.Time) string {
+	var b strings.Builder
+	for _, p := range m.phases {
+		fmt.Fprintf(&b, "%s %s, ", p.Phase, p.Duration.Round(time.Millisecond))
+	}
+	if m.phase != "" {
+		fmt.Fprintf(&b, "%s %s", m.phase, now.Sub(m.phaseAt).Round(time.Millisecond))
+	}
+	return strings.TrimSuffix(b.String(), ", ")
 }
 
 // tell sends e about m as it is now.

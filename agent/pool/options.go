@@ -104,10 +104,12 @@ type Options struct {
 	// pool decides about them and reports what it would do, and does nothing: it creates, removes, journals and leases none.
 	Watch func(ctx context.Context, used map[string]bool) ([]fleet.Machine, error)
 
-	Zones        func(now time.Time) []abi.Zone // the zones of the snapshot; nil: none
-	WantMachines func() bool                    // whether a policy wants the snapshot to list machines; nil: none does
-	Events       func(fleet.Event)              // told what happened, in order; a slow one loses events but delays nothing
-	OnIdle       func()                         // told that a machine became idle; same terms
+	Zones func(now time.Time) []abi.Zone // the zones of the snapshot; nil: none
+	// FirstBoot returns what a machine that is about to be made is to do at its first boot, for the bootstrap data; "": nothing. nil: none does.
+	FirstBoot    func(ctx context.Context, m fleet.Machine) (string, error)
+	WantMachines func() bool       // whether a policy wants the snapshot to list machines; nil: none does
+	Events       func(fleet.Event) // told what happened, in order; a slow one loses events but delays nothing
+	OnIdle       func()            // told that a machine became idle; same terms
 	// OnStep is told how long each turn of the loop took, and whether the clock began it or events did. It is called by the loop itself and
 	// returns at once. nil: nobody is told.
 	OnStep func(clock bool, took time.Duration)

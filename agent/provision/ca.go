@@ -169,7 +169,10 @@ func (p *Provisioner) machineCerts(ctx context.Context, m fleet.Machine, sans []
 	if err != nil {
 		return nil, nil, err
 	}
-	hosts := append([]string{m.Instance.Address, "localhost", m.Name}, sans...)
+	hosts := append([]string{"localhost", m.Name}, sans...)
+	if m.Instance.Address != "" {
+		hosts = append(hosts, m.Instance.Address)
+	}
 	now := p.now()
 	certPath, keyPath := filepath.Join(dir, serverFile), filepath.Join(dir, serverKeyFile)
 	server, err = loadPair(certPath, keyPath)

@@ -5,6 +5,7 @@
 // Everything secret lives in the store, in docker-machine's layout: certs/ holds one CA and one client certificate, machines/NAME/
 // the machine's own keys and certificates. See store.go.
 //
-// A machine passes three phases: ssh, engine, image; one with GPUs a fourth after the first, gpu. All commands of a machine share one SSH connection (session.go); each is a
+// A machine passes three phases: ssh, engine, image; one with GPUs a fourth after the first, gpu. One that does all at its first boot passes the last
+// two only (firstboot.go). All commands of a machine share one SSH connection (session.go); each is a
 // script of scripts/ that travels with its files in a tar stream over stdin, so that nothing secret stands on a command line.
 package provision

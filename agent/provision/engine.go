@@ -44,7 +44,7 @@ func (r *run) probe(ctx context.Context) (facts, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, fmt.Errorf("no answer within a minute"))
 	defer cancel()
 	mark := "==" + rand.Text()
-	out, err := r.conn.run(ctx, script{name: "probe", vars: map[string]string{"MARK": mark}})
+	out, err := r.conn.run(ctx, script{name: "probe", vars: map[string]string{"MARK": mark}, files: []file{managerFile}})
 	if err != nil {
 		return facts{}, err
 	}
@@ -87,20 +87,28 @@ func (r *run) configure(ctx context.Context, f facts) error {
 	if err != nil {
 		return err
 	}
-	s := script{name: "engine", files: []file{
-		{name: "ca.pem", data: ca},
-		{name: "server.pem", data: server.certPEM},
-		{name: "server-key.pem", data: server.keyPEM, secret: true},
-		{name: "daemon.json", data: daemon},
-		{name: "drop-in", data: r.opts.dropIn(f.dockerd)},
-		{name: "start", data: r.opts.startScript(f.dockerd)},
-		{name: "openrc", data: openrcService},
-		{name: "sysv", data: sysvService},
-	}}
+	s := script{name: "engine", files: r.opts.engineFiles(ca, server, daemon, f.dockerd)}
 	s.vars = map[string]string{"STAMP": s.stamp(), "INIT": f.init, "PORT": r.enginePort(), "FIREWALL": firewall(f.os)}
 	_, err = r.conn.run(ctx, s)
 	return err
 }
+
+// engineFiles are what engine.sh puts into place.
+func (o engineOptions) engineFiles(ca []byte, server *pair, daemon []byte, dockerd string) []file {
+	return []file{
+		{name: "ca.pem", data: ca},
+		{name: "server.pem", data: server.certPEM},
+		{name: "server-key.pem", data: server.keyPEM, secret: true},
+		{name: "daemon.json", data: daemon},
+		{name: "drop-in", data: o.dropIn(dockerd)},
+		{name: "start", data: o.startScript(dockerd)},
+		{name: "openrc", data: openrcService},
+		{name: "sysv", data: sysvService},
+	}
+}
+
+// managerFile tells scripts what manages services.
+var managerFile = file{name: "manager.sh", data: managerScript}
 
 // The services that start the engine with the machine, where no systemd does.
 var (
@@ -108,6 +116,8 @@ var (
 	openrcService []byte
 	//go:embed scripts/sysv.init
 	sysvService []byte
+	//go:embed scripts/manager.sh
+	managerScript []byte
 )
 
 // firewall tells whether the system as it comes turns away whoever asks for the engine: closed or open.

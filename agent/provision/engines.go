@@ -185,8 +185,9 @@ func clean(ctx context.Context, engine *client.Client) error {
 	return err
 }
 
-// Close ends all kept connections. The provisioner may be used again.
+// Close ends all kept connections and what is still being pulled. The provisioner may be used again.
 func (p *Provisioner) Close() error {
+	p.pulls.end()
 	p.engines.close()
 	return nil
 }

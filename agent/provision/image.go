@@ -14,9 +14,9 @@ import (
 	"github.com/docker/docker/client"
 )
 
-// image is the third phase: the helper image is loaded where the engine does not have it yet.
+// image is the third phase: the helper image, and archives that the operator named, are loaded where the engine does not have them yet.
 func (r *run) image(ctx context.Context) error {
-	if r.p.opts.HelperImage == nil {
+	if r.p.opts.HelperImage == nil && len(r.archives) == 0 {
 		return nil
 	}
 	limit := r.p.opts.ImageTimeout
@@ -27,6 +27,21 @@ func (r *run) image(ctx context.Context) error {
 		return err
 	}
 	defer engine.Close()
+	if err := r.helperImage(ctx, engine); err != nil {
+		return err
+	}
+	for _, path := range r.archives { // a job that needs one has it pulled
+		if err := r.load(ctx, engine, path); err != nil {
+			r.log.Warn("an image is not preloaded", "file", path, "error", err)
+		}
+	}
+	return nil
+}
+
+func (r *run) helperImage(ctx context.Context, engine *client.Client) error {
+	if r.p.opts.HelperImage == nil {
+		return nil
+	}
 	info, err := engine.Info(ctx)
 	if err != nil {
 		return fmt.Errorf("engine info: %w", err)
@@ -40,15 +55,20 @@ func (r *run) image(ctx context.Context) error {
 		return nil
 	}
 	r.debug.printf("helper image for %s: %s", arch, file)
-	loaded, err := loadImage(ctx, engine, file)
+	if err := r.load(ctx, engine, file); err != nil {
+		return fmt.Errorf("helper image %s: %w", file, err)
+	}
+	return nil
+}
+
+// load has the engine load an archive.
+func (r *run) load(ctx context.Context, engine *client.Client, path string) error {
+	loaded, err := loadImage(ctx, engine, path)
 	if err != nil && ctx.Err() != nil {
 		err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
 	}
-	if err != nil {
-		return fmt.Errorf("helper image %s: %w", file, err)
-	}
-	r.debug.printf("helper image: loaded %t", loaded)
-	return nil
+	r.debug.printf("%s: loaded %t", path, loaded)
+	return err
 }
 
 // loadImage loads the archive at file unless the engine has all its images, under their tags, already.

@@ -268,8 +268,16 @@ func startMachine(t testing.TB, local *client.Client, p *Provisioner, user strin
 // startMachineOf is startMachine for an image; that of systemd is its first process. more are files for /etc/millwright.
 func startMachineOf(t testing.TB, local *client.Client, p *Provisioner, image, user string, more ...bootFile) fleet.Machine {
 	t.Helper()
+	return startNamed(t, local, p, newMachineName(), image, user, more...)
+}
+
+func newMachineName() string {
+	return "mw-provision-test-" + strings.ToLower(time.Now().Format("150405.000000"))
+}
+
+func startNamed(t testing.TB, local *client.Client, p *Provisioner, machine, image, user string, more ...bootFile) fleet.Machine {
+	t.Helper()
 	ctx := context.Background()
-	machine := "mw-provision-test-" + strings.ToLower(time.Now().Format("150405.000000"))
 	b := bootstrap(t, p, machine)
 	labels := map[string]string{"io.millwright.test": "provision"}
 	host := &container.HostConfig{

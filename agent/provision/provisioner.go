@@ -49,6 +49,8 @@ type Options struct {
 	InstallTimeout time.Duration // installation of the engine, where there is none; default 10m
 	EngineTimeout  time.Duration // until the configured engine answers; default 3m
 	ImageTimeout   time.Duration // loading of the helper image; default 5m
+	// FirstBootTimeout is how long a machine that does all at its first boot is waited for before the agent logs in; default 5m.
+	FirstBootTimeout time.Duration
 
 	// HostKeyGrace is how long another host key is retried, since some clouds put the given one in place only while the machine
 	// boots already; default 1m. No other key is ever accepted.
@@ -67,6 +69,7 @@ type Provisioner struct {
 	auth authority
 
 	engines engines
+	pulls   pulls
 }
 
 // New returns a provisioner over the store in o.StoreDir, which is made when it is first needed.
@@ -93,6 +96,7 @@ func New(o Options) (*Provisioner, error) {
 		{&o.InstallTimeout, 10 * time.Minute},
 		{&o.EngineTimeout, 3 * time.Minute},
 		{&o.ImageTimeout, 5 * time.Minute},
+		{&o.FirstBootTimeout, 5 * time.Minute},
 		{&o.HostKeyGrace, time.Minute},
 	} {
 		if *d.v <= 0 {
@@ -109,16 +113,18 @@ func New(o Options) (*Provisioner, error) {
 // The machine's keys must be in the store (Bootstrap). An error names the machine and the phase and carries the end of the remote
 // output; errors.Is(err, ErrHostKey) means that the machine at that address is not ours.
 func (p *Provisioner) Provision(ctx context.Context, m fleet.Machine, phase func(string)) (fleet.Endpoint, error) {
-	return p.provision(ctx, m, phase, 0)
+	return p.provision(ctx, m, phase, Wishes{})
 }
 
-func (p *Provisioner) provision(ctx context.Context, m fleet.Machine, phase func(string), engine time.Duration) (fleet.Endpoint, error) {
-	r := &run{p: p, m: m, phase: phase, engineLimit: cmp.Or(engine, p.opts.EngineTimeout), log: p.log.With("machine", m.Name), debug: p.debug.machine(m.Name)}
+func (p *Provisioner) provision(ctx context.Context, m fleet.Machine, phase func(string), w Wishes) (fleet.Endpoint, error) {
+	images, archives := w.preload()
+	r := &run{p: p, m: m, phase: phase, engineLimit: cmp.Or(w.EngineTime, p.opts.EngineTimeout), archives: archives, log: p.log.With("machine", m.Name), debug: p.debug.machine(m.Name)}
 	if err := r.all(ctx); err != nil {
 		r.debug.printf("%s: %v", r.name, err)
 		return fleet.Endpoint{}, fmt.Errorf("machine %s: %s: %w", m.Name, r.name, err)
 	}
 	r.log.Info("machine provisioned", r.took...)
+	p.pull(m, images)
 	return p.Endpoint(m), nil
 }
 
@@ -144,6 +150,7 @@ type run struct {
 	debug *debugLog
 
 	engineLimit time.Duration // until the configured engine answers
+	archives    []string      // files with images to be loaded, beside the helper's
 	access      Login         // of a machine that was not made with our keys
 	foreign     bool          // whether it is one
 
@@ -170,6 +177,9 @@ func (r *run) all(ctx context.Context) error {
 		}
 	}()
 	r.access, r.foreign = r.p.loginOf(r.m)
+	if done, err := r.bootsItself(ctx); done || err != nil {
+		return err
+	}
 	for _, s := range r.steps() {
 		if err := r.step(ctx, s.name, s.do); err != nil {
 			return err

@@ -93,13 +93,22 @@ func (s script) pack() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	all := append([]file{{name: "run.sh", data: body}, envFile(s.vars)}, s.files...)
+	return tarOfFiles(all)
+}
+
+// envFile is what scripts read their variables from.
+func envFile(vars map[string]string) file {
 	var env strings.Builder
-	for _, k := range slices.Sorted(maps.Keys(s.vars)) {
-		fmt.Fprintf(&env, "%s=%s\n", k, shellQuote(s.vars[k]))
+	for _, k := range slices.Sorted(maps.Keys(vars)) {
+		fmt.Fprintf(&env, "%s=%s\n", k, shellQuote(vars[k]))
 	}
+	return file{name: "env", data: []byte(env.String())}
+}
+
+func tarOfFiles(all []file) ([]byte, error) {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
-	all := append([]file{{name: "run.sh", data: body}, {name: "env", data: []byte(env.String())}}, s.files...)
 	for _, f := range all {
 		if err := w.WriteHeader(&tar.Header{Name: f.name, Mode: 0o600, Size: int64(len(f.data)), Format: tar.FormatUSTAR}); err != nil {
 			return nil, err

@@ -109,7 +109,7 @@ func TestEngineTime(t *testing.T) {
 			t.Parallel()
 			p := newTest(t, quick())
 			m := (&sshMachine{}).start(t, p, "ci-1", "")
-			_, err := p.Within(func() time.Duration { return limit }).Provision(t.Context(), m, nil)
+			_, err := p.Within(func() Wishes { return Wishes{EngineTime: limit} }).Provision(t.Context(), m, nil)
 			if err == nil || !strings.Contains(err.Error(), "no engine within "+name+": ") {
 				t.Errorf("error %v", err)
 			}

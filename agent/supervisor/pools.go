@@ -26,7 +26,8 @@ func (s *Supervisor) newPool(w *worker, settings pool.Settings) (*pool.Pool, err
 	o := s.poolOptions(w.key, settings)
 	o.Decider = w.policies
 	o.Zones = w.zonesAt
-	o.Provisioner = s.provisioner.Within(w.engineTime)
+	provisioner := s.provisioner.Within(w.wishes)
+	o.Provisioner, o.FirstBoot = provisioner, provisioner.FirstBoot
 	o.WantMachines = w.policies.WantMachines
 	o.GoesOn = s.goesOn(w.key)
 	o.Setbacks = s.journal

@@ -222,6 +222,9 @@ func (s *Supervisor) preload() {
 // Close gives the state directory back. Run does so itself.
 func (s *Supervisor) Close() error {
 	s.preloading.Wait()
+	if s.provisioner != nil {
+		_ = s.provisioner.Close() // it has no error
+	}
 	if s.drivers != nil {
 		s.drivers.closeNative()
 	}

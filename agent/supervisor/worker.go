@@ -19,6 +19,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/module"
 	"github.com/millwright-ci/millwright/agent/module/dropin"
 	"github.com/millwright-ci/millwright/agent/pool"
+	"github.com/millwright-ci/millwright/agent/provision"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -256,6 +257,16 @@ func (w *worker) engineTime() time.Duration {
 		return 0
 	}
 	return max(limit, leastEngineTime)
+}
+
+// wishes are what the operator says of the runner's machines, as it is now.
+func (w *worker) wishes() provision.Wishes {
+	wishes := provision.Wishes{EngineTime: w.engineTime()}
+	if op := w.s.currentOperator(); op != nil {
+		own := op.Runners[w.current().Name]
+		wishes.FirstBoot, wishes.Preload = own.FirstBoot, own.Preload
+	}
+	return wishes
 }
 
 // zonesAt are the zones of the runner's configuration as they are at now.

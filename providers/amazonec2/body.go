@@ -144,9 +144,9 @@ func asValue(text string) string {
 	return string(out[:min(len(out), 256)])
 }
 
-// machineUserData is what the machine finds when it boots: its host key, and the operator's own.
+// machineUserData is what the machine finds when it boots: its host key, what the host has it do then, and the operator's own.
 func (s settings) machineUserData(req abi.CreateRequest) string {
-	return cloudinit.JoinScript(cloudinit.HostKey(req.Bootstrap), s.bootScript(req), s.userdata)
+	return cloudinit.JoinScripts(cloudinit.HostKey(req.Bootstrap), s.userdata, s.bootScript(req), req.Bootstrap.FirstBoot)
 }
 
 // bootScript lets the agent's key in, where the key pair is another one, and has the machine end by itself in time, which terminates it. It is ""

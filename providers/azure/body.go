@@ -220,9 +220,9 @@ func (w wishes) ip(req abi.CreateRequest) ipBody {
 	return b
 }
 
-// userData is the host key as cloud-init takes it, joined with the operator's own. The login is made by the cloud.
+// userData is the host key as cloud-init takes it and what the host has the first boot do, joined with the operator's own. The login is made by the cloud.
 func userData(b abi.Bootstrap, theirs string) string {
-	return cloudinit.Join(cloudinit.HostKey(b), theirs)
+	return cloudinit.JoinScripts(cloudinit.HostKey(b), theirs, b.FirstBoot)
 }
 
 // Tags of everything that the driver makes for a machine. A list must not depend on the options of the machines, so what it needs of them is here.

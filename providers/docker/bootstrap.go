@@ -35,6 +35,7 @@ func bootstrapArchive(b abi.Bootstrap, dns []string) ([]byte, error) {
 		{"ssh_user", line(b.SSHUser), 0o644},
 		{"ssh_host_ed25519_key", line(b.HostKeyPrivate), 0o600},
 		{"ssh_host_ed25519_key.pub", line(b.HostKeyPublic), 0o644},
+		{"first-boot", line(b.FirstBoot), 0o600},
 	}
 	if len(dns) > 0 {
 		// The engine's own resolver in the container's resolv.conf is an address that containers inside could not reach.

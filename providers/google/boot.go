@@ -39,7 +39,8 @@ func (s settings) machineMetadata(b abi.Bootstrap) []item {
 	return items
 }
 
-// startupScript puts the host key into place, at every boot, and goes on with the operator's own.
+// startupScript puts the host key into place and does what the host has a first boot do, at every boot, since some images forget /etc, and goes
+// on with the operator's own.
 func startupScript(b abi.Bootstrap, theirs string) string {
 	script := `#!/bin/sh
 # Millwright: the key by which the agent knows this machine.
@@ -58,6 +59,9 @@ if ! cmp -s "$key.given" "$key"; then
 fi
 rm -f "$key.given"
 `
+	if b.FirstBoot != "" {
+		script += "# The engine.\n(\numask 022\n" + cloudinit.Lines(b.FirstBoot) + ")\n"
+	}
 	if theirs == "" {
 		return script
 	}

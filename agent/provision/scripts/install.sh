@@ -4,7 +4,8 @@ set -eu
 PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 # The first boot may still hold the package manager's lock. Exit code 2 is cloud-init's "done, with warnings".
-if command -v cloud-init >/dev/null 2>&1; then
+# At the first boot it is cloud-init itself that waits for us.
+if [ -z "${FIRST_BOOT:-}" ] && command -v cloud-init >/dev/null 2>&1; then
 	cloud-init status --wait >/dev/null 2>&1 || :
 fi
 

@@ -1,5 +1,6 @@
 # Tells what kind of machine this is; changes nothing. MARK begins each section.
 . ./env
+. ./manager.sh
 PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 echo "$MARK os-release"
 cat /etc/os-release 2>/dev/null || cat /usr/lib/os-release 2>/dev/null
@@ -9,12 +10,7 @@ uname -m
 echo "$MARK dockerd"
 command -v dockerd
 echo "$MARK init"
-# What manages services now, not what is installed.
-if [ -d /run/systemd/system ]; then echo systemd
-elif [ -e /run/openrc/softlevel ] && command -v rc-service >/dev/null 2>&1; then echo openrc
-elif [ "$(cat /proc/1/comm 2>/dev/null)" = init ] && [ -d /etc/init.d ] && { command -v update-rc.d || command -v chkconfig; } >/dev/null 2>&1; then echo sysv
-else echo none
-fi
+manager
 echo "$MARK daemon.json"
 # What a former run of ours wrote is no wish of the image: the image's own file was kept beside it.
 if [ -e /etc/docker/daemon.json.image ]; then cat /etc/docker/daemon.json.image

@@ -6,6 +6,7 @@
 #
 #   authorized_keys            who may log in (required)
 #   ssh_host_ed25519_key[.pub] the machine's host key; without it a new one is made, which nobody can check
+#   first-boot                 a script that root runs once the machine is up
 #   ssh_user                   the login, root if absent; another one is made, with sudo
 #   resolv.conf                replaces /etc/resolv.conf (a machine whose resolver is silent waits 20 s for each image pull)
 set -eu
@@ -77,5 +78,7 @@ prepare_login
 prepare_host_key
 rm -f /var/run/docker.pid /run/docker.sock # left by an engine that was running when the machine stopped
 mkdir -p /run/sshd
+# What a cloud's user data would be: it makes an engine of the machine, beside sshd.
+if [ -s "$in/first-boot" ]; then setsid sh "$in/first-boot" </dev/null >/var/log/first-boot.log 2>&1 & fi
 # sshd reaps what is orphaned and ends at once on SIGTERM; everything else ends with it, being in its PID namespace.
 exec /usr/sbin/sshd -D -e

@@ -37,12 +37,12 @@ func Archive(theirs string) bool {
 
 // Join joins our configuration with the operator's own user data. Ours comes last, since of two values for one key the later one counts, unless it
 // says otherwise. An archive comes back as it is. Source: cloud-init documentation, "User-data formats" and "Merging user data sections".
-func Join(config, theirs string) string { return JoinScript(config, "", theirs) }
+func Join(config, theirs string) string { return JoinScripts(config, theirs) }
 
-// JoinScript is Join with a script of ours that runs at the end of the first boot, if it is not "".
-func JoinScript(config, script, theirs string) string {
+// JoinScripts is Join with scripts of ours that run at the end of the first boot, one after the other; one that is "" is left out.
+func JoinScripts(config, theirs string, scripts ...string) string {
 	switch {
-	case theirs == "" && script == "":
+	case theirs == "" && strings.Join(scripts, "") == "":
 		return config
 	case Archive(theirs):
 		return theirs
@@ -51,8 +51,10 @@ func JoinScript(config, script, theirs string) string {
 		return "--" + boundary + "\nContent-Type: " + kind + "; charset=\"utf-8\"\nMIME-Version: 1.0\n\n" + Lines(text)
 	}
 	parts := part("text/cloud-config", config)
-	if script != "" {
-		parts += part("text/x-shellscript", script)
+	for _, script := range scripts {
+		if script != "" {
+			parts += part("text/x-shellscript", script)
+		}
 	}
 	if theirs != "" {
 		parts = part("text/plain", theirs) + parts

@@ -62,3 +62,19 @@ func TestJoin(t *testing.T) {
 		t.Error("an archive is changed")
 	}
 }
+
+// TestJoinScripts has scripts of ours beside the configuration, in their order and before nothing of the operator's.
+func TestJoinScripts(t *testing.T) {
+	got := cloudinit.JoinScripts("#cloud-config\n", "#!/bin/sh\ntheirs", "#!/bin/sh\none", "", "#!/bin/sh\ntwo")
+	at := -1
+	for _, part := range []string{"theirs", "#cloud-config", "text/x-shellscript; charset=\"utf-8\"\nMIME-Version: 1.0\n\n#!/bin/sh\none", "text/x-shellscript; charset=\"utf-8\"\nMIME-Version: 1.0\n\n#!/bin/sh\ntwo"} {
+		i := strings.Index(got, part)
+		if i <= at {
+			t.Errorf("%q is out of place in %q", part, got)
+		}
+		at = i
+	}
+	if strings.Count(got, "text/x-shellscript") != 2 {
+		t.Errorf("an empty script is a part: %q", got)
+	}
+}

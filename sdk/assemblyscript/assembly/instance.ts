@@ -33,12 +33,15 @@ export class Bootstrap extends Shape {
   host_key_private: string = "";
   /** One line. */
   host_key_public: string = "";
+  /** A script for sh that makes an engine of the machine when root runs it at the first boot. */
+  first_boot: string = "";
 
   read(o: Value): void {
     this.ssh_user = readText(o, "ssh_user");
     this.authorized_key = readText(o, "authorized_key");
     this.host_key_private = readText(o, "host_key_private");
     this.host_key_public = readText(o, "host_key_public");
+    this.first_boot = readText(o, "first_boot");
   }
 
   write(w: Writer): void {
@@ -46,6 +49,7 @@ export class Bootstrap extends Shape {
     w.text("authorized_key", this.authorized_key);
     w.text("host_key_private", this.host_key_private);
     w.text("host_key_public", this.host_key_public);
+    w.textUnlessEmpty("first_boot", this.first_boot);
   }
 }
 

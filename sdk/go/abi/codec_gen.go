@@ -236,7 +236,7 @@ func writeOwner(w *writer, v *Owner) {
 	w.close('}')
 }
 
-var fieldsOfBootstrap = []string{`"ssh_user":`, `"authorized_key":`, `"host_key_private":`, `"host_key_public":`}
+var fieldsOfBootstrap = []string{`"ssh_user":`, `"authorized_key":`, `"host_key_private":`, `"host_key_public":`, `"first_boot":`}
 
 func readBootstrap(r *reader) (v Bootstrap) {
 	field := 0
@@ -251,6 +251,8 @@ func readBootstrap(r *reader) (v Bootstrap) {
 			v.HostKeyPrivate = r.string()
 		case 4: // host_key_public
 			v.HostKeyPublic = r.string()
+		case 5: // first_boot
+			v.FirstBoot = r.string()
 		default:
 			r.skip()
 		}
@@ -268,6 +270,10 @@ func writeBootstrap(w *writer, v *Bootstrap) {
 	w.string(v.HostKeyPrivate)
 	w.key(`"host_key_public":`)
 	w.string(v.HostKeyPublic)
+	if v.FirstBoot != "" {
+		w.key(`"first_boot":`)
+		w.string(v.FirstBoot)
+	}
 	w.close('}')
 }
 

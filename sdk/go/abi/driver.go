@@ -13,6 +13,9 @@ type Bootstrap struct {
 	AuthorizedKey  string `json:"authorized_key"`   // the key that it must let in, one line for authorized_keys
 	HostKeyPrivate string `json:"host_key_private"` // the machine's host key, which the host will insist on: OpenSSH PEM, Ed25519
 	HostKeyPublic  string `json:"host_key_public"`  // the same, public, one line
+	// a script for sh that makes an engine of the machine when root runs it at the first boot; a driver whose provider runs one passes it on, and
+	// where it did not run the host logs in. Absent: the host logs in anyway
+	FirstBoot string `json:"first_boot,omitempty"`
 }
 
 // CreateRequest is the input of create. Create is idempotent by Name: called again it returns the machine that there is.

@@ -57,6 +57,8 @@ crate::shape! {
         host_key_private: String,
         /// One line.
         host_key_public: String,
+        /// A script for sh that makes an engine of the machine when root runs it at the first boot.
+        first_boot[omitzero]: String,
     }
 }
 

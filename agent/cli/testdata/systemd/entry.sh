@@ -11,6 +11,9 @@ if [ -f /sys/fs/cgroup/cgroup.controllers ]; then # cgroup v2
 else
 	mountpoint -q /sys/fs/cgroup || mount -t tmpfs -o mode=755 cgroup /sys/fs/cgroup
 	writable /sys/fs/cgroup
+	for dir in /sys/fs/cgroup/*; do
+		if mountpoint -q "$dir"; then writable "$dir"; fi
+	done
 	mkdir -p /sys/fs/cgroup/systemd
 	mountpoint -q /sys/fs/cgroup/systemd || mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd
 	writable /sys/fs/cgroup/systemd
