@@ -364,13 +364,18 @@ func helloImage(t *testing.T) string {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return tarOf(t, "hello", readFile(t, binary)), nil })
+	return writeImage(t, helperTag, v1.Config{Entrypoint: []string{"/hello"}}, func() (io.ReadCloser, error) { return tarOf(t, "hello", readFile(t, binary)), nil })
+}
+
+// writeImage packs a layer as an image, as docker save would, and returns the file.
+func writeImage(t *testing.T, tagged string, config v1.Config, open tarball.Opener) string {
+	t.Helper()
+	layer, err := tarball.LayerFromOpener(open)
 	if err != nil {
 		t.Fatal(err)
 	}
 	image, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{
-		OS: "linux", Architecture: runtime.GOARCH, Config: v1.Config{Entrypoint: []string{"/hello"}},
-		RootFS: v1.RootFS{Type: "layers"},
+		OS: "linux", Architecture: runtime.GOARCH, Config: config, RootFS: v1.RootFS{Type: "layers"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -378,11 +383,11 @@ func helloImage(t *testing.T) string {
 	if image, err = mutate.AppendLayers(image, layer); err != nil {
 		t.Fatal(err)
 	}
-	tag, err := name.NewTag(helperTag)
+	tag, err := name.NewTag(tagged)
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(dir, "helper.tar")
+	path := filepath.Join(t.TempDir(), "image.tar")
 	if err := tarball.WriteToFile(path, tag, image); err != nil {
 		t.Fatal(err)
 	}
