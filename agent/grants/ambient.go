@@ -13,6 +13,8 @@ type own struct {
 	kind     string
 	grant    credentials.Grant
 	national []national
+	// also are further names that the driver signs with: the same credential, for other scopes.
+	also map[string]credentials.Grant
 }
 
 // national is a cloud of the same provider with a sign-in of its own. What is added to the driver's name is the name of its credential.
@@ -31,8 +33,10 @@ var builtin = map[string]own{
 		{"-china", "https://login.chinacloudapi.cn/", "https://management.chinacloudapi.cn/.default"},
 	}},
 	"digitalocean": {kind: credentials.Bearer},
-	"google":       {kind: credentials.Google, grant: credentials.Grant{Scopes: []string{"https://www.googleapis.com/auth/compute"}}},
-	"hetzner":      {kind: credentials.Bearer},
+	"google": {kind: credentials.Google, grant: credentials.Grant{Scopes: []string{"https://www.googleapis.com/auth/compute"}}, also: map[string]credentials.Grant{
+		"google-check": {Scopes: []string{"https://www.googleapis.com/auth/cloud-platform.read-only"}}, // what the driver's check asks with
+	}},
+	"hetzner": {kind: credentials.Bearer},
 }
 
 // Builtin returns the credentials of a built-in driver by the names that it signs with, none for one that needs none. [credentials.NAME] of
@@ -49,6 +53,9 @@ func Builtin(store *credentials.Store, driver string) map[string]httpsend.Creden
 func (o own) signers(store *credentials.Store, driver, name string, c credentials.Config) map[string]httpsend.Credential {
 	store.Provide(name, c)
 	out := map[string]httpsend.Credential{driver: store.Signer(name, o.grant)}
+	for signs, grant := range o.also {
+		out[signs] = store.Signer(name, grant)
+	}
 	for _, n := range o.national {
 		c.Authority = n.authority
 		store.Provide(name+n.suffix, c)

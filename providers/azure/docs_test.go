@@ -64,4 +64,7 @@ func TestPermissions(t *testing.T) {
 	if diff := cmp.Diff(c.Actions(), role.Actions); diff != "" {
 		t.Errorf("the role of %s and what the driver needs: %s", pagePath, diff)
 	}
+	if diff := cmp.Diff(role.Actions, slices.Sorted(slices.Values(needs.Names()))); diff != "" {
+		t.Errorf("the role of %s and what check asks about: %s", pagePath, diff)
+	}
 }

@@ -68,12 +68,13 @@ const (
 // noEffect ends the help of options that are taken and do nothing.
 const noEffect = "; has no effect, the agent does its own waiting"
 
-// Describe lists the options. The only hostname that the driver wants is that of the Compute API; the host signs in by itself.
+// Describe lists the options. The driver wants the Compute API, and the API that tells Check what is allowed; the host signs in
+// by itself.
 func (google) Describe() abi.Describe {
 	return abi.Describe{
 		Name:      "google",
 		Summary:   "machines as VMs of Google Compute Engine",
-		Hostnames: []string{"{" + optEndpoint + "}"},
+		Hostnames: []string{"{" + optEndpoint + "}", rightsHost + ".googleapis.com", rightsHost + "-*.p.googleapis.com"},
 		Options: []abi.Option{
 			{Name: optProject, Type: abi.OptionString, Env: "GOOGLE_PROJECT", Required: true, Role: abi.RoleAccount, Help: "id of the project"},
 			{Name: optZone, Type: abi.OptionString, Env: "GOOGLE_ZONE", Default: defaultZone, Role: abi.RoleZone, Help: "zone of the machines"},

@@ -56,6 +56,7 @@ func TestPermissions(t *testing.T) {
 	if diff := cmp.Diff(needed, told); diff != "" {
 		t.Errorf("the role of %s and what the driver needs: %s", pagePath, diff)
 	}
+	samePermissions(t, c, told)
 	calls := c.Record()
 	for method, most := range map[string]int{"compute.instances.insert": 4, "compute.firewalls.insert": 1, "compute.firewalls.patch": 1} {
 		if calls[method] > most {

@@ -117,6 +117,9 @@ func (c *Cloud) Fail(name string) error { return c.do(command{Do: "fail", Name: 
 // Deny takes a right away from the caller, such as Microsoft.Compute/disks/read. Before one of the subscription stands "subscription: ".
 func (c *Cloud) Deny(action string) { c.ask(command{Do: "deny", Name: action}, nil) }
 
+// Grant gives all rights back.
+func (c *Cloud) Grant() { c.ask(command{Do: "grant"}, nil) }
+
 // Put lets a machine be in a power state of Azure's, such as deallocated; "" lets it go at once.
 func (c *Cloud) Put(name, power string) error {
 	return c.do(command{Do: "put", Name: name, Value: power}, nil)

@@ -35,6 +35,7 @@ type Settings struct {
 // Cloud is a running cloud. It is safe for concurrent use.
 type Cloud struct {
 	document *document
+	rights   *document // of cloudresourcemanager, which answers at the same address
 	settings Settings
 	server   *http.Server
 	url      string
@@ -51,6 +52,7 @@ type Cloud struct {
 	wrong      []string
 	fault      string
 	denied     map[string]bool // permissions
+	tried      map[string]bool // permissions that were asked about
 	ids        uint64
 }
 
@@ -95,6 +97,10 @@ func Start(s Settings) (*Cloud, error) {
 	if err != nil {
 		return nil, err
 	}
+	rights, err := loadRights()
+	if err != nil {
+		return nil, err
+	}
 	if len(s.Zones) == 0 {
 		s.Zones = []string{"us-central1-a", "us-central1-b", "europe-west1-b"}
 	}
@@ -103,9 +109,9 @@ func Start(s Settings) (*Cloud, error) {
 		return nil, err
 	}
 	c := &Cloud{
-		document: d, settings: s, url: "http://" + l.Addr().String(),
+		document: d, rights: rights, settings: s, url: "http://" + l.Addr().String(),
 		instances: map[string]*instance{}, disks: map[string]*disk{}, firewalls: map[string]*object{}, addresses: map[string]string{},
-		requests: map[string]*operation{}, calls: map[string]int{}, denied: map[string]bool{}, ids: 1_000_000_000_000,
+		requests: map[string]*operation{}, calls: map[string]int{}, denied: map[string]bool{}, tried: map[string]bool{}, ids: 1_000_000_000_000,
 	}
 	c.server = &http.Server{Handler: http.HandlerFunc(c.serve), ReadHeaderTimeout: time.Minute}
 	c.serving.Go(func() { _ = c.server.Serve(l) }) // ends with Close
@@ -232,6 +238,13 @@ func (c *Cloud) Record() map[string]int {
 		out[id] = n
 	}
 	return out
+}
+
+// Tried lists, sorted, the permissions that the caller asked about so far.
+func (c *Cloud) Tried() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return sorted(c.tried)
 }
 
 // Wrong lists the requests that the discovery document does not allow. A test fails when there are any.

@@ -59,13 +59,18 @@ type schema struct {
 	Additional *schema           `json:"additionalProperties"`
 }
 
-// load reads the document once.
-var load = sync.OnceValues(func() (*document, error) {
+// load reads the document of the Compute API once, and loadRights that of the API which tells what a caller may do.
+var (
+	load       = sync.OnceValues(func() (*document, error) { return read("compute/v1/compute-api.json") })
+	loadRights = sync.OnceValues(func() (*document, error) { return read("cloudresourcemanager/v1/cloudresourcemanager-api.json") })
+)
+
+func read(path string) (*document, error) {
 	dir, err := moduleDir()
 	if err != nil {
 		return nil, err
 	}
-	data, err := os.ReadFile(filepath.Join(dir, "compute", "v1", "compute-api.json"))
+	data, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(path)))
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +80,7 @@ var load = sync.OnceValues(func() (*document, error) {
 	}
 	d.collect(d.Resources)
 	return &d, nil
-})
+}
 
 // moduleDir is where the Go module lies, of the version in go.mod. It is fetched when it does not lie there yet.
 func moduleDir() (string, error) {

@@ -27,7 +27,17 @@ func (c *Cloud) Fail(name string) error {
 	return nil
 }
 
-// Deny takes a permission away from the caller, such as compute.disks.list.
+// rightsAPI is the API that tells what a caller may do; denied as a permission it is switched off in the project.
+const rightsAPI = "cloudresourcemanager.googleapis.com"
+
+// Grant gives all permissions back.
+func (c *Cloud) Grant() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.denied)
+}
+
+// Deny takes a permission away from the caller, such as compute.disks.list, or a whole API, cloudresourcemanager.googleapis.com.
 func (c *Cloud) Deny(permission string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -53,6 +63,9 @@ var permissions = map[string][]string{
 	"compute.firewalls.insert":                {"compute.firewalls.create", "compute.networks.updatePolicy"},
 	"compute.firewalls.patch":                 {"compute.firewalls.get", "compute.firewalls.update", "compute.networks.updatePolicy"},
 	"compute.addresses.get":                   {"compute.addresses.get"},
+
+	"cloudresourcemanager.projects.testIamPermissions": nil, // takes none
+	"compute.subnetworks.testIamPermissions":           nil,
 }
 
 // Permissions returns the permissions that the calls so far need, sorted. It fails for a method whose permissions nobody has written down.

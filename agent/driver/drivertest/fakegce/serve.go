@@ -39,6 +39,9 @@ var handlers = map[string]func(*Cloud, *request) (any, error){
 	"compute.firewalls.patch":                 (*Cloud).patchFirewall,
 	"compute.addresses.get":                   (*Cloud).getAddress,
 
+	"cloudresourcemanager.projects.testIamPermissions": (*Cloud).testPermissions,
+	"compute.subnetworks.testIamPermissions":           (*Cloud).testPermissions,
+
 	"compute.projects.get":          (*Cloud).getProject,
 	"compute.zoneOperations.get":    (*Cloud).getOperation,
 	"compute.globalOperations.get":  (*Cloud).getOperation,
@@ -82,16 +85,20 @@ func (c *Cloud) serve(w http.ResponseWriter, hr *http.Request) {
 
 // take holds a request against the document and carries it out.
 func (c *Cloud) take(hr *http.Request, body []byte) (any, error) {
-	path, ok := strings.CutPrefix(hr.URL.Path, "/"+c.document.ServicePath)
-	m, named := c.document.find(hr.Method, path)
+	doc := c.document
+	if strings.HasPrefix(hr.URL.Path, "/v1/projects/") {
+		doc = c.rights
+	}
+	path, ok := strings.CutPrefix(hr.URL.Path, "/"+doc.ServicePath)
+	m, named := doc.find(hr.Method, path)
 	if !ok || m == nil {
 		return nil, c.note(hr, errors.New("no such method"))
 	}
 	r := &request{Request: hr, method: m, path: named, query: hr.URL.Query()}
-	if err := c.document.checkQuery(m, named, r.query); err != nil {
+	if err := doc.checkQuery(m, named, r.query); err != nil {
 		return nil, c.note(hr, err)
 	}
-	if err := c.document.checkBody(m, body); err != nil {
+	if err := doc.checkBody(m, body); err != nil {
 		return nil, c.note(hr, err)
 	}
 	if id := r.query.Get("requestId"); id != "" && !uuid.MatchString(id) {
@@ -156,4 +163,21 @@ func (c *Cloud) hasZone(zone string) bool {
 		}
 	}
 	return false
+}
+
+// testPermissions tells which of the permissions the caller has.
+func (c *Cloud) testPermissions(r *request) (any, error) {
+	if c.denied[rightsAPI] && strings.HasPrefix(r.method.ID, "cloudresourcemanager.") {
+		return nil, refuse(http.StatusForbidden, "accessNotConfigured", "Cloud Resource Manager API has not been used in project 1 before or it is disabled.")
+	}
+	asked, _ := r.body["permissions"].([]any)
+	granted := []any{}
+	for _, p := range asked {
+		name, _ := p.(string)
+		c.tried[name] = true
+		if !c.denied[name] {
+			granted = append(granted, p)
+		}
+	}
+	return object{"permissions": granted}, nil
 }

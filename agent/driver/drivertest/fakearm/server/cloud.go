@@ -140,6 +140,8 @@ func (c *cloud) command(cmd command) (any, error) {
 		c.fault = cmd.Name
 	case "deny":
 		c.denied[cmd.Name] = true
+	case "grant":
+		clear(c.denied)
 	case "put":
 		return nil, c.force(cmd.Name, cmd.Value)
 	case "add":

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -109,6 +110,10 @@ func (c *cloud) take(hr *http.Request, body []byte) (*http.Response, *request, e
 		res, err := c.follow(id)
 		return res, r, err
 	}
+	if m := rightsPath.FindStringSubmatch(hr.URL.Path); m != nil && hr.Method == http.MethodGet {
+		res, err := c.rights(r, m[1])
+		return res, r, err
+	}
 	i := slices.IndexFunc(routes, func(t route) bool { return t.method == hr.Method && t.path.MatchString(hr.URL.Path) })
 	if i < 0 {
 		return nil, r, c.note(hr, "the cloud has no such operation")
@@ -150,6 +155,37 @@ func (c *cloud) groupOf(r *request) *refusal {
 		return refuse(http.StatusNotFound, codeNoGroup, "Resource group '%s' could not be found.", m[at])
 	}
 	return nil
+}
+
+// rightsPath is "Permissions - List For Resource Group" of Microsoft.Authorization, for which the SDK's fake server would be one more Go module.
+var rightsPath = regexp.MustCompile(`(?i)^(/subscriptions/[^/]+/resourceGroups/[^/]+)/providers/Microsoft\.Authorization/permissions$`)
+
+// rights tells what the caller may do in a resource group: by two roles with stars, in two pages. It takes no right itself.
+func (c *cloud) rights(r *request, group string) (*http.Response, error) {
+	if got := r.query.Get("api-version"); got != "2022-04-01" {
+		return nil, c.note(r.Request, "api-version of Microsoft.Authorization is "+got)
+	}
+	r.route = &route{api: "PermissionsClient.NewListForResourceGroupPager"}
+	c.calls[r.route.api]++
+	if no := c.admit(r); no != nil {
+		return nil, no
+	}
+	if c.groups[lower(group)] == nil {
+		return nil, refuse(http.StatusNotFound, codeNoGroup, "Resource group '%s' could not be found.", group)
+	}
+	taken := []string{}
+	for action := range c.denied {
+		taken = append(taken, action)
+	}
+	roles := map[string]any{
+		"value":    []any{map[string]any{"actions": []string{"Microsoft.Compute/*", "*/join/action", "microsoft.network/*/write"}, "notActions": taken}},
+		"nextLink": c.url + r.URL.Path + "?api-version=2022-04-01&%24skiptoken=1",
+	}
+	if r.query.Get("$skiptoken") != "" {
+		roles = map[string]any{"value": []any{map[string]any{"actions": []string{"Microsoft.Network/*", "Microsoft.Resources/*"}, "notActions": taken}}}
+	}
+	body, err := json.Marshal(roles)
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(bytes.NewReader(body))}, err
 }
 
 const codeNoGroup = "ResourceGroupNotFound"
