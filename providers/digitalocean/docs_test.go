@@ -41,4 +41,7 @@ func TestScopes(t *testing.T) {
 	if diff := cmp.Diff(needed, told); diff != "" {
 		t.Errorf("the scopes of %s and what the driver needs: %s", pagePath, diff)
 	}
+	if diff := cmp.Diff(told, slices.Sorted(slices.Values(needs.Names()))); diff != "" {
+		t.Errorf("the scopes of %s and those of check: %s", pagePath, diff)
+	}
 }

@@ -27,7 +27,7 @@ func TestRights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := c.Scopes(); !slices.Equal(got, []string{"Read", "Read & Write"}) {
+	if got := c.Scopes(); !slices.Equal(got, needs.Names()) {
 		t.Errorf("the calls took %v", got)
 	}
 	if !strings.Contains(string(data), "The driver needs **Read & Write**") {

@@ -37,3 +37,9 @@ func Told(kind abi.ErrorKind, code, message, todo string) *abi.Error {
 	}
 	return &abi.Error{Kind: kind, Code: code, Message: message}
 }
+
+// RefusedAltogether tells a token that a provider does not take, or that the host can't give, from one that lacks a right.
+func RefusedAltogether(err error) bool {
+	e, ok := err.(*abi.Error)
+	return ok && e.Kind == abi.Auth && (e.Code == "401" || strings.EqualFold(e.Code, "unauthorized") || e.Code == "credential" || e.Code == "denied")
+}
