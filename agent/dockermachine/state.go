@@ -108,16 +108,16 @@ func (c *Machines) ask(ctx context.Context, entries []journal.Entry, list []int,
 		m := &entries[n].Machine
 		i, ok := byName[m.Name]
 		switch {
+		case errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil:
+			out[n] = condition{state: stateTimeout}
+		case err != nil:
+			out[n] = condition{state: stateError, err: firstLine(err.Error())}
 		case ok:
 			if len(i.State) == 0 {
 				i.State = m.Instance.State
 			}
 			m.Instance = i
 			out[n] = ofInstance(i)
-		case errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil:
-			out[n] = condition{state: stateTimeout}
-		case err != nil:
-			out[n] = condition{state: stateError, err: firstLine(err.Error())}
 		case m.State == fleet.Creating:
 			out[n] = condition{state: stateStarting}
 		case !found.Complete:

@@ -76,6 +76,11 @@ stop() {
 		done
 	done
 	rm -f /run/millwright-engine.pid /var/run/docker.pid
+	# Where /run outlives a restart, the engine would wait for whoever has its containerd's process id now.
+	pid=$(cat /var/run/docker/containerd/containerd.pid 2>/dev/null) || pid=
+	if [ -n "$pid" ] && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" != containerd ]; then
+		rm -f /var/run/docker/containerd/containerd.pid
+	fi
 }
 
 # started waits until the engine has noted its process id.
