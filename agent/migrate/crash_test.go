@@ -202,3 +202,47 @@ func TestCutOff(t *testing.T) {
 }
 
 const stagedGlob = ".importing-*"
+
+// TestDrain has machines taken over to be removed: that is what the agent does with them when it starts.
+func TestDrain(t *testing.T) {
+	j := openJournal(t, t.TempDir())
+	i := googleImporter(writeStore(t), j)
+	i.Drain = true
+	if err := whole(t.Context(), i); err != nil {
+		t.Fatal(err)
+	}
+	machines, _, err := j.Load()
+	if err != nil || len(machines) != 1 || machines[0].State != fleet.Removing || machines[0].RemoveReason != drained {
+		t.Errorf("taken over %+v %v", machines, err)
+	}
+}
+
+// TestNotGiven has machines that docker-machine can't go on with, or that must not be moved now.
+func TestNotGiven(t *testing.T) {
+	j := openJournal(t, t.TempDir())
+	instance := func(id string) abi.Instance { return abi.Instance{ID: id, Address: "10.0.0.7", Status: abi.StatusRunning} }
+	for _, m := range []fleet.Machine{
+		{Name: "busy", Driver: "google", State: fleet.Used, JobID: 4711},
+		{Name: "coming", Driver: "google", State: fleet.Creating},
+		{Name: "going", Driver: "google", State: fleet.Removing},
+		{Name: "no-droplet", Driver: "digitalocean", State: fleet.Idle, Instance: instance("key-7")},
+		{Name: "no-instance", Driver: "amazonec2", State: fleet.Idle, Instance: instance("key-7")},
+		{Name: "no-token", Driver: "hetzner", State: fleet.Idle, Instance: instance("7")},
+		{Name: "no-zone", Driver: "google", State: fleet.Idle, Instance: instance("7")},
+		{Name: "ours-alone", Driver: "docker", State: fleet.Idle, Instance: instance("7")},
+	} {
+		if err := j.Save(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, got := plan(t, exporter(t.TempDir(), j))
+	for n, want := range []string{
+		"busy false busy: job 4711", "coming false it is half made", "going false it is being removed", `no-droplet false its instance is "key-7"`,
+		`no-instance false its instance is "key-7"`, "no-token false docker-machine needs hetzner-api-token", "no-zone false its project or zone",
+		"ours-alone false docker-machine has no driver docker; it has amazonec2, azure",
+	} {
+		if line := strings.Split(got, "\n")[n]; !strings.HasPrefix(line, want) {
+			t.Errorf("planned %s\nwant %s", line, want)
+		}
+	}
+}
