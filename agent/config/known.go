@@ -36,8 +36,17 @@ var executors = []string{
 // Provided are the executors that this agent runs jobs with. Entries with others are named and skipped.
 func Provided() []string { return []string{"docker+machine", "docker", "shell", "ssh", "custom"} }
 
-// Shells are the values of shell that this agent writes scripts for; "" is the executor's choice. Entries with others are named and skipped.
-func Shells() []string { return []string{"bash", "sh"} }
+// Pwsh is the value of shell for PowerShell 7. In containers the user's scripts are in its dialect, all others in that of a POSIX shell.
+const Pwsh = "pwsh"
+
+// Shells are the values of shell that this agent writes scripts for with an executor; "" is the executor's choice. Entries with others are named
+// and skipped.
+func Shells(executor string) []string {
+	if strings.HasPrefix(executor, "docker") {
+		return []string{"bash", "sh", Pwsh}
+	}
+	return []string{"bash", "sh"}
+}
 
 // unserved are those whose sections this agent doesn't read.
 var unserved = []string{"parallels", "virtualbox", "kubernetes"}

@@ -201,6 +201,7 @@ func (r *run) frame() shell.Frame {
 		Trace:          r.debug(),
 		CheckExit:      r.flags["FF_ENABLE_BASH_EXIT_CODE_CHECK"],
 		ScriptSections: r.flags["FF_SCRIPT_SECTIONS"] && r.p.Job.Features.TraceSections,
+		Pwsh:           r.p.Runner.Shell == config.Pwsh,
 	})
 }
 

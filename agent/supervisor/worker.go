@@ -71,8 +71,8 @@ func (s *Supervisor) settings(c *config.Config, r *config.Runner, before setting
 	if !slices.Contains(config.Provided(), r.Executor) {
 		return settings{}, fmt.Errorf("runner %s: executor %q %w", r.Name, r.Executor, errExecutor)
 	}
-	if r.Shell != "" && !slices.Contains(config.Shells(), r.Shell) {
-		return settings{}, fmt.Errorf("runner %s: %w", r.Name, &skipError{fmt.Sprintf("shell %q is not supported; there are %s; the other runners run", r.Shell, strings.Join(config.Shells(), " and "))})
+	if r.Shell != "" && !slices.Contains(config.Shells(r.Executor), r.Shell) {
+		return settings{}, fmt.Errorf("runner %s: %w", r.Name, &skipError{fmt.Sprintf("shell %q is not supported with the executor %s, which has %s; the other runners run", r.Shell, r.Executor, strings.Join(config.Shells(r.Executor), ", "))})
 	}
 	next := settings{runner: r, client: before.client, options: s.clientOptions(c, r)}
 	var err error

@@ -100,7 +100,9 @@ func (p parts) address(number int) string {
 }
 
 // blockID is a block's name: Base64, of the same length for all.
-func blockID(number int) string { return base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "%06d", number)) }
+func blockID(number int) string {
+	return base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "%06d", number))
+}
 
 // s3Complete and azureComplete are what the stores want to hear.
 // Source: Amazon S3 API Reference, "CompleteMultipartUpload"; Azure Storage documentation, "Put Block List".

@@ -135,8 +135,8 @@ func (e *Executor) Prepare(ctx context.Context) (ready executor.Ready, err error
 		}
 	}
 	ready.Shared = a.Shared
-	if ready.Shell = cmp.Or(a.Shell, e.o.Shell, "bash"); !slices.Contains(config.Shells(), ready.Shell) {
-		return ready, executor.Errorf(executor.Configuration, "config_exec: shell %q is not supported; use %s", ready.Shell, strings.Join(config.Shells(), " or "))
+	if ready.Shell = cmp.Or(a.Shell, e.o.Shell, "bash"); !slices.Contains(config.Shells("custom"), ready.Shell) {
+		return ready, executor.Errorf(executor.Configuration, "config_exec: shell %q is not supported; use %s", ready.Shell, strings.Join(config.Shells("custom"), " or "))
 	}
 	e.o.Console.Println(using(a))
 	if err := e.configured(ready); err != nil {

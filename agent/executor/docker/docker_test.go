@@ -310,3 +310,15 @@ func TestSilentEngine(t *testing.T) {
 	}
 	_ = j.Cleanup(t.Context())
 }
+
+// With pwsh the build container runs the image's PowerShell, or says that there is none; the helper's scripts are a POSIX shell's.
+func TestPwsh(t *testing.T) {
+	j := start(t, func(o *docker.Options) { o.Pwsh = true })
+	if out, _, err := j.script(t.Context(), executor.Helper, "echo hi"); err != nil || out != "hi\n" {
+		t.Errorf("the helper: %q, %v", out, err)
+	}
+	out, _, err := j.script(t.Context(), executor.Build, "exit 0")
+	if err == nil || err.Error() != "exit code 1" || !strings.Contains(out, "the image needs PowerShell 7") {
+		t.Errorf("an image without it: %q, %v", out, err)
+	}
+}

@@ -23,6 +23,10 @@ const (
 const detectShell = `for millwright_shell in /usr/local/bin/bash /usr/bin/bash /bin/bash /usr/local/bin/sh /usr/bin/sh /bin/sh /busybox/sh; do ` +
 	`[ -x "$millwright_shell" ] && exec "$millwright_shell" "${millwright_dir}` + scriptName + `" </dev/null; done; echo shell not found; exit 1`
 
+// startPwsh starts the script with the image's PowerShell 7, which takes a script of any name but on Windows.
+const startPwsh = `command -v pwsh >/dev/null || { echo "pwsh not found: with shell = \"pwsh\" in config.toml the image needs PowerShell 7"; exit 1; }; ` +
+	`exec pwsh -NoProfile -NoLogo -NonInteractive -ExecutionPolicy Bypass -File "${millwright_dir}` + scriptName + `" </dev/null`
+
 // chooseDir settles what comes before the script's name. Uploads make the folder; an image without mkdir has its script beside it.
 const chooseDir = `millwright_dir=/` + scriptDir + `/; `
 
@@ -48,6 +52,9 @@ func (e *Executor) ownFile() string { return "of-" + e.handle.Stem }
 func (e *Executor) command(c *container.Config, place executor.Place) (gated bool) {
 	c.Env = e.o.Env
 	line := detectShell
+	if e.o.Pwsh && place == executor.Build {
+		line = startPwsh
+	}
 	if gated = place == executor.Build && e.mayHold(); gated {
 		c.OpenStdin = true // and not StdinOnce: who opens the gate may have to go and come again
 		line = gate + line

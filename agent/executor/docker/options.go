@@ -15,6 +15,7 @@ type Options struct {
 	CertPath string // folder with ca.pem, cert.pem and key.pem; "" means no TLS
 	Config   *config.Docker
 
+	Pwsh    bool // scripts of the build container are for PowerShell 7, which its image must have
 	Console executor.Console
 	// ServiceOutput takes the output of the services as it comes (CI_DEBUG_SERVICES); nil leaves it on the engine.
 	ServiceOutput io.Writer

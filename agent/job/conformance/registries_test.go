@@ -42,6 +42,11 @@ func pulls(policies ...string) func(*config.Runner) {
 	return func(r *config.Runner) { r.Docker.PullPolicy = policies }
 }
 
+// pullsOwnImage lets a job pull its image; a helper image that is there by name is not pulled.
+func pullsOwnImage(_ *job.Params, r *config.Runner) {
+	r.Docker.AllowedPullPolicies = []string{"never", "always"}
+}
+
 // hub is a registry on this host, which engines speak to without TLS. It knows one account and keeps who else came.
 type hub struct {
 	host    string
@@ -103,8 +108,8 @@ func (h *hub) push(t *testing.T, from, name string) {
 
 func noSuchImage(t *testing.T, b *jobtest.Bench) {
 	payload := script([]string{"true"})
-	payload.Image = &coordinator.Image{Name: newHub(t, "").host + "/no/such:tag"}
-	e := b.Run(t, t.Context(), payload, func(_ *job.Params, r *config.Runner) { pulls("always")(r) })
+	payload.Image = &coordinator.Image{Name: newHub(t, "").host + "/no/such:tag", PullPolicy: []string{"always"}}
+	e := b.Run(t, t.Context(), payload, pullsOwnImage)
 	jobtest.CheckTrace(t, e, []string{"Pulling docker image " + payload.Image.Name, "ERROR: Job failed: "}, []string{"trying again", "Will be retried"})
 	jobtest.CheckEnd(t, e, coordinator.ConfigurationError, 0)
 }
@@ -144,7 +149,7 @@ func credentials(wanted, source, inVariable, inPayload string) func(*testing.T, 
 			{Type: "registry", URL: h.host, Username: "host", Password: "secret-of-host"},
 			{Type: "registry", URL: h.host + inPayload, Username: "team", Password: "secret-of-team"},
 		}
-		e := b.Run(t, t.Context(), payload, func(_ *job.Params, r *config.Runner) { r.Docker.AllowedPullPolicies = []string{"never", "always"} }) // a helper image by name is not pulled
+		e := b.Run(t, t.Context(), payload, pullsOwnImage)
 		jobtest.CheckTrace(t, e, []string{"Authenticating with credentials from " + source, "Pulling docker image " + payload.Image.Name, "\nhi\n", "Job succeeded"}, []string{"secret-of-"})
 		jobtest.CheckEnd(t, e, "", 0)
 		h.mu.Lock()

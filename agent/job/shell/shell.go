@@ -27,6 +27,7 @@ type Frame struct {
 	// Host says that stages run on a host, not in containers: what they make keeps the modes that the host's user wants.
 	Host      bool
 	HelperDir string // a folder of the host that holds gitlab-runner-helper; "" looks along PATH
+	Pwsh      bool   // the user's entries are in the dialect of PowerShell 7
 }
 
 // EnvFile is the file whose lines NAME=value later stages take over; GITLAB_ENV names it.

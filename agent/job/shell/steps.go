@@ -7,17 +7,25 @@ import (
 
 // Step is the script of one of the job's steps: the entries run one after the other in the project's directory.
 func Step(f Frame, entries []string) []byte {
+	if f.Pwsh {
+		return stepPwsh(f, "", entries)
+	}
 	s := New(f)
 	s.Cd(f.ProjectDir)
 	s.Entries(entries)
 	return s.Bytes()
 }
 
+const afterScriptNotice = "Running after script..."
+
 // AfterScript is the script of after_script.
 func AfterScript(f Frame, entries []string) []byte {
+	if f.Pwsh {
+		return stepPwsh(f, afterScriptNotice, entries)
+	}
 	s := New(f)
 	s.Cd(f.ProjectDir)
-	s.Notice("Running after script...")
+	s.Notice(afterScriptNotice)
 	s.Entries(entries)
 	return s.Bytes()
 }
