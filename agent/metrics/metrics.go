@@ -35,6 +35,7 @@ type Metrics struct {
 	scaling  *scaling
 	operator *operator
 	machines *machines
+	roles    *Roles
 
 	concurrent   prometheus.Gauge
 	limit        *prometheus.GaugeVec
@@ -85,6 +86,7 @@ func New(v Version) *Metrics {
 		scaling:  newScaling(),
 		operator: newOperator(),
 		machines: newMachines(),
+		roles:    newRoles(),
 		concurrent: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "gitlab_runner_concurrent", Help: "The current value of concurrent setting"}),
 		limit:     gauge("gitlab_runner_limit", "The current value of the runner's limit setting", runnerLabels...),
@@ -147,6 +149,7 @@ func New(v Version) *Metrics {
 	m.registry.MustRegister(m.scaling.all()...)
 	m.registry.MustRegister(m.operator)
 	m.registry.MustRegister(m.machines.all()...)
+	m.registry.MustRegister(m.roles.all()...)
 	for _, action := range []string{"created", "creation-failed", "used", "removed"} {
 		m.action(action, fleet.Target{}, 0)
 	}

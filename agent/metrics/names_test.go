@@ -81,8 +81,7 @@ var gitlabs = map[string]string{
 
 // lacking are those of them that the agent does not have, by a prefix, and why.
 var lacking = map[string]string{
-	"gitlab_runner_job_router_":           "jobs are not asked for through the job router",
-	"gitlab_runner_cache_s3_assume_role_": "the agent assumes no roles for caches yet",
+	"gitlab_runner_job_router_": "jobs are not asked for through the job router",
 }
 
 // everything is a page on which each metric has been used once.
@@ -198,6 +197,9 @@ func TestBuckets(t *testing.T) {
 		"gitlab_runner_job_queue_duration_seconds":                   {1, 3, 10, 30, 60, 120, 300, 900, 1800, 3600},
 		"gitlab_runner_api_request_duration_seconds":                 {0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60},
 		"gitlab_runner_autoscaling_machine_removal_duration_seconds": {1, 3, 5, 10, 30, 50, 60, 80, 90, 120},
+		"gitlab_runner_cache_s3_assume_role_wait_seconds":            {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10},
+		"gitlab_runner_cache_s3_assume_role_duration_seconds":        {0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30},
+		"millwright_machine_creation_phase_duration_seconds":         {1, 2, 4, 8, 16, 32, 64, 128, 256},
 	} {
 		var got []float64
 		for _, b := range byName[name].GetMetric()[0].GetHistogram().GetBucket() {

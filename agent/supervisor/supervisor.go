@@ -168,7 +168,7 @@ func (s *Supervisor) open() (err error) {
 		return err
 	}
 	s.credentials = credentials.NewStore(credentials.Options{Logger: s.log})
-	s.caches = remotecache.New(remotecache.Options{})
+	s.caches = remotecache.New(remotecache.Options{Roles: s.metrics.Roles()})
 	s.drivers = &Drivers{host: s.modules, credentials: s.credentials, lent: true, operator: s.currentOperator, journal: s.journal,
 		native: native{store: s.journal.Store(), log: s.log, release: func(ctx context.Context, m fleet.Machine) error { return s.provisioner.Release(ctx, m) }}}
 	s.provisioner, err = provision.New(provision.Options{

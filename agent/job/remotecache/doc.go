@@ -65,6 +65,7 @@ type Options struct {
 	HTTP *http.Client     // what credentials of Google and Azure are fetched through; nil is a client of the store's own
 	// PartSize is the bytes of a part of what is uploaded in parts; 0 is 100 MiB. S3 wants 5 MiB at least.
 	PartSize int64
+	Roles    Roles // nil tells nobody
 }
 
 // Store makes links for whatever configuration it is given, and keeps the credentials that it fetched for each. It is safe for
@@ -73,6 +74,7 @@ type Store struct {
 	now      func() time.Time
 	client   *http.Client
 	partSize int64
+	roles    Roles
 
 	mu      sync.Mutex // guards signers
 	signers []known    // the one used last is at the end
@@ -89,7 +91,10 @@ const maxKnown = 64
 
 // New returns a store that has fetched nothing yet.
 func New(o Options) *Store {
-	s := &Store{now: o.Now, client: o.HTTP, partSize: cmp.Or(o.PartSize, partSize)}
+	s := &Store{now: o.Now, client: o.HTTP, partSize: cmp.Or(o.PartSize, partSize), roles: o.Roles}
+	if s.roles == nil {
+		s.roles = noRoles{}
+	}
 	if s.now == nil {
 		s.now = time.Now
 	}

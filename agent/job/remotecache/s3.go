@@ -33,7 +33,7 @@ func newS3(s *Store, c config.CacheS3) (*s3, error) {
 	if c.BucketName == "" {
 		return nil, fmt.Errorf("BucketName is empty; name the bucket in [runners.cache.s3]")
 	}
-	return &s3{config: c, keys: newS3Keys(c), now: s.now, region: c.BucketLocation}, nil
+	return &s3{config: c, keys: newS3Keys(c, s.roles), now: s.now, region: c.BucketLocation}, nil
 }
 
 // unsigned stands for a body that the signature does not cover: it is not known yet.

@@ -304,11 +304,15 @@ func TestS3Credentials(t *testing.T) {
 			if tt.change != nil {
 				tt.change(&cache.S3)
 			}
-			store := remotecache.New(remotecache.Options{})
+			var roles told
+			store := remotecache.New(remotecache.Options{Roles: &roles})
 			if tt.fails != "" {
 				_, err := store.Link(t.Context(), cache, remotecache.Put, object("k"))
 				if err == nil || !strings.Contains(err.Error(), tt.fails) || strings.Contains(err.Error(), secretKey) {
 					t.Errorf("got %v, want %s in it", err, tt.fails)
+				}
+				if refused := tt.fails == "AccessDenied"; refused && roles.failed == 0 || roles.hits+roles.misses+roles.kept > 0 {
+					t.Errorf("told %+v", &roles)
 				}
 				return
 			}
@@ -319,7 +323,36 @@ func TestS3Credentials(t *testing.T) {
 			case tt.asks != "" && (len(asked) != 1 || asked[0].Get("Action") != tt.asks):
 				t.Errorf("the STS was asked %v, want %s once", asked, tt.asks)
 			}
+			if tt.asks != "AssumeRole" { // the library's own chain asks for the others
+				return
+			}
+			if roles.waits != 1 || roles.asked != 1 || roles.failed != 0 || roles.asking != 0 || roles.misses != 1 || roles.hits == 0 && tt.name != "role for uploads" || roles.kept != 1 {
+				t.Errorf("told %+v", &roles)
+			}
 		})
+	}
+}
+
+// told counts what a store tells of roles.
+type told struct {
+	waits, asking, asked, failed, hits, misses, kept int
+}
+
+func (r *told) Waited(time.Duration) { r.waits++ }
+func (r *told) Asking(n int)         { r.asking += n }
+func (r *told) Kept(n int)           { r.kept += n }
+
+func (r *told) Asked(_ time.Duration, err error) {
+	if r.asked++; err != nil {
+		r.failed++
+	}
+}
+
+func (r *told) Cached(hit bool) {
+	if hit {
+		r.hits++
+	} else {
+		r.misses++
 	}
 }
 

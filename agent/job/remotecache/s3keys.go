@@ -21,13 +21,14 @@ import (
 // identity, profiles, containers, instance metadata), or of the role that either assumes.
 type s3Keys struct {
 	config config.CacheS3
+	roles  Roles
 
 	mu        sync.Mutex // guards providers
 	providers map[string]aws.CredentialsProvider
 }
 
-func newS3Keys(c config.CacheS3) *s3Keys {
-	return &s3Keys{config: c, providers: map[string]aws.CredentialsProvider{}}
+func newS3Keys(c config.CacheS3, roles Roles) *s3Keys {
+	return &s3Keys{config: c, roles: roles, providers: map[string]aws.CredentialsProvider{}}
 }
 
 // roleLife is how long the keys of a role hold, and roleLeft what is left of it at least when a link is signed: the link ends with them.
@@ -87,33 +88,18 @@ func (k *s3Keys) provider(ctx context.Context, role string) (aws.CredentialsProv
 
 // assume returns the provider of a role's keys.
 func (k *s3Keys) assume(cfg aws.Config, role string) aws.CredentialsProvider {
-	p := aws.CredentialsProvider(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), role, func(o *stscreds.AssumeRoleOptions) {
+	p := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), role, func(o *stscreds.AssumeRoleOptions) {
 		o.RoleSessionName, o.Duration = "millwright-cache", roleLife
-	}))
+	})
+	asked := asked{p, k.roles, nil}
 	if n := k.config.AssumeRoleMaxConcurrency; n >= 0 {
-		p = atMost{p, make(chan struct{}, cmp.Or(n, defaultAssumes))}
+		asked.slots = make(chan struct{}, cmp.Or(n, defaultAssumes))
 	}
 	if k.config.DisableAssumeRoleCredentialsCaching {
-		return p
+		return asked
 	}
-	return aws.NewCredentialsCache(p, func(o *aws.CredentialsCacheOptions) { o.ExpiryWindow = roleLeft })
+	return &kept{cache: aws.NewCredentialsCache(asked, func(o *aws.CredentialsCacheOptions) { o.ExpiryWindow = roleLeft }), roles: k.roles}
 }
 
 // defaultAssumes is how many keys of a role are asked for at the same time.
 const defaultAssumes = 5
-
-// atMost is a provider that is asked so often at the same time and no more.
-type atMost struct {
-	aws.CredentialsProvider
-	slots chan struct{}
-}
-
-func (a atMost) Retrieve(ctx context.Context) (aws.Credentials, error) {
-	select {
-	case a.slots <- struct{}{}:
-		defer func() { <-a.slots }()
-		return a.CredentialsProvider.Retrieve(ctx)
-	case <-ctx.Done():
-		return aws.Credentials{}, ctx.Err()
-	}
-}
