@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -182,7 +183,7 @@ func boot(t *testing.T, base, dir, userData string, sshPort, enginePort int) vm 
 		t.Fatalf("%v\n%s", err, out)
 	}
 	serial := filepath.Join(dir, "serial")
-	power := func(accel ...string) (stop func()) {
+	power := func(accel ...string) (stop func(), ended <-chan struct{}) {
 		cmd := exec.Command(qemu, append(accel, "-smp", "2", "-m", "1024", "-nodefaults", "-display", "none", "-no-reboot", "-serial", "file:"+serial,
 			"-kernel", filepath.Join(absolute, "vmlinuz"), "-initrd", filepath.Join(absolute, "initrd"),
 			"-append", "root=/dev/vda rw console=ttyS0 loglevel=4 net.ifnames=0 apparmor=0 ds=nocloud",
@@ -190,18 +191,24 @@ func boot(t *testing.T, base, dir, userData string, sshPort, enginePort int) vm 
 			"-drive", "driver=vvfat,dir="+seed+",label=cidata,if=virtio,read-only=on",
 			"-netdev", fmt.Sprintf("user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:%d-:22,hostfwd=tcp:127.0.0.1:%d-:%d", sshPort, enginePort, enginePort),
 			"-device", "virtio-net-pci,netdev=net", "-device", "virtio-rng-pci")...)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it does not outlive the test, however that ends
 		var said strings.Builder
 		cmd.Stdout, cmd.Stderr = &said, &said
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_ = cmd.Wait() // the console tells why
+		}()
 		return func() {
 			_ = cmd.Process.Kill() // it may have ended
-			_ = cmd.Wait()
+			<-done
 			if said.Len() > 0 {
 				t.Log(said.String())
 			}
-		}
+		}, done
 	}
 	t.Cleanup(func() {
 		if text, err := os.ReadFile(serial); err == nil && t.Failed() {
@@ -210,8 +217,18 @@ func boot(t *testing.T, base, dir, userData string, sshPort, enginePort int) vm 
 	})
 	if f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0); err == nil {
 		f.Close()
-		stop := power("-accel", "kvm", "-cpu", "host")
-		for began := time.Now(); time.Since(began) < probeTime; time.Sleep(200 * time.Millisecond) {
+		stop, ended := power("-accel", "kvm", "-cpu", "host")
+		limit, look := time.After(probeTime), time.NewTicker(200*time.Millisecond)
+		defer look.Stop()
+	probe:
+		for {
+			select {
+			case <-ended:
+				break probe
+			case <-limit:
+				break probe
+			case <-look.C:
+			}
 			if text, err := os.ReadFile(serial); err == nil && strings.Contains(string(text), "Loading, please wait") {
 				t.Cleanup(stop)
 				return vm{"kvm"}
@@ -220,6 +237,7 @@ func boot(t *testing.T, base, dir, userData string, sshPort, enginePort int) vm 
 		stop()
 		t.Logf("no kernel starts under KVM within %s", probeTime)
 	}
-	t.Cleanup(power("-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max"))
+	stop, _ := power("-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max")
+	t.Cleanup(stop)
 	return vm{"tcg"}
 }

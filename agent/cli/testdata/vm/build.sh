@@ -57,6 +57,7 @@ beat mmdebstrap bootstrap "$work/root.tar" minbase \
 say "making its disk"
 mkdir "$work/root"
 tar -C "$work/root" -xpf "$work/root.tar" --numeric-owner
+mkdir -p "$work/root/dev" # where the kernel's own is mounted
 mke2fs -q -t ext4 -O '^metadata_csum,^has_journal' -d "$work/root" "$work/root.ext4" 4G
 mkdir -p "$out"
 qemu-img convert -f raw -O qcow2 "$work/root.ext4" "$out/base.qcow2"
