@@ -3,6 +3,7 @@ package pool_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -214,6 +215,48 @@ func TestGoneOnlyAfterCompleteLists(t *testing.T) {
 		w.settled()
 		if got := w.removals()["the instance is gone"]; got != 1 {
 			t.Errorf("removals %v", w.removals())
+		}
+	})
+}
+
+// TestGoneAfterTwoLists has complete lists that lack machines: one means nothing, two in a row that they are gone.
+func TestGoneAfterTwoLists(t *testing.T) {
+	inWorld(t, abi.RunnerSettings{IdleCount: 2}, func(t *testing.T, w *world) {
+		wait(time.Minute)
+		for range 3 {
+			w.cloud.Inject(fake.Fault{Op: fake.OpList, Hide: 2, Stale: true})
+			wait(5 * time.Minute)
+		}
+		w.counts(2, 0, 2)
+		if got := w.removals(); len(got) > 0 {
+			t.Errorf("after one list each time: removals %v", got)
+		}
+		w.cloud.Inject(fake.Fault{Op: fake.OpList, Times: 2, Hide: 1, Stale: true})
+		wait(5 * time.Minute)
+		w.counts(2, 0, 2)
+		if got := w.removals(); got["the instance is gone"] != 1 {
+			t.Errorf("after two in a row: removals %v", got)
+		}
+		w.settled()
+	})
+}
+
+// TestOrphanAfterTwoLists has an instance of ours that nobody knows, and no grace: one list of it is not enough.
+func TestOrphanAfterTwoLists(t *testing.T) {
+	inSharedWorld(t, abi.RunnerSettings{IdleCount: 1}, pool.SharedOptions{}, func(w *world) { w.opts.OrphanGrace = new(time.Duration) }, func(t *testing.T, w *world) {
+		wait(time.Minute)
+		const stray = "runner-old-1-0000000a"
+		if _, err := w.cloud.Create(t.Context(), abi.CreateRequest{Owner: abi.Owner{ID: w.journal.Owner()}, Name: stray}); err != nil {
+			t.Fatal(err)
+		}
+		lists := w.cloud.Calls(fake.OpList)
+		for range 600 {
+			if wait(time.Second); !slices.Contains(w.names(), stray) {
+				break
+			}
+		}
+		if n := w.cloud.Calls(fake.OpList) - lists; slices.Contains(w.names(), stray) || n < 2 {
+			t.Errorf("after %d lists the cloud has %v", n, w.names())
 		}
 	})
 }

@@ -129,7 +129,7 @@ func (c *Cloud) List(ctx context.Context, req abi.ListRequest) (abi.ListResult, 
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	res := abi.ListResult{Complete: f.Hide == 0}
+	res := abi.ListResult{Complete: f.Hide == 0 || f.Stale}
 	for _, name := range slices.Sorted(maps.Keys(c.machines)) {
 		m := c.machines[name]
 		if m.Owner != req.Owner.ID && !req.AllOwners {

@@ -21,6 +21,7 @@ type Fault struct {
 	Late  *abi.Error    // of creations: it is answered, and fails then; lists show it as gone, with this error
 	Lost  bool          // it happens, but the answer is lost: the caller sees a transient error
 	Hide  int           // the list leaves out that many machines, the last by name, and is not complete
+	Stale bool          // of lists with Hide: it claims to be complete
 }
 
 // Inject adds a fault.
