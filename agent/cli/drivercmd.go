@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -41,6 +42,7 @@ func (a *app) driverOptions() *cobra.Command {
 		if *asJSON {
 			return a.printJSON(d.Options)
 		}
+		fmt.Fprintf(a.out, "%s (%s): %s\n\n", d.Name, drivers.Form(args[0]), cmp.Or(d.Summary, "it says nothing of itself"))
 		w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(w, "OPTION\tTYPE\tENV\tDEFAULT\tHELP")
 		for _, o := range d.Options {

@@ -71,10 +71,17 @@ func (a *app) printJSON(v any) error {
 // printModules prints a table, and below it what there is to say of single modules.
 func (a *app) printModules(list supervisor.ModuleList, now time.Time) error {
 	w := tabwriter.NewWriter(a.out, 0, 0, 3, ' ', 0)
+	drivers := !slices.ContainsFunc(list.Modules, func(s dropin.Status) bool { return s.Kind != abi.KindDriver })
+	if drivers {
+		fmt.Fprint(w, "KIND\t")
+	}
 	fmt.Fprintln(w, "NAME\tSTATE\tGENERATION\tVERSION\tABI\tPOSITION\tRUNNERS\tCALLS\tERRORS\tMEAN\tFUEL\tSINCE\tSHA256\tLAST REASON")
 	for _, m := range list.Modules {
 		generation, since := "built in", "-"
-		if !m.Builtin {
+		switch {
+		case m.Form == dropin.FormNative || m.Form == dropin.FormPlugin:
+			generation = "-"
+		case !m.Builtin:
 			generation = fmt.Sprint(m.Generation)
 		}
 		if !m.Since.IsZero() {
@@ -83,6 +90,9 @@ func (a *app) printModules(list supervisor.ModuleList, now time.Time) error {
 		position, runners := fmt.Sprint(m.Position), cmp.Or(strings.Join(m.Runners, ","), "all")
 		if m.Kind == abi.KindDriver {
 			position, runners = "-", "-"
+		}
+		if drivers {
+			fmt.Fprint(w, dash(m.Form)+"\t")
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%.2f ms\t%.0f\t%s\t%s\t%s\n", m.Name, moduleState(m), generation, dash(m.Version), version(m.ABI), position, runners,
 			m.Calls, m.Errors, m.MeanMS, m.MeanFuel, since, dash(m.SHA256[:min(len(m.SHA256), 12)]), dash(lastReason(m)))

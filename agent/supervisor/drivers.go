@@ -230,7 +230,7 @@ func (d *Drivers) builtin(dropped []dropin.Status) []dropin.Status {
 		if slices.ContainsFunc(dropped, func(s dropin.Status) bool { return s.Kind == abi.KindDriver && s.Name == name && s.Loaded }) {
 			continue
 		}
-		s := dropin.Status{Kind: abi.KindDriver, Name: name, Builtin: true}
+		s := dropin.Status{Kind: abi.KindDriver, Name: name, Builtin: true, Form: dropin.FormBuiltin}
 		if desc, hash, ok := d.describeLoaded(name); ok {
 			s.Loaded, s.Version, s.ABI, s.Summary, s.SHA256 = true, desc.Version, desc.ABI, desc.Summary, hash
 		}

@@ -125,7 +125,7 @@ func (s *Supervisor) railsAt(runner string, at time.Time) []fleet.Rail {
 // Modules lists the modules with how they fare.
 func (s *Supervisor) Modules() ModuleList {
 	modules, problems := s.dropped.Status()
-	return ModuleList{Modules: append(modules, s.drivers.builtin(modules)...), Problems: problems}
+	return ModuleList{Modules: s.drivers.all(modules), Problems: problems}
 }
 
 // controlModules is the part of agent.sock that concerns modules.

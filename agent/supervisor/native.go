@@ -10,6 +10,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/driver/hosts"
 	"github.com/millwright-ci/millwright/agent/driver/legacy"
 	"github.com/millwright-ci/millwright/agent/fleet"
+	"github.com/millwright-ci/millwright/agent/module/dropin"
 	"github.com/millwright-ci/millwright/agent/provision"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
@@ -113,6 +114,63 @@ func (d *Drivers) fallback(name string) (served, bool, error) {
 	}
 	s, err := d.usePlugin(name)
 	return s, true, err
+}
+
+// all adds to the modules of the folders every other driver that there is: the built-in ones, those that run in the agent itself, and the plug-ins
+// on the PATH, unless a driver before them has the name.
+func (d *Drivers) all(modules []dropin.Status) []dropin.Status {
+	taken := map[string]bool{}
+	for i, m := range modules {
+		if m.Kind == abi.KindDriver {
+			modules[i].Form = dropin.FormDroppedIn
+			taken[m.Name] = m.Loaded
+		}
+	}
+	add := func(s dropin.Status) {
+		if !taken[s.Name] {
+			taken[s.Name] = true
+			modules = append(modules, s)
+		}
+	}
+	ofPlugin := func(name string) dropin.Status {
+		s := dropin.Status{Kind: abi.KindDriver, Name: name, Form: dropin.FormPlugin, Loaded: true}
+		if path, err := legacy.Find(name); err == nil {
+			s.File = path
+		}
+		return s
+	}
+	for _, s := range d.builtin(modules) {
+		if d.forced(s.Name) {
+			s = ofPlugin(s.Name)
+		}
+		add(s)
+	}
+	for _, name := range hosts.Names() {
+		add(dropin.Status{Kind: abi.KindDriver, Name: name, Form: dropin.FormNative, Loaded: true, Summary: hosts.Describe(name).Summary})
+	}
+	for _, name := range legacy.All() {
+		add(ofPlugin(name))
+	}
+	return modules
+}
+
+// Form says what runs the driver of a name, in the words of dropin.
+func (d *Drivers) Form(name string) string {
+	drv, done, err := d.use(name)
+	if err != nil {
+		return ""
+	}
+	defer done()
+	switch drv.(type) {
+	case onHosts:
+		return dropin.FormNative
+	case plugin:
+		return dropin.FormPlugin
+	}
+	if drv.Builtin() {
+		return dropin.FormBuiltin
+	}
+	return dropin.FormDroppedIn
 }
 
 // closeNative ends the plug-ins that run.

@@ -12,10 +12,13 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/driver/legacy/legacytest"
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/module"
+	"github.com/millwright-ci/millwright/agent/module/dropin"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -192,5 +195,35 @@ func TestHosts(t *testing.T) {
 	}
 	if problems := d.Check(t.Context(), "none", []string{"url=tcp://h:2376"}); len(problems) != 1 || problems[0].Option != "none-cert-path" {
 		t.Errorf("problems %+v", problems)
+	}
+}
+
+// TestAllDrivers lists what runs in the agent itself and the plug-ins on the PATH beside the modules, each name once.
+func TestAllDrivers(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"docker-machine-driver-exotic", "docker-machine-driver-generic", "docker-machine-driver-mine", "docker-machine-driver-.hidden"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "docker-machine-driver-nobodys"), nil, 0o644); err != nil { // no program
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir)
+	d := nativeDrivers(t, t.TempDir(), nil)
+	got := map[string]string{}
+	for _, s := range d.all([]dropin.Status{
+		{Kind: abi.KindDriver, Name: "mine", Loaded: true}, {Kind: abi.KindDriver, Name: "none", Refused: "is no WebAssembly"}, {Kind: abi.KindPolicy, Name: "exotic", Loaded: true},
+	}) {
+		got[s.Name+" "+s.Kind] += s.Form + "."
+	}
+	want := map[string]string{
+		"mine driver": "wasm dropped-in.", "none driver": "wasm dropped-in.native.", "exotic policy": ".", "generic driver": "native.", "exotic driver": "plug-in.",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if form := d.Form("generic"); form != dropin.FormNative {
+		t.Errorf("generic is %q", form)
 	}
 }

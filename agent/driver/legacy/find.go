@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 )
 
 // binaryPrefix begins the name of a plug-in's binary.
@@ -55,4 +57,23 @@ func ourselves(path string) bool {
 	}
 	b, err := os.Stat(own)
 	return err == nil && os.SameFile(a, b)
+}
+
+// All lists the drivers of which there is a plug-in docker-machine-driver-NAME on the PATH, sorted. It starts none.
+func All() []string {
+	var names []string
+	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+		found, err := filepath.Glob(filepath.Join(dir, binaryPrefix+"*"))
+		if err != nil {
+			continue // a folder whose name is a pattern
+		}
+		for _, path := range found {
+			name := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(path), binaryPrefix), ".exe")
+			if _, err := Find(name); err == nil {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }

@@ -19,6 +19,7 @@ type Status struct {
 	Kind       string    `json:"kind"`
 	Name       string    `json:"name"`
 	Builtin    bool      `json:"builtin,omitempty"`
+	Form       string    `json:"form,omitempty"` // of drivers: what runs it; see the constants
 	Loaded     bool      `json:"loaded"`
 	Version    string    `json:"version,omitempty"`
 	ABI        int       `json:"abi,omitempty"`
@@ -46,6 +47,14 @@ type Status struct {
 	ObservedAt  time.Time         `json:"observed_at,omitzero"`
 	ObserveErr  string            `json:"observe_error,omitempty"`
 }
+
+// The forms of drivers.
+const (
+	FormBuiltin   = "wasm built-in"   // a module that came with the binary
+	FormDroppedIn = "wasm dropped-in" // a module of the folder
+	FormNative    = "native"          // it runs in the agent itself
+	FormPlugin    = "plug-in"         // docker-machine's, a program on the PATH
+)
 
 // Status lists the policies and drivers of the folders and the built-in policies, sorted by kind, position and name, and what is wrong
 // with the folders.
