@@ -62,8 +62,12 @@ func (c check) cacheS3(s *CacheS3, section string) {
 	if s.Accelerate && s.ServerAddress != "" {
 		c.warn(section, "Accelerate", "has no effect with a ServerAddress; leave one of them out")
 	}
-	if s.RoleARN != "" && s.UploadRoleARN != "" {
+	switch {
+	case s.UploadRoleARN == "":
+	case s.RoleARN != "":
 		c.warn(section, "UploadRoleARN", "has no effect beside RoleARN, which is for uploads too; leave it out")
+	default:
+		c.warn(section, "UploadRoleARN", "is deprecated in GitLab Runner; write RoleARN, which is for downloads too")
 	}
 	if s.AssumeRoleMaxConcurrency < -1 {
 		c.warn(section, "AssumeRoleMaxConcurrency", "%d counts as -1, no limit; use -1, 0 (which is 5) or more", s.AssumeRoleMaxConcurrency)

@@ -69,6 +69,7 @@ type port struct {
 var (
 	regionLike  = regexp.MustCompile(`^[a-z]{2,4}(-[a-z]+)+-[0-9]$`)
 	zoneLike    = regexp.MustCompile(`^[a-z0-9-]+$`)
+	otherZone   = regexp.MustCompile(`^[a-z]{2,4}(-[a-z]+)+-[0-9]`) // as whole names begin
 	vpcLike     = regexp.MustCompile(`^vpc-[0-9a-f]{8,17}$`)
 	subnetLike  = regexp.MustCompile(`^subnet-[0-9a-f]{8,17}$`)
 	groupIDLike = regexp.MustCompile(`^sg-[0-9a-f]{8,17}$`)
@@ -193,8 +194,15 @@ func (r *reader) zone(p place) string {
 	if !zoneLike.MatchString(zone) {
 		r.bad(optZone, zone, "the letter of a zone, such as "+defaultZone)
 	}
-	if strings.HasPrefix(zone, p.region) || r.options.Get(optEndpoint) != "" && len(zone) > 1 {
+	switch {
+	case r.options.Get(optEndpoint) != "" && len(zone) > 1:
 		return zone
+	case zone == p.region:
+		r.bad(optZone, zone, "the letter of a zone, such as "+defaultZone+"; that is the region")
+	case strings.HasPrefix(zone, p.region):
+		return zone
+	case otherZone.MatchString(zone):
+		r.bad(optZone, zone, "a zone of "+p.region+", or set "+optRegion)
 	}
 	return p.region + zone
 }

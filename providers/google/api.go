@@ -7,12 +7,9 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/millwright-ci/millwright/providers/internal/rest"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
-	"github.com/millwright-ci/millwright/sdk/go/host"
 )
-
-// deadlineMS bounds one request. None of ours waits for an operation.
-const deadlineMS = 20_000
 
 // credential is what the host signs with, by this name and scheme.
 var credential = abi.Sign{Scheme: "google-oauth2", Credential: "google"}
@@ -30,38 +27,24 @@ type kinded struct {
 
 func (k kinded) kind() string { return k.Kind }
 
+// expected is an answer that must be of a kind.
+type expected struct {
+	answer
+	want string
+}
+
+// UnmarshalJSON reads the answer itself.
+func (e expected) UnmarshalJSON(data []byte) error { return json.Unmarshal(data, e.answer) }
+
+// Whole implements rest.Answer.
+func (e expected) Whole() bool { return e.kind() == e.want }
+
 // call sends one request and reads the answer into out, which must be of the kind given (compute#instance). path is below the API's
 // version. Every failure, a status of 400 and more included, is an *abi.Error.
 func (p place) call(method, path string, query url.Values, body any, kind string, out answer) error {
-	req := abi.HTTPRequest{Method: method, URL: p.endpoint + "/compute/v1/" + path, DeadlineMS: deadlineMS, Sign: &credential}
-	if len(query) > 0 {
-		req.URL += "?" + query.Encode()
-	}
-	if body != nil {
-		data, err := json.Marshal(body)
-		if err != nil {
-			return err
-		}
-		req.Body, req.Headers = data, map[string][]string{"Content-Type": {"application/json"}}
-	}
-	res := host.HTTPSend(req)
-	if res.Error != nil {
-		return p.unanswered(res.Error)
-	}
-	if res.Status >= 300 {
-		return refused(res)
-	}
-	if err := json.Unmarshal(res.Body, out); err != nil {
-		return p.nonsense(method, err.Error())
-	}
-	if out.kind() != kind {
-		return p.nonsense(method, "it is of the kind "+short(out.kind())+", not "+kind)
-	}
-	return nil
-}
-
-func (p place) nonsense(method, why string) error {
-	return &abi.Error{Kind: abi.Transient, Message: "the answer of " + p.endpoint + " to " + method + " makes no sense: " + why}
+	a := rest.API{Endpoint: p.endpoint, Sign: credential, Token: "see " + todoCredential, Refused: refused}
+	_, err := a.Call(method, "/compute/v1/"+path, query, body, &expected{out, kind})
+	return err
 }
 
 // of joins parts of a path below the project.

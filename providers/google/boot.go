@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/millwright-ci/millwright/providers/internal/cloudinit"
+	opts "github.com/millwright-ci/millwright/providers/internal/settings"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -18,7 +19,7 @@ func (s settings) machineMetadata(b abi.Bootstrap) []item {
 		keySSH: func(theirs string) string {
 			return cloudinit.Lines(theirs) + s.user + ":" + strings.TrimSpace(b.AuthorizedKey)
 		},
-		keyOSLogin:  func(theirs string) string { return or(theirs, "FALSE") },
+		keyOSLogin:  func(theirs string) string { return opts.Or(theirs, "FALSE") },
 		keyStartup:  func(theirs string) string { return startupScript(b, theirs) },
 		keyUserData: func(theirs string) string { return cloudinit.Join(cloudinit.HostKey(b), theirs) },
 	}

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strconv"
 
+	opts "github.com/millwright-ci/millwright/providers/internal/settings"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 	"github.com/millwright-ci/millwright/sdk/go/driver"
 )
@@ -23,7 +24,7 @@ func (google) Create(req abi.CreateRequest) (abi.Instance, error) {
 		return abi.Instance{}, err
 	}
 	if len(req.Name) > longestName || !nameLike.MatchString(req.Name) {
-		return abi.Instance{}, &abi.Error{Kind: abi.Invalid, Message: "the machine name " + strconv.Quote(short(req.Name)) +
+		return abi.Instance{}, &abi.Error{Kind: abi.Invalid, Message: "the machine name " + strconv.Quote(opts.Short(req.Name)) +
 			" is not allowed; Compute Engine takes lower-case letters, digits and hyphens, here " + strconv.Itoa(longestName) + " at most: shorten MachineName"}
 	}
 	if s.firewall {

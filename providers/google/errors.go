@@ -4,8 +4,9 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
-	"time"
 
+	"github.com/millwright-ci/millwright/providers/internal/rest"
+	opts "github.com/millwright-ci/millwright/providers/internal/settings"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -18,7 +19,9 @@ type meaning struct {
 const (
 	todoCapacity = "try another " + optZone + " or " + optMachineType + ": alternatives in millwright.toml"
 	todoQuota    = "raise the quota, or lower limit"
-	todoRights   = "give the agent's service account the role of the driver's documentation"
+	// todoCredential is where the operator gives it.
+	todoCredential = "GOOGLE_APPLICATION_CREDENTIALS or [credentials.google] in millwright.toml"
+	todoRights     = "give the agent's service account the role of the driver's documentation"
 )
 
 // meanings are those of the codes of operations and of the reasons of refusals, in lower case and without underscores.
@@ -39,7 +42,7 @@ var meanings = map[string]meaning{
 	"accessnotconfigured": {abi.Auth, "enable the Compute Engine API in the project"},
 	"servicedisabled":     {abi.Auth, "enable the Compute Engine API in the project"},
 	"forbidden":           {abi.Auth, todoRights}, "insufficientpermissions": {abi.Auth, todoRights}, "permissionserror": {abi.Auth, todoRights},
-	"autherror": {abi.Auth, "the credential is refused: see GOOGLE_APPLICATION_CREDENTIALS or [credentials.google] in millwright.toml"},
+	"autherror": {abi.Auth, "the credential is refused: see " + todoCredential},
 
 	"alreadyexists": {abi.Conflict, ""}, "resourcealreadyexists": {abi.Conflict, ""}, "conditionnotmet": {abi.Conflict, ""},
 	"resourcenotready": {abi.Conflict, ""}, "resourceinuse": {abi.Conflict, ""}, "resourceinusebyanotherresource": {abi.Conflict, ""},
@@ -121,79 +124,21 @@ func refused(res abi.HTTPResponse) *abi.Error {
 			m.todo = meanings["autherror"].todo
 		}
 	}
-	e := told(m, code, or(body.Error.Message, "the cloud answered with status "+status))
+	e := told(m, code, opts.Or(body.Error.Message, "the cloud answered with status "+status))
 	if e.Kind == abi.RateLimited || e.Kind == abi.Transient {
-		e.RetryAfterS = retryAfter(res.Headers)
+		e.RetryAfterS = rest.RetryAfter(res.Headers)
 	}
 	return e
 }
 
-// told is an error in the cloud's words with what to do.
 func told(m meaning, code, message string) *abi.Error {
-	const most = 1000
-	if len(message) > most {
-		message = strings.ToValidUTF8(message[:most], "") + "..."
-	}
-	message = strings.TrimRight(message, ". \n")
-	if m.todo != "" {
-		message += "; " + m.todo
-	}
-	return &abi.Error{Kind: m.kind, Code: code, Message: message}
+	return rest.Told(m.kind, code, message, m.todo)
 }
 
+// kindOf is what a status means by itself. 412 is for a resource that somebody else changed meanwhile.
 func kindOf(status int) abi.ErrorKind {
-	switch {
-	case status == 401 || status == 403:
-		return abi.Auth
-	case status == 404:
-		return abi.NotFound
-	case status == 409 || status == 412:
+	if status == 412 {
 		return abi.Conflict
-	case status == 429:
-		return abi.RateLimited
-	case status == 408 || status >= 500 || status < 400: // a redirect is no answer of this API
-		return abi.Transient
 	}
-	return abi.Invalid
-}
-
-// retryAfter reads the header of that name, seconds or a date, in seconds; 0 when there is none.
-func retryAfter(headers map[string][]string) int {
-	text := header(headers, "Retry-After")
-	if n, err := strconv.Atoi(text); err == nil {
-		return max(n, 0)
-	}
-	until, err := time.Parse(time.RFC1123, text)
-	if err != nil {
-		return 0
-	}
-	now, err := time.Parse(time.RFC1123, header(headers, "Date")) // we have no clock
-	if err != nil {
-		return 0
-	}
-	return max(int(until.Sub(now).Seconds()), 0)
-}
-
-func header(headers map[string][]string, name string) string {
-	for key, values := range headers {
-		if strings.EqualFold(key, name) && len(values) > 0 {
-			return values[0]
-		}
-	}
-	return ""
-}
-
-// unanswered is the error for a request that got no answer. It may have been carried out all the same.
-func (p place) unanswered(err *abi.HTTPError) *abi.Error {
-	e := &abi.Error{Kind: abi.Transient, Code: err.Kind, Message: p.endpoint + ": " + err.Message}
-	switch err.Kind {
-	case "denied":
-		e.Kind = abi.Auth
-	case "credential":
-		e.Kind = abi.Auth
-		e.Message += "; see GOOGLE_APPLICATION_CREDENTIALS or [credentials.google] in millwright.toml"
-	case "invalid":
-		e.Kind = abi.Invalid
-	}
-	return e
+	return rest.KindOf(status)
 }

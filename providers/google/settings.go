@@ -1,10 +1,11 @@
 package main
 
 import (
+	"math"
 	"regexp"
-	"strconv"
 	"strings"
 
+	opts "github.com/millwright-ci/millwright/providers/internal/settings"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -58,6 +59,7 @@ type item struct {
 var (
 	projectLike = regexp.MustCompile(`^([a-z0-9.-]+:)?[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 	zoneLike    = regexp.MustCompile(`^[a-z]+(-[a-z]+)+[0-9]+-[a-z]$`)
+	hyphened    = regexp.MustCompile(`^([a-z]+(?:-[a-z]+)+)-([0-9]+)(-[a-z])?$`) // as AWS writes regions
 	nameLike    = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
 	typeLike    = regexp.MustCompile(`^[a-z][-a-z0-9]*$`)
 	userLike    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,29}$`)
@@ -67,65 +69,43 @@ var (
 )
 
 // reader reads options and notes what is wrong with them.
-type reader struct {
-	options  abi.Options
-	problems []abi.Problem
-}
+type reader struct{ opts.Reader }
 
-func (r *reader) bad(option, value, allowed string) {
-	r.problems = append(r.problems, abi.Problem{Option: option, Message: strconv.Quote(short(value)) + " is not allowed; use " + allowed})
-}
+func newReader(o abi.Options) *reader { return &reader{opts.Reader{Options: o}} }
 
-// odd notes what only the cloud can judge.
-func (r *reader) odd(option, value, allowed string) {
-	r.problems = append(r.problems, abi.Problem{Option: option, Warning: true, Message: strconv.Quote(short(value)) + " looks wrong; " + allowed})
-}
-
-func (r *reader) get(option, otherwise string) string { return or(r.options.Get(option), otherwise) }
-
-// whole reads a number.
-func (r *reader) whole(option string, otherwise, least int) int {
-	text := r.options.Get(option)
-	if text == "" {
-		return otherwise
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < least {
-		r.bad(option, text, "a whole number from "+strconv.Itoa(least)+" on")
-	}
-	return n
-}
+// most bounds numbers that only the cloud bounds.
+const most = math.MaxInt32
 
 // read turns options into settings and lists everything that is wrong with them.
 func read(o abi.Options) (settings, []abi.Problem) {
-	r := &reader{options: o}
+	r := newReader(o)
 	s := settings{
 		place:       r.place(),
-		machineType: r.get(optMachineType, "n1-standard-1"),
+		machineType: r.Get(optMachineType, "n1-standard-1"),
 		minCPU:      o.Get(optMinCPUPlatform),
-		account:     r.get(optServiceAccount, "default"),
-		diskGB:      r.whole(optDiskSize, 10, 1),
-		diskType:    r.get(optDiskType, "pd-standard"),
-		iops:        r.whole(optIOPS, 0, 0),
-		throughput:  r.whole(optThroughput, 0, 0),
-		network:     r.get(optNetwork, "default"),
+		account:     r.Get(optServiceAccount, "default"),
+		diskGB:      r.Whole(optDiskSize, 10, 1, most),
+		diskType:    r.Get(optDiskType, "pd-standard"),
+		iops:        r.Whole(optIOPS, 0, 0, most),
+		throughput:  r.Whole(optThroughput, 0, 0, most),
+		network:     r.Get(optNetwork, "default"),
 		subnetwork:  o.Get(optSubnetwork),
 		address:     o.Get(optAddress),
 		preemptible: o.Bool(optPreemptible),
 		spot:        o.Bool(optSpot),
 		external:    !o.Bool(optInternalIPOnly),
 		firewall:    !o.Bool(optSkipFirewall),
-		login:       login{user: r.get(optUsername, "ubuntu"), internal: o.Bool(optInternalIP) || o.Bool(optInternalIPOnly)},
+		login:       login{user: r.Get(optUsername, "ubuntu"), internal: o.Bool(optInternalIP) || o.Bool(optInternalIPOnly)},
 	}
 	r.zone(s.zone)
 	if !typeLike.MatchString(s.machineType) {
-		r.odd(optMachineType, s.machineType, "a machine type is such as n2-standard-4")
+		r.Odd(optMachineType, s.machineType, "a machine type is such as n2-standard-4")
 	}
 	if !typeLike.MatchString(s.diskType) {
-		r.bad(optDiskType, s.diskType, "a disk type, such as pd-balanced")
+		r.Bad(optDiskType, s.diskType, "a disk type, such as pd-balanced")
 	}
 	if !userLike.MatchString(s.user) {
-		r.bad(optUsername, s.user, "a login of letters, digits, hyphens and underscores, 30 at most")
+		r.Bad(optUsername, s.user, "a login of letters, digits, hyphens and underscores, 30 at most")
 	}
 	if o.Bool(optNoAccount) {
 		s.account = ""
@@ -140,16 +120,16 @@ func read(o abi.Options) (settings, []abi.Problem) {
 	s.ports = r.ports()
 	r.together(s)
 	r.backoff()
-	return s, r.problems
+	return s, r.Problems
 }
 
 // place reads what list and remove need.
 func (r *reader) place() place {
-	p := place{endpoint: strings.TrimSuffix(r.get(optEndpoint, defaultEndpoint), "/"), project: r.options.Get(optProject), zone: r.get(optZone, defaultZone)}
+	p := place{endpoint: strings.TrimSuffix(r.Get(optEndpoint, defaultEndpoint), "/"), project: r.Options.Get(optProject), zone: r.Get(optZone, defaultZone)}
 	if p.project == "" {
-		r.problems = append(r.problems, abi.Problem{Option: optProject, Message: "is missing; give the id of the project"})
+		r.Wrong(optProject, "is missing; give the id of the project")
 	} else if !projectLike.MatchString(p.project) {
-		r.odd(optProject, p.project, "the id of a project has lower-case letters, digits and hyphens")
+		r.Odd(optProject, p.project, "the id of a project has lower-case letters, digits and hyphens")
 	}
 	return p
 }
@@ -158,9 +138,12 @@ func (r *reader) zone(zone string) {
 	switch {
 	case zoneLike.MatchString(zone):
 	case zoneLike.MatchString(zone + "-a"):
-		r.odd(optZone, zone, "that is a region; a zone is "+zone+"-a, for example")
+		r.Odd(optZone, zone, "that is a region; a zone is "+zone+"-a, for example")
+	case hyphened.MatchString(zone):
+		region := hyphened.ReplaceAllString(zone, "$1$2")
+		r.Odd(optZone, zone, "Google writes "+region+" for the region; a zone of it is "+region+"-a, for example")
 	default:
-		r.odd(optZone, zone, "a zone is such as "+defaultZone)
+		r.Odd(optZone, zone, "a zone is such as "+defaultZone)
 	}
 }
 
@@ -173,23 +156,14 @@ func (google) Validate(req abi.ValidateRequest) []abi.Problem {
 // usable returns the settings for a machine to be made, or the first problem as an error.
 func usable(o abi.Options) (settings, error) {
 	s, problems := read(o)
-	return s, firstOf(problems)
+	return s, (&opts.Reader{Problems: problems}).Err()
 }
 
 // reachable returns where to look and to remove: a machine must go whatever became of the other options.
 func reachable(o abi.Options) (place, error) {
-	r := &reader{options: o}
+	r := newReader(o)
 	p := r.place()
-	return p, firstOf(r.problems)
-}
-
-func firstOf(problems []abi.Problem) error {
-	for _, p := range problems {
-		if !p.Warning {
-			return &abi.Error{Kind: abi.Invalid, Message: p.Option + ": " + p.Message}
-		}
-	}
-	return nil
+	return p, r.Err()
 }
 
 // region is the zone without its last part.
@@ -198,19 +172,4 @@ func (p place) region() string {
 		return p.zone[:i]
 	}
 	return p.zone
-}
-
-func or(value, otherwise string) string {
-	if value == "" {
-		return otherwise
-	}
-	return value
-}
-
-// short keeps messages readable.
-func short(s string) string {
-	if len(s) > 100 {
-		return strings.ToValidUTF8(s[:100], "") + "..."
-	}
-	return s
 }

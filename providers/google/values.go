@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/millwright-ci/millwright/sdk/go/abi"
+	opts "github.com/millwright-ci/millwright/providers/internal/settings"
 )
 
 // Names of what the driver itself needs; an operator's label or metadata must not take them.
@@ -25,22 +25,23 @@ var imageLike = regexp.MustCompile(`^[a-z0-9.:-]+/global/images/(family/)?[a-z](
 var imagePrefixes = []string{"https://www.googleapis.com/compute/v1/", "https://compute.googleapis.com/compute/v1/", "projects/"}
 
 func (r *reader) image() string {
-	given := r.get(optMachineImage, defaultImage)
+	given := r.Get(optMachineImage, defaultImage)
 	rest := given
 	for _, prefix := range imagePrefixes {
 		rest = strings.TrimPrefix(rest, prefix)
 	}
 	if !imageLike.MatchString(rest) {
-		r.bad(optMachineImage, given, "PROJECT/global/images/NAME or PROJECT/global/images/family/FAMILY")
+		r.Bad(optMachineImage, given, "PROJECT/global/images/NAME or PROJECT/global/images/family/FAMILY")
 	}
+	r.past(rest)
 	return "projects/" + rest
 }
 
 func (r *reader) scopes() []string {
-	scopes := commas(r.get(optScopes, defaultScopes))
+	scopes := opts.Commas(r.Get(optScopes, defaultScopes))
 	for _, s := range scopes {
 		if u, err := url.Parse(s); err != nil || u.Scheme != "https" || u.Host == "" {
-			r.bad(optScopes, s, "URLs such as "+scopePrefix+"cloud-platform")
+			r.Bad(optScopes, s, "URLs such as "+scopePrefix+"cloud-platform")
 		}
 	}
 	return scopes
@@ -51,9 +52,9 @@ const networkTag = "docker-machine"
 
 func (r *reader) tags() []string {
 	tags := []string{networkTag}
-	for _, t := range commas(r.options.Get(optTags)) {
+	for _, t := range opts.Commas(r.Options.Get(optTags)) {
 		if !nameLike.MatchString(t) {
-			r.bad(optTags, t, "lower-case letters, digits and hyphens, 63 at most")
+			r.Bad(optTags, t, "lower-case letters, digits and hyphens, 63 at most")
 		}
 		tags = append(tags, t)
 	}
@@ -62,10 +63,10 @@ func (r *reader) tags() []string {
 
 func (r *reader) labels() map[string]string {
 	labels := map[string]string{}
-	for _, l := range r.options[optLabel] {
+	for _, l := range r.Options[optLabel] {
 		key, value, ok := strings.Cut(l, ":")
 		if !ok || !labelKey.MatchString(key) || !labelValue.MatchString(value) || strings.HasPrefix(key, labelPrefix) {
-			r.bad(optLabel, l, "key:value of lower-case letters, digits, hyphens and underscores; keys that begin with "+labelPrefix+" are the driver's own")
+			r.Bad(optLabel, l, "key:value of lower-case letters, digits, hyphens and underscores; keys that begin with "+labelPrefix+" are the driver's own")
 		}
 		labels[key] = value
 	}
@@ -77,7 +78,7 @@ func (r *reader) metadata() []item {
 	var items []item
 	add := func(option, key, value string) {
 		if !keyLike.MatchString(key) {
-			r.bad(option, key, "key=value with a key of letters, digits, hyphens and underscores")
+			r.Bad(option, key, "key=value with a key of letters, digits, hyphens and underscores")
 			return
 		}
 		for i := range items {
@@ -89,7 +90,7 @@ func (r *reader) metadata() []item {
 		items = append(items, item{key, value})
 	}
 	for _, option := range []string{optMetadata, optMetadataFile} {
-		for _, entry := range r.options[option] {
+		for _, entry := range r.Options[option] {
 			key, value, ok := strings.Cut(entry, "=")
 			if !ok {
 				key = ""
@@ -97,7 +98,7 @@ func (r *reader) metadata() []item {
 			add(option, key, value)
 		}
 	}
-	if data := r.options.Get(optUserdata); data != "" {
+	if data := r.Options.Get(optUserdata); data != "" {
 		add(optUserdata, keyUserData, data)
 	}
 	return items
@@ -110,7 +111,7 @@ type accelerator struct {
 }
 
 func (r *reader) accelerator() (a accelerator) {
-	text := r.options.Get(optAccelerator)
+	text := r.Options.Get(optAccelerator)
 	if text == "" {
 		return a
 	}
@@ -132,22 +133,22 @@ func (r *reader) accelerator() (a accelerator) {
 		}
 	}
 	if !ok || !typeLike.MatchString(a.name) || !seen["count"] {
-		r.bad(optAccelerator, text, "type=T,count=N, such as type=nvidia-tesla-t4,count=1")
+		r.Bad(optAccelerator, text, "type=T,count=N, such as type=nvidia-tesla-t4,count=1")
 	}
 	return a
 }
 
 func (r *reader) maintenance(s settings) string {
-	policy := r.options.Get(optMaintenance)
+	policy := r.Options.Get(optMaintenance)
 	switch {
 	case policy == "" && s.accelerator.count > 0:
 		return "TERMINATE" // a machine with GPUs can't move, and the API refuses what it would default to
 	case policy == "" || policy == "MIGRATE" || policy == "TERMINATE":
 	default:
-		r.bad(optMaintenance, policy, "MIGRATE or TERMINATE")
+		r.Bad(optMaintenance, policy, "MIGRATE or TERMINATE")
 	}
 	if policy == "MIGRATE" && (s.accelerator.count > 0 || s.preemptible || s.spot) {
-		r.bad(optMaintenance, policy, "TERMINATE: machines with GPUs, preemptible and spot ones can't move")
+		r.Bad(optMaintenance, policy, "TERMINATE: machines with GPUs, preemptible and spot ones can't move")
 	}
 	return policy
 }
@@ -163,12 +164,12 @@ var enginePort = port{"tcp", "2376"}
 
 func (r *reader) ports() []port {
 	ports := []port{enginePort}
-	for _, entry := range r.options[optOpenPort] {
+	for _, entry := range r.Options[optOpenPort] {
 		number, protocol, _ := strings.Cut(entry, "/")
-		protocol = or(protocol, "tcp")
+		protocol = opts.Or(protocol, "tcp")
 		n, err := strconv.Atoi(number)
 		if err != nil || n < 1 || n > 65535 || protocol != "tcp" && protocol != "udp" {
-			r.bad(optOpenPort, entry, "a port, such as 8080, 8080/tcp or 8080/udp")
+			r.Bad(optOpenPort, entry, "a port, such as 8080, 8080/tcp or 8080/udp")
 		}
 		ports = append(ports, port{protocol, number})
 	}
@@ -177,59 +178,46 @@ func (r *reader) ports() []port {
 
 // together looks at options that concern each other.
 func (r *reader) together(s settings) {
-	warn := func(option, message string) {
-		r.problems = append(r.problems, abi.Problem{Option: option, Warning: true, Message: message})
-	}
 	if s.address != "" {
 		if _, err := netip.ParseAddr(s.address); err != nil && !nameLike.MatchString(s.address) {
-			r.bad(optAddress, s.address, "an IP address, or the name of a reserved one")
+			r.Bad(optAddress, s.address, "an IP address, or the name of a reserved one")
 		}
 		if !s.external {
-			warn(optAddress, "has no effect with "+optInternalIPOnly)
+			r.Warn(optAddress, "has no effect with "+optInternalIPOnly)
 		} else {
-			warn(optAddress, "one address is for one machine at a time; leave it out for a fleet")
+			r.Warn(optAddress, "one address is for one machine at a time; leave it out for a fleet")
 		}
 	}
-	if r.options.Bool(optBulkInsert) {
-		r.problems = append(r.problems, abi.Problem{Option: optBulkInsert, Message: "is not served; leave it out with its other options, and name zones and " +
-			"machine types for stock-outs as alternatives of the runner in millwright.toml"})
+	if r.Options.Bool(optBulkInsert) {
+		r.Wrong(optBulkInsert, "is not served; leave it out with its other options, and name zones and machine types for stock-outs as alternatives of the "+
+			"runner in millwright.toml")
 	}
 	if s.preemptible && s.spot {
-		r.bad(optSpot, "true", "either "+optSpot+" or "+optPreemptible)
+		r.Bad(optSpot, "true", "either "+optSpot+" or "+optPreemptible)
 	}
-	if r.options.Bool(optUseExisting) {
-		warn(optUseExisting, "has no effect: machines are made and removed by the agent, and one that is there already is left alone")
+	if r.Options.Bool(optUseExisting) {
+		r.Warn(optUseExisting, "has no effect: machines are made and removed by the agent, and one that is there already is left alone")
 	}
 	for _, network := range []struct{ option, value, part string }{{optNetwork, s.network, "/networks/"}, {optSubnetwork, s.subnetwork, "/subnetworks/"}} {
 		if network.value != "" && !nameLike.MatchString(network.value) && !strings.Contains(network.value, network.part) {
-			r.bad(network.option, network.value, "a name, or a URL with "+network.part+" in it")
+			r.Bad(network.option, network.value, "a name, or a URL with "+network.part+" in it")
 		}
 	}
 	if s.iops < 0 || s.throughput < 0 {
 		return // told already
 	}
 	if (s.iops > 0 || s.throughput > 0) && !strings.HasPrefix(s.diskType, "hyperdisk") && s.diskType != "pd-extreme" {
-		warn(optDiskType, s.diskType+" takes no "+optIOPS+" and "+optThroughput+"; a hyperdisk does")
+		r.Warn(optDiskType, s.diskType+" takes no "+optIOPS+" and "+optThroughput+"; a hyperdisk does")
 	}
 }
 
 // backoff checks options that do nothing, so that a misspelt value does not pass unseen.
 func (r *reader) backoff() {
 	for _, option := range []string{optBackoffRandom, optBackoffMultiple} {
-		if text := r.options.Get(option); text != "" {
+		if text := r.Options.Get(option); text != "" {
 			if f, err := strconv.ParseFloat(text, 64); err != nil || f < 0 {
-				r.bad(option, text, "a number from 0 on")
+				r.Bad(option, text, "a number from 0 on")
 			}
 		}
 	}
-}
-
-func commas(list string) []string {
-	var out []string
-	for _, part := range strings.Split(list, ",") {
-		if part = strings.TrimSpace(part); part != "" {
-			out = append(out, part)
-		}
-	}
-	return out
 }

@@ -35,6 +35,11 @@ func (r *Reader) Bad(option, value, allowed string) {
 	r.Problems = append(r.Problems, abi.Problem{Option: option, Message: strconv.Quote(Short(value)) + " is not allowed; use " + allowed})
 }
 
+// Odd notes a value that looks wrong, which only the cloud can judge; hint says what a right one is like.
+func (r *Reader) Odd(option, value, hint string) {
+	r.Warn(option, strconv.Quote(Short(value))+" looks wrong; "+hint)
+}
+
 // Wrong notes what is wrong with an option in words of its own.
 func (r *Reader) Wrong(option, message string) {
 	r.Problems = append(r.Problems, abi.Problem{Option: option, Message: message})
