@@ -63,7 +63,7 @@ func TestGoogleOptions(t *testing.T) {
 			"google-project=GOOGLE-PROJECT-ID", "google-zone=GOOGLE-ZONE", "google-machine-type=GOOGLE-MACHINE-TYPE",
 			"google-machine-image=ubuntu-os-cloud/global/images/family/ubuntu-1804-lts", "google-username=root", "google-use-internal-ip",
 			"engine-registry-mirror=https://mirror.gcr.io",
-		}, "", 3},
+		}, "", 4},
 		"an unknown option":   {[]string{"google-project=p1", "google-zones=a"}, "google-zones is no option of this driver; did you mean google-zone?", 0},
 		"no project":          {nil, "google-project is required", 0},
 		"a file":              {[]string{"google-project=p1", "google-metadata-from-file=motd=" + file}, "", 0},

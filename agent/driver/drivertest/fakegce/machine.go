@@ -31,10 +31,12 @@ func (c *Cloud) power(i *instance) error {
 		i.stop = func() { hardware.Stop(i.name) }
 		return nil
 	}
-	m, err := fakecloud.StartMachine(i.name, externalAddress(i.object), userData(i.object), c.settings.Engine)
+	address := externalAddress(i.object)
+	m, err := fakecloud.StartMachine(i.name, address, userData(i.object), c.settings.Engine)
 	if err != nil {
 		return err
 	}
+	setAddress(i.object, address)
 	i.stop = m.Close
 	return nil
 }
