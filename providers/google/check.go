@@ -1,14 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/millwright-ci/millwright/providers/internal/rest"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 	"github.com/millwright-ci/millwright/sdk/go/driver"
-	"github.com/millwright-ci/millwright/sdk/go/host"
 )
 
 // Permissions that are named more than once.
@@ -135,31 +134,23 @@ func (s settings) places() []site {
 // granted asks which permissions the credential has somewhere.
 // Source: Cloud Resource Manager API v1, "projects.testIamPermissions"; Compute Engine API v1, "subnetworks.testIamPermissions".
 func (s settings) granted(where site) ([]string, error) {
-	target, sign := s.rightsEndpoint()+"/v1/projects/"+url.PathEscape(where.project)+":testIamPermissions", &checkSign
+	a := rest.API{Endpoint: s.rightsEndpoint(), Sign: checkSign, Token: "see " + todoCredential, Refused: refused}
+	path := "/v1/projects/" + url.PathEscape(where.project) + ":testIamPermissions"
 	if where.path != "" {
-		target, sign = s.endpoint+"/compute/v1/"+where.path+"/testIamPermissions", &credential
+		a.Endpoint, a.Sign, path = s.endpoint, credential, "/compute/v1/"+where.path+"/testIamPermissions"
 	}
-	body, err := json.Marshal(map[string][]string{"permissions": where.names})
-	if err != nil {
-		return nil, err
-	}
-	res := host.HTTPSend(abi.HTTPRequest{
-		Method: "POST", URL: target, DeadlineMS: deadlineMS, Sign: sign, Body: body, Headers: map[string][]string{"Content-Type": {"application/json"}},
-	})
-	switch {
-	case res.Error != nil:
-		return nil, s.unanswered(res.Error)
-	case res.Status >= 300:
-		return nil, refused(res)
-	}
-	var answer struct {
-		Permissions []string `json:"permissions"` // absent: none
-	}
-	if err := json.Unmarshal(res.Body, &answer); err != nil {
-		return nil, s.nonsense("testIamPermissions", err.Error())
-	}
-	return answer.Permissions, nil
+	var answer rights
+	_, err := a.Call("POST", path, nil, map[string][]string{"permissions": where.names}, &answer)
+	return answer.Permissions, err
 }
+
+// rights is what a credential has of what was asked for.
+type rights struct {
+	Permissions []string `json:"permissions"` // absent: none
+}
+
+// Whole implements rest.Answer: an answer without anything says that there are none.
+func (rights) Whole() bool { return true }
 
 // rightsEndpoint is where that API answers: beside Compute Engine's, by Google's names for public and for private endpoints; else at the same place.
 func (p place) rightsEndpoint() string {
