@@ -17,8 +17,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/millwright-ci/millwright/agent/executor/docker/dockertest"
 	"github.com/millwright-ci/millwright/agent/driver/legacy/legacytest"
+	"github.com/millwright-ci/millwright/agent/executor/docker/dockertest"
 	"github.com/millwright-ci/millwright/agent/internal/guests"
 	"github.com/millwright-ci/millwright/agent/internal/need"
 	"github.com/millwright-ci/millwright/agent/supervisor"

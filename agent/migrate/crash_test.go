@@ -220,7 +220,9 @@ func TestDrain(t *testing.T) {
 // TestNotGiven has machines that docker-machine can't go on with, or that must not be moved now.
 func TestNotGiven(t *testing.T) {
 	j := openJournal(t, t.TempDir())
-	instance := func(id string) abi.Instance { return abi.Instance{ID: id, Address: "10.0.0.7", Status: abi.StatusRunning} }
+	instance := func(id string) abi.Instance {
+		return abi.Instance{ID: id, Address: "10.0.0.7", Status: abi.StatusRunning}
+	}
 	for _, m := range []fleet.Machine{
 		{Name: "busy", Driver: "google", State: fleet.Used, JobID: 4711},
 		{Name: "coming", Driver: "google", State: fleet.Creating},
