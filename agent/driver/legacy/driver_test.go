@@ -424,15 +424,18 @@ func TestFind(t *testing.T) {
 
 func TestKinds(t *testing.T) {
 	for text, want := range map[string]abi.ErrorKind{
-		"googleapi: Error 403: Rate Limit Exceeded, rateLimitExceeded": abi.RateLimited,
-		"QUOTA_EXCEEDED: Quota 'CPUS' exceeded. Limit: 8.0":            abi.Quota,
-		"VcpuLimitExceeded: You have requested more vCPU":              abi.Quota,
-		"InsufficientInstanceCapacity: we currently do not have":       abi.Capacity,
-		"hcloud: error during placement (resource_unavailable)":        abi.Capacity,
-		"hcloud: unable to authenticate (unauthorized)":                abi.Auth,
-		"server not found (not_found)":                                 abi.NotFound,
-		"hcloud: server name is already used (uniqueness_error)":       abi.Conflict,
-		"connection reset by peer":                                     abi.Transient,
+		"googleapi: Error 403: Rate Limit Exceeded, rateLimitExceeded":                                                     abi.RateLimited,
+		"QUOTA_EXCEEDED: Quota 'CPUS' exceeded. Limit: 8.0":                                                                abi.Quota,
+		"VcpuLimitExceeded: You have requested more vCPU":                                                                  abi.Quota,
+		"InsufficientInstanceCapacity: we currently do not have":                                                           abi.Capacity,
+		"hcloud: error during placement (resource_unavailable)":                                                            abi.Capacity,
+		"hcloud: unable to authenticate (unauthorized)":                                                                    abi.Auth,
+		"server not found (not_found)":                                                                                     abi.NotFound,
+		"hcloud: server name is already used (uniqueness_error)":                                                           abi.Conflict,
+		"GET https://api.example.com/v2/droplets/1: 404":                                                                   abi.NotFound,
+		"connection reset by peer":                                                                                         abi.Transient,
+		"dial tcp 10.0.0.1:40404: i/o timeout":                                                                             abi.Transient,
+		"Panic in the driver: nil map\ngoroutine 8 [running]:\nmain.(*driver).Create(0x3e5403404330) /src/notfound.go:404": abi.Transient,
 	} {
 		if got := kindOf(text); got != want {
 			t.Errorf("%s: %s, want %s", text, got, want)

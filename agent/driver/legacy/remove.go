@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -130,18 +131,25 @@ var words = []struct {
 	{abi.Capacity, []string{"zone_resource_pool_exhausted", "stockout", "insufficientinstancecapacity", "insufficienthostcapacity", "allocationfailed",
 		"skunotavailable", "resource_unavailable", "no valid host", "no capacity", "out of capacity", "currently unavailable", "placement_error"}},
 	{abi.Auth, []string{"unauthorized", "authfailure", "expiredtoken", "invalid credentials", "authentication", "access denied", "accessdenied", "forbidden", "permission denied", "invalid token", "unable to authenticate"}},
-	{abi.NotFound, []string{"not found", "notfound", "not_found", "does not exist", "404"}},
+	{abi.NotFound, []string{"not found", "notfound", "not_found", "does not exist"}},
 	{abi.Conflict, []string{"already exists", "alreadyexists", "uniqueness_error", "name is already"}},
 }
 
-// kindOf guesses the kind of an error by its words; what says nothing is transient.
+// status404 is the HTTP status on its own, not a part of another number.
+var status404 = regexp.MustCompile(`\b404\b`)
+
+// kindOf guesses the kind of an error by its words; what says nothing is transient. A plug-in's stack, with which it tells of a panic, has
+// words and numbers of all kinds.
 func kindOf(text string) abi.ErrorKind {
-	text = strings.ToLower(text)
+	text, _, _ = strings.Cut(strings.ToLower(text), "\ngoroutine ")
 	for _, w := range words {
 		for _, t := range w.texts {
 			if strings.Contains(text, t) {
 				return w.kind
 			}
+		}
+		if w.kind == abi.NotFound && status404.MatchString(text) {
+			return w.kind
 		}
 	}
 	return abi.Transient
