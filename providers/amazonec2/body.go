@@ -162,21 +162,10 @@ func (s settings) bootScript(req abi.CreateRequest) string {
 			"fi\n"
 	}
 	if req.ExpiresAt != "" {
-		script += "left=$((($(date -d '" + onlyTime(req.ExpiresAt) + "' +%s) - $(date +%s)) / 60))\n" +
-			"shutdown -P \"+$((left > 1 ? left : 1))\" || true\n"
+		script += cloudinit.EndLines(req.ExpiresAt)
 	}
 	if script == "" {
 		return ""
 	}
-	return "#!/bin/sh\n# Millwright: who may log in, and when the machine ends.\nPATH=$PATH:/usr/sbin:/sbin\n" + script
-}
-
-// onlyTime keeps of an RFC 3339 time what can stand in a script.
-func onlyTime(text string) string {
-	return strings.Map(func(c rune) rune {
-		if c >= '0' && c <= '9' || strings.ContainsRune("TZ:+-.", c) {
-			return c
-		}
-		return -1
-	}, text)
+	return cloudinit.ScriptHead + script
 }

@@ -163,7 +163,7 @@ func (w wishes) body(req abi.CreateRequest, nic string) vmBody {
 	v.StorageProfile.ImageReference = w.image.reference
 	v.StorageProfile.OSDisk = diskBody{Name: req.Name + diskSuffix, CreateOption: "FromImage", DeleteOption: deleteWith, Caching: "ReadWrite", DiskSizeGB: w.diskGB}
 	v.StorageProfile.OSDisk.ManagedDisk.StorageAccountType = w.storage
-	v.OSProfile = osBody{ComputerName: req.Name, AdminUsername: w.user, CustomData: base64.StdEncoding.EncodeToString([]byte(userData(req.Bootstrap, w.customData)))}
+	v.OSProfile = osBody{ComputerName: req.Name, AdminUsername: w.user, CustomData: base64.StdEncoding.EncodeToString([]byte(userData(req, w.customData)))}
 	v.OSProfile.LinuxConfiguration.DisablePasswordAuthentication = true
 	v.OSProfile.LinuxConfiguration.SSH.PublicKeys = []keyBody{{"/home/" + w.user + "/.ssh/authorized_keys", strings.TrimSpace(req.Bootstrap.AuthorizedKey)}}
 	if w.set != "" {
@@ -220,9 +220,9 @@ func (w wishes) ip(req abi.CreateRequest) ipBody {
 	return b
 }
 
-// userData is the host key as cloud-init takes it and what the host has the first boot do, joined with the operator's own. The login is made by the cloud.
-func userData(b abi.Bootstrap, theirs string) string {
-	return cloudinit.JoinScripts(cloudinit.HostKey(b), theirs, b.FirstBoot)
+// userData is the host key as cloud-init takes it, the machine's end and what the host has the first boot do, joined with the operator's own. The login is made by the cloud.
+func userData(req abi.CreateRequest, theirs string) string {
+	return cloudinit.JoinScripts(cloudinit.HostKey(req.Bootstrap), theirs, cloudinit.End(req.ExpiresAt), req.Bootstrap.FirstBoot)
 }
 
 // Tags of everything that the driver makes for a machine. A list must not depend on the options of the machines, so what it needs of them is here.

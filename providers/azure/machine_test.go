@@ -17,6 +17,7 @@ import (
 
 	hostside "github.com/millwright-ci/millwright/agent/driver"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/fakearm"
+	"github.com/millwright-ci/millwright/providers/internal/cloudinit"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -125,8 +126,11 @@ func TestUserData(t *testing.T) {
 			t.Fatal(p)
 		}
 	}
-	data, err := base64.StdEncoding.DecodeString(w.body(wanted("m1", nil), "").Properties.OSProfile.CustomData)
-	if err != nil || !strings.Contains(string(data), "    PRIVATE\n    END\n") || !strings.Contains(string(data), "\nhostname\n") {
+	req := wanted("m1", nil)
+	req.ExpiresAt = "2026-08-20T10:00:00Z"
+	data, err := base64.StdEncoding.DecodeString(w.body(req, "").Properties.OSProfile.CustomData)
+	if err != nil || !strings.Contains(string(data), "    PRIVATE\n    END\n") || !strings.Contains(string(data), "\nhostname\n") ||
+		!strings.Contains(string(data), cloudinit.End(req.ExpiresAt)) {
 		t.Errorf("%s, %v", data, err)
 	}
 }

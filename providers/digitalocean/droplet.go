@@ -64,7 +64,7 @@ func (m machine) body(req abi.CreateRequest) createBody {
 	}
 	return createBody{
 		Name: req.Name, Region: m.region, Size: m.size, Image: image, SSHKeys: []any{sshKey}, Backups: m.backups, IPv6: m.ipv6, Private: m.private || m.login.private,
-		Monitoring: m.monitoring, UserData: cloudinit.JoinScripts(cloudinit.Login(req.Bootstrap, m.user), m.userdata, req.Bootstrap.FirstBoot), Tags: m.allTags(req), VPC: m.vpc,
+		Monitoring: m.monitoring, UserData: cloudinit.JoinScripts(cloudinit.Login(req.Bootstrap, m.user), m.userdata, cloudinit.End(req.ExpiresAt), req.Bootstrap.FirstBoot), Tags: m.allTags(req), VPC: m.vpc,
 	}
 }
 

@@ -37,6 +37,9 @@ func TestMachines(t *testing.T) {
 			o := options(t, c, list...)
 			req := request("m1", o)
 			req.Labels = map[string]string{"team": "build & test"}
+			if name == "all" {
+				req.ExpiresAt = "2026-08-20T10:00:00Z"
+			}
 			made, err := nativeDriver.Create(t.Context(), req)
 			if err != nil {
 				t.Fatal(err)

@@ -138,7 +138,7 @@ func byName(a rest.API, name string) (server, error) {
 func (m machine) body(a rest.API, req abi.CreateRequest) (b serverBody, err error) {
 	b = serverBody{
 		Name: req.Name, Type: m.kind, Image: m.image, Location: m.location, Labels: m.allLabels(req),
-		UserData: cloudinit.JoinScripts(cloudinit.Login(req.Bootstrap, m.user, m.moreKeys...), m.userData, req.Bootstrap.FirstBoot),
+		UserData: cloudinit.JoinScripts(cloudinit.Login(req.Bootstrap, m.user, m.moreKeys...), m.userData, cloudinit.End(req.ExpiresAt), req.Bootstrap.FirstBoot),
 	}
 	if n := number(m.image); n != 0 {
 		b.Image = n

@@ -62,6 +62,34 @@ func JoinScripts(config, theirs string, scripts ...string) string {
 	return "Content-Type: multipart/mixed; boundary=\"" + boundary + "\"\nMIME-Version: 1.0\n\n" + parts + "--" + boundary + "--\n"
 }
 
+// ScriptHead begins a script of ours.
+const ScriptHead = "#!/bin/sh\nPATH=$PATH:/usr/sbin:/sbin\n"
+
+// End is the script that has a machine switch itself off at a time, in RFC 3339, whatever becomes of the agent; "" without one. It counts from the
+// boot on, before the agent has logged in.
+func End(at string) string {
+	if at == "" {
+		return ""
+	}
+	return ScriptHead + EndLines(at)
+}
+
+// EndLines are the lines of End for a script that does more.
+func EndLines(at string) string {
+	return "left=$((($(date -d '" + onlyTime(at) + "' +%s) - $(date +%s)) / 60))\n" +
+		"shutdown -P \"+$((left > 1 ? left : 1))\" || true\n"
+}
+
+// onlyTime keeps of an RFC 3339 time what can stand in a script.
+func onlyTime(text string) string {
+	return strings.Map(func(c rune) rune {
+		if c >= '0' && c <= '9' || strings.ContainsRune("TZ:+-.", c) {
+			return c
+		}
+		return -1
+	}, text)
+}
+
 func indent(text string) string {
 	var out strings.Builder
 	for line := range strings.Lines(text) {

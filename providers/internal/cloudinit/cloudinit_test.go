@@ -1,8 +1,14 @@
 package cloudinit_test
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 
@@ -76,5 +82,34 @@ func TestJoinScripts(t *testing.T) {
 	}
 	if strings.Count(got, "text/x-shellscript") != 2 {
 		t.Errorf("an empty script is a part: %q", got)
+	}
+}
+
+// TestEnd runs the script with a shutdown that only tells: the machine ends in time, at once when the time is over, and a time is a time alone.
+func TestEnd(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the script is for Linux")
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "shutdown"), []byte("#!/bin/sh\necho \"$@\"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		at   string
+		want []string
+	}{
+		{time.Now().Add(2*time.Hour + 30*time.Second).UTC().Format(time.RFC3339), []string{"-P +120\n", "-P +119\n"}},
+		{time.Now().Add(-time.Hour).UTC().Format(time.RFC3339), []string{"-P +1\n"}},
+		{time.Now().Add(time.Hour+30*time.Second).UTC().Format(time.RFC3339) + "'; reboot '", []string{"-P +60\n", "-P +59\n"}},
+	} {
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", cloudinit.End(tt.at))
+		cmd.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH")}
+		out, err := cmd.CombinedOutput()
+		if err != nil || !slices.Contains(tt.want, string(out)) {
+			t.Errorf("%s: %q, %v; want one of %q", tt.at, out, err, tt.want)
+		}
+	}
+	if got := cloudinit.End(""); got != "" {
+		t.Errorf("without a time: %q", got)
 	}
 }
