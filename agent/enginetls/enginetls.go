@@ -24,8 +24,8 @@ const (
 	certFile = "cert.pem" // the client's certificate
 	keyFile  = "key.pem"
 
-	// NameFile holds the name that the engine's certificate has, where that is not the address: of a machine whose address was not known when
-	// the certificate was made. Most folders have none.
+	// NameFile holds the name of the machine in the engine's certificate, which clients go by rather than by the address. A folder that
+	// docker-machine made has none.
 	NameFile = "server-name"
 )
 
@@ -36,8 +36,8 @@ var shared = struct {
 }{made: map[string]weak.Pointer[tls.Config]{}}
 
 // Config returns the settings of a client that trusts the CA of a folder alone, whatever the system trusts, and shows its certificate. They have a
-// ServerName if the folder says so, and else the client must say whom it calls. It reads the files each time: renewed ones give other settings. The value belongs to all that have these files; do not change it. The
-// error names the file.
+// ServerName if the folder says so, and else the client must say whom it calls. It reads the files each time: renewed ones give other settings.
+// The value belongs to all that have these files; do not change it. The error names the file.
 func Config(dir string) (*tls.Config, error) {
 	var files [3][]byte
 	sum := sha256.New()
@@ -53,21 +53,40 @@ func Config(dir string) (*tls.Config, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	sum.Write(name)
-	key := hex.EncodeToString(sum.Sum(nil))
 	shared.Lock()
 	defer shared.Unlock()
-	if c := shared.made[key].Value(); c != nil {
-		return c, nil
+	key := hex.EncodeToString(sum.Sum(nil))
+	all := shared.made[key].Value()
+	if all == nil {
+		if all, err = parse(dir, files[0], files[1], files[2]); err != nil {
+			return nil, err
+		}
+		share(key, all, nil)
 	}
-	c, err := parse(dir, files[0], files[1], files[2])
-	if err != nil {
-		return nil, err
+	host := strings.TrimSpace(string(name))
+	if host == "" {
+		return all, nil
 	}
-	c.ServerName = strings.TrimSpace(string(name))
+	key += " " + host
+	one := shared.made[key].Value()
+	if one == nil {
+		one = all.Clone()
+		one.ServerName = host
+		share(key, one, all)
+	}
+	return one, nil
+}
+
+// share keeps c for as long as somebody uses it, and of with it. The caller holds the lock.
+func share(key string, c, of *tls.Config) {
 	shared.made[key] = weak.Make(c)
-	runtime.AddCleanup(c, forget, key)
-	return c, nil
+	runtime.AddCleanup(c, forget, shareOf{key, of})
+}
+
+// shareOf is a key with what must not go before what it stands for.
+type shareOf struct {
+	key string
+	of  *tls.Config
 }
 
 func parse(dir string, ca, cert, key []byte) (*tls.Config, error) {
@@ -83,10 +102,10 @@ func parse(dir string, ca, cert, key []byte) (*tls.Config, error) {
 }
 
 // forget drops what nobody uses any more, unless it was made again meanwhile.
-func forget(key string) {
+func forget(s shareOf) {
 	shared.Lock()
 	defer shared.Unlock()
-	if shared.made[key].Value() == nil {
-		delete(shared.made, key)
+	if shared.made[s.key].Value() == nil {
+		delete(shared.made, s.key)
 	}
 }

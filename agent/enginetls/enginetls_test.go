@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -90,5 +91,27 @@ func TestBroken(t *testing.T) {
 				t.Errorf("error %v, want one that names %s", err, tc.want)
 			}
 		})
+	}
+}
+
+// TestNamed has machines with the same files and names of their own: what was parsed is one, the names are theirs.
+func TestNamed(t *testing.T) {
+	files := certificate(t)
+	plain, err := Config(folder(t, files))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var named [2]*tls.Config
+	for i, name := range []string{"m1\n", "m2\n"} {
+		files[NameFile] = []byte(name)
+		if named[i], err = Config(folder(t, files)); err != nil {
+			t.Fatal(err)
+		}
+		if again, err := Config(folder(t, files)); err != nil || again != named[i] {
+			t.Errorf("%q is made twice, %v", name, err)
+		}
+	}
+	if plain.ServerName != "" || named[0].ServerName != "m1" || named[1].ServerName != "m2" || named[0].RootCAs != plain.RootCAs || named[1].RootCAs != plain.RootCAs {
+		t.Errorf("%q, %q, %q; the roots are parsed anew", plain.ServerName, named[0].ServerName, named[1].ServerName)
 	}
 }

@@ -161,7 +161,7 @@ func (e *Exporter) ownCertificates(config object, name string) {
 }
 
 // ours are the files of a machine's folder that docker-machine has no use for.
-var ours = []string{"millwright.json", machinefile.File, configFile, "known_hosts", "host_ed25519", "host_ed25519.pub"}
+var ours = []string{"millwright.json", machinefile.File, configFile, "known_hosts", "host_ed25519", "host_ed25519.pub", "server-name"}
 
 // give moves a machine into docker-machine's store: it is written there where nobody sees it, put aside here, and put in place there.
 func (e *Exporter) give(name string, config object) error {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/millwright-ci/millwright/agent/enginetls"
 	"github.com/millwright-ci/millwright/agent/fleet"
 )
 
@@ -159,7 +160,8 @@ func savePair(p *pair, certPath, keyPath string) error {
 }
 
 // machineCerts makes sure that the machine's folder holds a server certificate for its present address and copies of the CA and
-// the client certificate, and returns what its engine needs.
+// the client certificate, and returns what its engine needs. From then on clients go by the machine's name, which is in the certificate as well:
+// when the machine is gone, the next one may have its address.
 func (p *Provisioner) machineCerts(ctx context.Context, m fleet.Machine, sans []string) (ca []byte, server *pair, err error) {
 	auth, err := p.authority(ctx)
 	if err != nil {
@@ -188,7 +190,10 @@ func (p *Provisioner) machineCerts(ctx context.Context, m fleet.Machine, sans []
 		name string
 		data []byte
 		perm fs.FileMode
-	}{{keyFile, auth.client.keyPEM, 0o600}, {certFile, auth.client.certPEM, 0o644}, {caFile, auth.ca.certPEM, 0o644}} {
+	}{
+		{keyFile, auth.client.keyPEM, 0o600}, {certFile, auth.client.certPEM, 0o644}, {caFile, auth.ca.certPEM, 0o644},
+		{enginetls.NameFile, []byte(m.Name + "\n"), 0o600}, // last: before, the machine goes by its address
+	} {
 		path := filepath.Join(dir, f.name)
 		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, f.data) {
 			continue

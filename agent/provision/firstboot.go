@@ -14,18 +14,20 @@ import (
 	"strings"
 	"time"
 
-	"github.com/millwright-ci/millwright/agent/enginetls"
 	"github.com/millwright-ci/millwright/agent/fleet"
 )
 
 // dockerdPlace stands for the engine's path, which the machine knows.
 const dockerdPlace = "@DOCKERD@"
 
+// firstBootMark is a file in the folder of a machine that sets itself up.
+const firstBootMark = "first-boot"
+
 // FirstBoot returns a script for sh by which m, which is about to be made, does at its first boot what the host would do over SSH: install the
 // engine where there is none, and start it with certificates that are made here. It is "" for a machine that can't have one: others log in to it
 // with keys that are not ours. Options are checked.
 //
-// Nobody knows the machine's address yet, so its engine's certificate has its name only, and that is what clients go by: see enginetls.NameFile.
+// Nobody knows the machine's address yet, so its engine's certificate has its name only.
 // The script holds the engine's private key. Whoever reads the machine's user data, as every process on most clouds can, reads that key; it is
 // good for being this machine's engine, and for nothing else.
 func (p *Provisioner) FirstBoot(ctx context.Context, m fleet.Machine) (string, error) {
@@ -74,7 +76,7 @@ func (p *Provisioner) firstBoot(ctx context.Context, m fleet.Machine) (string, e
 	if err != nil {
 		return "", err
 	}
-	return packed, writeFile(filepath.Join(p.store.machine(m.Name), enginetls.NameFile), []byte(m.Name+"\n"), 0o600)
+	return packed, writeFile(filepath.Join(p.store.machine(m.Name), firstBootMark), nil, 0o600)
 }
 
 // installers are the words by which first-boot.sh finds out how to install an engine.
@@ -123,9 +125,9 @@ func selfExtracting(files []file) (string, error) {
 // bootsItself waits for a machine that does all at its first boot; done is false for all others, and for one that did not do it in time, to which
 // the agent logs in. A machine with GPUs is logged in to as well: somebody must ask them.
 func (r *run) bootsItself(ctx context.Context) (done bool, err error) {
-	mark := filepath.Join(r.p.store.machine(r.m.Name), enginetls.NameFile)
+	mark := filepath.Join(r.p.store.machine(r.m.Name), firstBootMark)
 	if r.foreign || r.m.Instance.GPUs > 0 || !exists(mark) {
-		return false, r.forgetName(mark)
+		return false, unmark(mark)
 	}
 	err = r.step(ctx, PhaseEngine, func(ctx context.Context) error {
 		limit := r.p.opts.FirstBootTimeout
@@ -140,15 +142,13 @@ func (r *run) bootsItself(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	r.log.Warn("the first boot made no engine of the machine; logging in to do it", "error", err)
-	return false, r.forgetName(mark)
+	return false, unmark(mark)
 }
 
-// forgetName has the machine known by its address from now on.
-func (r *run) forgetName(mark string) error {
-	err := os.Remove(mark)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+// unmark takes the mark of a machine away that sets itself up.
+func unmark(mark string) error {
+	if err := os.Remove(mark); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	r.p.engines.forget(r.p.Endpoint(r.m))
-	return err
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -93,5 +94,22 @@ func TestRotation(t *testing.T) {
 	checkModes(t, p.store.root)
 	if client, err := loadPair(filepath.Join(p.store.machine("older"), certFile), filepath.Join(p.store.machine("older"), keyFile)); err != nil || client.cert.NotAfter.Before(time.Now().Add(rotateBefore-48*time.Hour)) {
 		t.Errorf("the old machine can be reached until %v, %v", client.cert.NotAfter, err)
+	}
+}
+
+// TestAddressServesAnother has a machine that is gone, and another of ours at its address: its engine is not taken for the one that was there.
+func TestAddressServesAnother(t *testing.T) {
+	p := newTest(t, Options{})
+	gone := machineAt("gone", "127.0.0.1", nil)
+	if _, _, err := p.machineCerts(t.Context(), gone, nil); err != nil {
+		t.Fatal(err)
+	}
+	next := runningEngine(t, p, "next")
+	gone.Instance.EnginePort = next.Instance.EnginePort
+	if err := p.Check(t.Context(), next); err != nil {
+		t.Error(err)
+	}
+	if err := p.Check(t.Context(), gone); err == nil || !strings.Contains(err.Error(), "not gone") {
+		t.Errorf("the other's engine serves as its own: %v", err)
 	}
 }

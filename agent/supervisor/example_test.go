@@ -150,9 +150,7 @@ func TestCompleteExampleRuns(t *testing.T) {
 	if err := w.finish(); err != nil {
 		t.Error(err)
 	}
-	if left := cloud.Leftovers(owner); len(left) > 0 {
-		t.Errorf("left: %v", left)
-	}
+	w.until("the cloud has done what it was told: nothing is left", func() bool { return len(cloud.Leftovers(owner)) == 0 })
 	for _, wrong := range cloud.Wrong() {
 		t.Errorf("Google would refuse this request: %s", wrong)
 	}

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,10 +19,19 @@ import (
 // the trace.
 type faulty struct {
 	server
+	met map[string]int // read when the trace has ended
+
+	mu     sync.Mutex // guards what follows: a call that was given up may still be under way beside the next
 	rand   *rand.Rand
 	faults int       // so many calls may still go wrong
 	away   time.Time // until then nobody answers
-	met    map[string]int
+}
+
+// upTo returns a number from 0 to n-1.
+func (f *faulty) upTo(n int64) int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.rand.Int64N(n)
 }
 
 // fault is one way in which a call goes wrong.
@@ -32,7 +42,7 @@ type fault struct {
 
 var faults = []fault{
 	{"dropped in the middle", func(f *faulty, _ http.ResponseWriter, r *http.Request) {
-		_, _ = io.CopyN(io.Discard, r.Body, f.rand.Int64N(max(r.ContentLength, 1)))
+		_, _ = io.CopyN(io.Discard, r.Body, f.upTo(max(r.ContentLength, 1)))
 		panic(http.ErrAbortHandler) // net/http's way to break a connection
 	}},
 	{"answer lost", func(f *faulty, _ http.ResponseWriter, r *http.Request) {
@@ -44,10 +54,10 @@ var faults = []fault{
 		f.take(w, r)
 	}},
 	{"5xx", func(f *faulty, w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader([]int{500, 502, 503, 504}[f.rand.IntN(4)])
+		w.WriteHeader([]int{500, 502, 503, 504}[f.upTo(4)])
 	}},
 	{"429", func(f *faulty, w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Retry-After", fmt.Sprint(f.rand.IntN(90)))
+		w.Header().Set("Retry-After", fmt.Sprint(f.upTo(90)))
 		w.WriteHeader(http.StatusTooManyRequests)
 	}},
 	{"416", func(f *faulty, w http.ResponseWriter, _ *http.Request) {
@@ -63,7 +73,7 @@ var faults = []fault{
 		w.WriteHeader(a.status)
 	}},
 	{"slow", func(f *faulty, w http.ResponseWriter, r *http.Request) {
-		time.Sleep(time.Duration(f.rand.Int64N(int64(2 * time.Minute))))
+		time.Sleep(time.Duration(f.upTo(int64(2 * time.Minute))))
 		f.take(w, r)
 	}},
 	{"hangs", func(f *faulty, _ http.ResponseWriter, r *http.Request) {
@@ -71,41 +81,48 @@ var faults = []fault{
 		<-r.Context().Done()
 	}},
 	{"away for a minute", func(f *faulty, _ http.ResponseWriter, _ *http.Request) {
+		f.mu.Lock()
 		f.away = time.Now().Add(time.Minute)
+		f.mu.Unlock()
 		panic(http.ErrAbortHandler)
 	}},
 }
 
 // claim is a size as it stands in Range, right or not.
 func (f *faulty) claim() string {
-	switch size := int64(len(f.text())); f.rand.IntN(4) {
+	switch size := int64(len(f.text())); f.upTo(4) {
 	case 0:
 		return "nonsense"
 	case 1:
-		return fmt.Sprintf("0-%d", f.rand.Int64N(size+1))
+		return fmt.Sprintf("0-%d", f.upTo(size+1))
 	case 2:
-		return fmt.Sprintf("0-%d", size+1+f.rand.Int64N(5000))
+		return fmt.Sprintf("0-%d", size+1+f.upTo(5000))
 	default:
 		return fmt.Sprintf("0-%d", size)
 	}
 }
 
-// ServeHTTP is called for one call at a time: a trace has one sender.
 func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if time.Now().Before(f.away) {
-		panic(http.ErrAbortHandler)
-	}
-	if f.faults == 0 || f.rand.IntN(3) == 0 {
-		f.take(w, r)
-		return
+	f.draw(r.Method)(f, w, r)
+}
+
+// draw returns what comes of a call.
+func (f *faulty) draw(method string) func(*faulty, http.ResponseWriter, *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case time.Now().Before(f.away):
+		return func(*faulty, http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+	case f.faults == 0 || f.rand.IntN(3) == 0:
+		return (*faulty).take
 	}
 	f.faults--
 	one := faults[f.rand.IntN(len(faults))]
-	if r.Method == http.MethodPut && (one.name == "416" || one.name == "202 that claims another size") {
+	if method == http.MethodPut && (one.name == "416" || one.name == "202 that claims another size") {
 		one = faults[3]
 	}
 	f.met[one.name]++
-	one.serve(f, w, r)
+	return one.serve
 }
 
 // take is the coordinator proper: it puts a final state off (202) while bytes are missing, and forgets a trace that is another one (412).

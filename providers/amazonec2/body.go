@@ -161,11 +161,5 @@ func (s settings) bootScript(req abi.CreateRequest) string {
 			"\tchmod 600 \"$home/.ssh/authorized_keys\" && chown -R " + s.user + ": \"$home/.ssh\"\n" +
 			"fi\n"
 	}
-	if req.ExpiresAt != "" {
-		script += cloudinit.EndLines(req.ExpiresAt)
-	}
-	if script == "" {
-		return ""
-	}
-	return cloudinit.ScriptHead + script
+	return cloudinit.Script(script + cloudinit.EndLines(req.ExpiresAt))
 }

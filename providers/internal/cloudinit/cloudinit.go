@@ -62,20 +62,28 @@ func JoinScripts(config, theirs string, scripts ...string) string {
 	return "Content-Type: multipart/mixed; boundary=\"" + boundary + "\"\nMIME-Version: 1.0\n\n" + parts + "--" + boundary + "--\n"
 }
 
-// ScriptHead begins a script of ours.
-const ScriptHead = "#!/bin/sh\nPATH=$PATH:/usr/sbin:/sbin\n"
+// scriptHead begins a script of ours.
+const scriptHead = "#!/bin/sh\n# Millwright: who may log in, and when the machine ends.\nPATH=$PATH:/usr/sbin:/sbin\n"
+
+// Script makes a script of lines; "" of none.
+func Script(lines string) string {
+	if lines == "" {
+		return ""
+	}
+	return scriptHead + lines
+}
 
 // End is the script that has a machine switch itself off at a time, in RFC 3339, whatever becomes of the agent; "" without one. It counts from the
 // boot on, before the agent has logged in.
 func End(at string) string {
-	if at == "" {
-		return ""
-	}
-	return ScriptHead + EndLines(at)
+	return Script(EndLines(at))
 }
 
 // EndLines are the lines of End for a script that does more.
 func EndLines(at string) string {
+	if at == "" {
+		return ""
+	}
 	return "left=$((($(date -d '" + onlyTime(at) + "' +%s) - $(date +%s)) / 60))\n" +
 		"shutdown -P \"+$((left > 1 ? left : 1))\" || true\n"
 }
