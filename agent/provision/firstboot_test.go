@@ -2,6 +2,7 @@ package provision
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +46,7 @@ func TestRealFirstBoot(t *testing.T) {
 			}
 			defer engine.Close()
 			info, err := engine.Info(ctx)
+			slices.Sort(info.Labels) // the engine keeps no order
 			if err != nil || strings.Join(info.Labels, " ") != "provider=docker tier=a b" || info.NoProxy != "a b,%h,$HOME" {
 				t.Errorf("labels %q, environment %q, %v", info.Labels, info.NoProxy, err)
 			}
