@@ -37,7 +37,7 @@ func replaceFile(path string, data []byte, change func(what string)) error {
 		os.Remove(f.Name())
 		return err
 	}
-	return syncDir(dir)
+	return SyncDir(dir)
 }
 
 // sweep finishes what a crash cut off: removals, and first writes that left nothing but a file half written.

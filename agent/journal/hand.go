@@ -127,7 +127,7 @@ func (h *Hand) makeOwner(path string) error {
 	if err := os.Link(tmp, path); err != nil {
 		return err
 	}
-	return syncDir(h.root)
+	return SyncDir(h.root)
 }
 
 // Names returns the names of the store's machines, in order. A store that does not exist has none.
@@ -248,7 +248,7 @@ func (h *Hand) Add(e Entry) error {
 		os.RemoveAll(tmp)
 		return fmt.Errorf("machine %s: %w", name, err)
 	}
-	return syncDir(h.machines())
+	return SyncDir(h.machines())
 }
 
 // Save writes down what has become of a machine that was made by hand. One that is gone meanwhile is ErrNoMachine.

@@ -151,7 +151,7 @@ func (j *Journal) save(m fleet.Machine) error {
 	change("make folder")
 	switch err := os.Mkdir(dir, 0o700); {
 	case err == nil:
-		if err := syncDir(j.machines()); err != nil {
+		if err := SyncDir(j.machines()); err != nil {
 			return err
 		}
 	case !errors.Is(err, fs.ErrExist):
@@ -192,7 +192,7 @@ func forget(machines, folder, hidden string, change func(what string)) error {
 		}
 		return err
 	}
-	if err := syncDir(machines); err != nil {
+	if err := SyncDir(machines); err != nil {
 		return err
 	}
 	change("remove: delete")

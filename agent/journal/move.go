@@ -53,7 +53,7 @@ func (j *Journal) stage(dir string, m fleet.Machine, fill func(dir string) error
 	if err := replaceFile(filepath.Join(dir, recordFile), data, func(what string) { j.watch(m.Name, "stage: "+what) }); err != nil {
 		return err
 	}
-	return syncDir(j.machines())
+	return SyncDir(j.machines())
 }
 
 // Unstage forgets what was staged.
@@ -85,7 +85,7 @@ func (j *Journal) place(prefix, name string) error {
 		err = os.Rename(filepath.Join(j.machines(), prefix+name), j.folder(name))
 	}
 	if err == nil {
-		err = syncDir(j.machines())
+		err = SyncDir(j.machines())
 	}
 	var m fleet.Machine
 	if err == nil {
@@ -112,7 +112,7 @@ func (j *Journal) Give(name string) error {
 		err = os.Rename(j.folder(name), given)
 	}
 	if err == nil {
-		err = syncDir(j.machines())
+		err = SyncDir(j.machines())
 	}
 	if err != nil {
 		return fmt.Errorf("machine %s: journal: %w", name, err)

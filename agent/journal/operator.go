@@ -26,7 +26,7 @@ func (j *Journal) SetFreeze(f fleet.Freeze) error {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("freeze: %w", err)
 		}
-		return syncDir(j.dir)
+		return SyncDir(j.dir)
 	}
 	data, err := json.MarshalIndent(f, "", "  ")
 	if err == nil {

@@ -27,5 +27,5 @@ func openLocked(path string) (*os.File, error) {
 	return os.NewFile(uintptr(handle), path), nil
 }
 
-// syncDir does nothing: Windows has no such call, and NTFS journals renames.
-func syncDir(string) error { return nil }
+// SyncDir does nothing: Windows has no such call, and NTFS journals renames.
+func SyncDir(string) error { return nil }

@@ -187,7 +187,7 @@ func (e *Exporter) give(name string, config object) error {
 		err = writeFile(filepath.Join(coming, configFile), data)
 	}
 	if err == nil {
-		err = syncDir(coming)
+		err = journal.SyncDir(coming)
 	}
 	if err == nil {
 		err = e.Journal.Give(name)
@@ -219,7 +219,7 @@ func (e *Exporter) certificates() error {
 			return err
 		}
 	}
-	return syncDir(to)
+	return journal.SyncDir(to)
 }
 
 // Recover ends what a run before had begun when it was cut off: a machine that was given is put in place, and what was written of any other one is

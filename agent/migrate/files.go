@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/millwright-ci/millwright/agent/journal"
 )
 
 // object is a JSON object as it is in config.json.
@@ -101,5 +103,5 @@ func rename(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(to))
+	return journal.SyncDir(filepath.Dir(to))
 }
