@@ -181,17 +181,27 @@ func (e *Executor) inspectImage(ctx context.Context, img Image) (image.InspectRe
 // using says which image it became and picks what containers are created from: the digest names it best.
 func (e *Executor) using(name string, found image.InspectResponse) local {
 	l := local{ref: found.ID}
-	var digest string
-	if len(found.RepoDigests) > 0 {
-		l.ref, digest = found.RepoDigests[0], found.RepoDigests[0]
+	text := fmt.Sprintf("Using docker image %s for %s", found.ID, name)
+	if digest := ownDigest(name, found.RepoDigests); digest != "" {
+		l.ref = digest
+		text += " with digest " + digest
+	} else if len(found.RepoDigests) > 0 {
+		text += " with digest " + found.RepoDigests[0]
 	}
 	l.facts(found)
-	text := fmt.Sprintf("Using docker image %s for %s", found.ID, name)
-	if digest != "" {
-		text += " with digest " + digest
-	}
 	e.o.Console.Println(text + " ...")
 	return l
+}
+
+// ownDigest is the digest in the image's own repository, or empty. Those of other repositories that hold the same content come and go with
+// the names that others give and take.
+func ownDigest(name string, digests []string) string {
+	for _, digest := range digests {
+		if imagePath(digest) == imagePath(name) {
+			return digest
+		}
+	}
+	return ""
 }
 
 // pull gets an image from its registry. Only a party that does not answer is worth another try.
