@@ -22,6 +22,10 @@ type event struct {
 type counts struct {
 	passed, failed, skipped int
 	packages                []packageTime
+	failures                []failure
+	broken                  bool     // a package failed of which no test did: it does not compile, or ended in the middle
+	raced                   bool     // the race detector found something
+	unsteady                []string // tests that passed at the second try
 }
 
 type packageTime struct {
@@ -34,6 +38,7 @@ func (c *counts) add(o counts) {
 	c.failed += o.failed
 	c.skipped += o.skipped
 	c.packages = append(c.packages, o.packages...)
+	c.unsteady = append(c.unsteady, o.unsteady...)
 }
 
 // follow reads the events of one `go test -json`, prints a line for each package as it ends, and the whole output of each test that
@@ -55,6 +60,7 @@ func follow(r io.Reader, w io.Writer) counts {
 			fmt.Fprint(w, e.Output)
 		case "output":
 			output[key] = append(output[key], e.Output)
+			c.raced = c.raced || strings.Contains(e.Output, "WARNING: DATA RACE")
 		case "pass", "fail", "skip":
 			c.note(e, strings.Join(output[key], ""), w)
 			delete(output, key)
@@ -67,6 +73,7 @@ func (c *counts) note(e event, output string, w io.Writer) {
 	if e.Test == "" {
 		if e.Action == "fail" {
 			fmt.Fprint(w, output)
+			c.broken = c.broken || !slices.ContainsFunc(c.failures, func(f failure) bool { return f.pkg == e.Package })
 		}
 		if e.Action != "skip" { // a package without tests
 			fmt.Fprintf(w, "%-4s %-60s %6.1fs\n", e.Action, short(e.Package), e.Elapsed)
@@ -79,6 +86,7 @@ func (c *counts) note(e event, output string, w io.Writer) {
 		c.passed++
 	case "fail":
 		c.failed++
+		c.fail(e.Package, e.Test, output)
 		fmt.Fprint(w, output)
 	case "skip":
 		c.skipped++

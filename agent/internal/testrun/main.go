@@ -1,10 +1,12 @@
 // Command testrun is `go tool task test`: it runs each step of the test run, shows how far it is, and ends with a table of where the
-// time went and one line that counts the tests. A step that fails does not stop the others, but the run.
+// time went and one line that counts the tests. A step that fails does not stop the others, but the run. Up to three tests of a step that
+// failed without a data race or a panic get a second try by themselves; those that then pass are named at the end.
 package main
 
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -66,6 +68,9 @@ func main() {
 		fmt.Printf("--- %d/%d %s\n", i+1, len(steps), s.name)
 		start := time.Now()
 		c, err := s.run(ctx)
+		if err != nil && s.packages != nil && ctx.Err() == nil && s.again(ctx, &c) {
+			err = nil
+		}
 		rows = append(rows, row{s.name, time.Since(start), err, c})
 		total.add(c)
 		if err != nil {
@@ -79,6 +84,9 @@ func main() {
 	table(rows)
 	total.slowest(os.Stdout)
 	fmt.Printf("%d passed, %d failed, %d skipped\n", total.passed, total.failed, total.skipped)
+	for _, test := range total.unsteady {
+		fmt.Printf("UNSTEADY: %s failed at first and passed at the second try; find out why\n", test)
+	}
 	if failed || ctx.Err() != nil {
 		os.Exit(1)
 	}
@@ -91,15 +99,23 @@ func (s step) run(ctx context.Context) (counts, error) {
 		if err != nil {
 			return counts{}, err
 		}
-		args = slices.Concat([]string{"go", "test", "-json"}, args, packages)
+		return s.follow(ctx, slices.Concat([]string{"go", "test", "-json"}, args, packages), os.Stdout)
 	}
+	cmd := s.command(ctx, args)
+	cmd.Stdout = os.Stdout
+	return counts{}, cmd.Run()
+}
+
+func (s step) command(ctx context.Context, args []string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), s.env...)
 	cmd.Stderr = os.Stderr
-	if s.packages == nil {
-		cmd.Stdout = os.Stdout
-		return counts{}, cmd.Run()
-	}
+	return cmd
+}
+
+// follow runs `go test -json` and counts its tests.
+func (s step) follow(ctx context.Context, args []string, w io.Writer) (counts, error) {
+	cmd := s.command(ctx, args)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return counts{}, err
@@ -107,7 +123,7 @@ func (s step) run(ctx context.Context) (counts, error) {
 	if err := cmd.Start(); err != nil {
 		return counts{}, err
 	}
-	c := follow(out, os.Stdout)
+	c := follow(out, w)
 	return c, cmd.Wait()
 }
 
