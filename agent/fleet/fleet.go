@@ -4,6 +4,7 @@
 package fleet
 
 import (
+	"slices"
 	"time"
 
 	"github.com/millwright-ci/millwright/sdk/go/abi"
@@ -38,8 +39,12 @@ type Machine struct {
 	IdleSince  time.Time // start of the idle clock; zero unless idle or acquired
 	StateSince time.Time
 
-	UsedCount    int    // jobs that ran on it
-	JobID        int64  // the job that runs on it; 0 when none
+	Slots     int     // jobs that it takes at once; 0 counts as 1
+	Taken     int     // slots that leases hold, with a job or without; not journalled
+	UsedCount int     // jobs that ran on it, those that run included
+	JobID     int64   // the job that runs on it, of several the one that began first; 0 when none
+	OtherJobs []int64 // those that run beside JobID, in the order in which they began; replaced, never changed
+
 	RemoveReason string // why it is being removed
 	RemoveTries  int    // failed removals so far
 	RemoveErr    string // why the last of them failed
@@ -55,6 +60,37 @@ type Machine struct {
 
 // Stuck tells whether the machine's removal has failed so often that it counts as stuck-on-removing.
 func (m *Machine) Stuck() bool { return m.State == Removing && m.RemoveTries >= StuckAfter }
+
+// Capacity returns how many jobs the machine takes at once.
+func (m *Machine) Capacity() int { return max(m.Slots, 1) }
+
+// Free returns how many slots of a ready machine nobody holds. Whether they may be had is not its matter.
+func (m *Machine) Free() int {
+	switch m.State {
+	case Idle, Acquired, Used:
+		return max(m.Capacity()-m.Taken, 0)
+	}
+	return 0
+}
+
+// Jobs returns the jobs that run on the machine, in the order in which they began.
+func (m *Machine) Jobs() []int64 {
+	if m.JobID == 0 {
+		return nil
+	}
+	return append([]int64{m.JobID}, m.OtherJobs...)
+}
+
+// SetJobs replaces the jobs that run on the machine.
+func (m *Machine) SetJobs(jobs []int64) {
+	m.JobID, m.OtherJobs = 0, nil
+	if len(jobs) > 0 {
+		m.JobID = jobs[0]
+	}
+	if len(jobs) > 1 {
+		m.OtherJobs = slices.Clone(jobs[1:])
+	}
+}
 
 // Endpoint is where a machine's engine answers.
 type Endpoint struct {
@@ -121,8 +157,19 @@ type Decision struct {
 	AskAgain    time.Duration // ask again at the latest after this; 0 = at the next tick
 	Reason      string        // in words, for people: the last module's, or what became of the chain
 	Steps       []Step
+	// Preemptive is set when jobs are asked for only while a slot is free now, false when an instance may be made for a job that came; nil: it
+	// is so exactly when IdleTarget is more than 0.
+	Preemptive *bool
 	// NoGrowth is set when a policy wants none, or a required one failed.
 	NoGrowth bool
+}
+
+// AsksAhead tells whether jobs are asked for only while a slot is free now.
+func (d *Decision) AsksAhead() bool {
+	if d.Preemptive != nil {
+		return *d.Preemptive
+	}
+	return d.IdleTarget > 0
 }
 
 // Step is what one module of the chain made of the snapshot.

@@ -35,7 +35,7 @@ func machine(name string) fleet.Machine {
 		Options: abi.Options{"docker-image": {"debian"}, "docker-token": {"s3cret"}, "engine-registry-mirror": {"http://mirror:5000"},
 			"tls-san": {"ci.example.com"}},
 		State: fleet.Used, CreatedAt: at, ReadyAt: at.Add(time.Minute), IdleSince: at.Add(time.Hour), StateSince: at.Add(time.Hour),
-		UsedCount: 3, JobID: 4711, RemoveReason: "none", RemoveTries: 2, RemoveErr: "a disk is in use", SSHUser: "core",
+		Slots: 4, UsedCount: 3, JobID: 4711, OtherJobs: []int64{4713, 4712}, RemoveReason: "none", RemoveTries: 2, RemoveErr: "a disk is in use", SSHUser: "core",
 		Cordoned: true, Hold: fleet.Hold{Until: at.Add(2 * time.Hour), Reason: "a look"},
 		ExpiresAt: at.Add(48 * time.Hour),
 		Instance: abi.Instance{Name: name, ID: "12345678901234567890", Status: abi.StatusRunning, Address: "10.0.0.7", SSHPort: 2222,
@@ -81,7 +81,8 @@ func TestSaveLoad(t *testing.T) {
 		t.Errorf("read without the lock (-want +got):\n%s", diff)
 	}
 
-	full.State, full.JobID = fleet.Idle, 0
+	full.State = fleet.Idle
+	full.SetJobs(nil)
 	if err := j.Save(full); err != nil {
 		t.Fatal(err)
 	}

@@ -33,11 +33,13 @@ type record struct {
 	IdleSince  time.Time `json:"idle_since,omitzero"`
 	StateSince time.Time `json:"state_since,omitzero"`
 
-	UsedCount    int    `json:"used_count"`
-	JobID        int64  `json:"job_id,omitempty"`
-	RemoveReason string `json:"remove_reason,omitempty"`
-	RemoveTries  int    `json:"remove_tries,omitempty"`
-	RemoveErr    string `json:"remove_error,omitempty"`
+	Slots        int     `json:"slots,omitempty"`
+	UsedCount    int     `json:"used_count"`
+	JobID        int64   `json:"job_id,omitempty"`
+	OtherJobs    []int64 `json:"other_job_ids,omitempty"` // beside job_id, on a machine with several slots
+	RemoveReason string  `json:"remove_reason,omitempty"`
+	RemoveTries  int     `json:"remove_tries,omitempty"`
+	RemoveErr    string  `json:"remove_error,omitempty"`
 
 	Cordoned bool        `json:"cordoned,omitempty"`
 	Hold     *fleet.Hold `json:"hold,omitempty"`
@@ -51,7 +53,7 @@ func encodeRecord(owner string, m fleet.Machine) ([]byte, error) {
 		Version: schemaVersion, ReadsAs: schemaVersion, Owner: owner,
 		Name: m.Name, Runner: m.Runner, Driver: m.Driver, Options: m.Options, State: m.State,
 		CreatedAt: m.CreatedAt, ReadyAt: m.ReadyAt, IdleSince: m.IdleSince, StateSince: m.StateSince,
-		UsedCount: m.UsedCount, JobID: m.JobID, RemoveReason: m.RemoveReason, RemoveTries: m.RemoveTries,
+		Slots: m.Slots, UsedCount: m.UsedCount, JobID: m.JobID, OtherJobs: m.OtherJobs, RemoveReason: m.RemoveReason, RemoveTries: m.RemoveTries,
 		RemoveErr: m.RemoveErr, ExpiresAt: m.ExpiresAt, Cordoned: m.Cordoned, SSHUser: m.SSHUser,
 	}
 	if m.Held() {
@@ -83,7 +85,7 @@ func decodeRecord(name string, data []byte) (fleet.Machine, string, error) {
 	m := fleet.Machine{
 		Name: name, Runner: r.Runner, Driver: r.Driver, Options: r.Options, State: r.State,
 		CreatedAt: r.CreatedAt, ReadyAt: r.ReadyAt, IdleSince: r.IdleSince, StateSince: r.StateSince,
-		UsedCount: r.UsedCount, JobID: r.JobID, RemoveReason: r.RemoveReason, RemoveTries: r.RemoveTries,
+		Slots: r.Slots, UsedCount: r.UsedCount, JobID: r.JobID, OtherJobs: r.OtherJobs, RemoveReason: r.RemoveReason, RemoveTries: r.RemoveTries,
 		RemoveErr: r.RemoveErr, ExpiresAt: r.ExpiresAt, Cordoned: r.Cordoned, SSHUser: r.SSHUser,
 	}
 	if r.Hold != nil {

@@ -60,7 +60,7 @@ func (p *Pool) idlest() *machine {
 
 // mayReserve tells whether a machine could be made for one more job, beside those that others wait for or may have made.
 func (p *Pool) mayReserve(now time.Time) bool {
-	if p.decision == nil || p.decision.IdleTarget > 0 {
+	if p.decision == nil || p.decision.AsksAhead() {
 		return false
 	}
 	c := p.view.Counts()
