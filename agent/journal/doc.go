@@ -6,6 +6,7 @@
 //	lock                              held while an agent runs; its content is the holder's process id
 //	owner                             the owner id that tags everything we create, made at the first start
 //	setbacks.json                     what failed creations hold back, by runner
+//	places.json                       where machines were removed within the last hours
 //	store/certs/                      CA and client certificate; the provisioner's
 //	store/machines/NAME/config.json   what docker-machine and gitlab-runner read; derived, never read back but for unknown keys
 //	store/machines/NAME/millwright.json   the machine as we know it: the truth

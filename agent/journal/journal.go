@@ -58,6 +58,7 @@ type Journal struct {
 	watch    func(machine, change string) // see Watch
 
 	setbacks sync.Mutex // guards setbacks.json
+	places   sync.Mutex // guards places.json
 }
 
 // Open makes the state directory if need be, takes its lock and reads the owner id, or makes one at the first start. It does not

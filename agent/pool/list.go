@@ -2,11 +2,9 @@ package pool
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/fleet"
@@ -42,12 +40,7 @@ type group struct {
 
 // groupKey tells which machines one list shows. The machine's name counts as %s, because options may hold it.
 func groupKey(driver string, o abi.Options, name string) string {
-	data, _ := json.Marshal(driverOptions(o)) // lists of strings by name: it cannot fail
-	key := string(data)
-	if name != "" {
-		key = strings.ReplaceAll(key, name, "%s")
-	}
-	return driver + " " + key
+	return fleet.Place{Driver: driver, Options: driverOptions(o), Machine: name}.Key()
 }
 
 // poll starts the lists that are due: soon while something waits for an answer, otherwise now and then.
@@ -76,25 +69,25 @@ func (p *Pool) poll(now time.Time) {
 func (p *Pool) regroup() (waiting, spot map[string]bool) {
 	waiting, spot = map[string]bool{}, map[string]bool{}
 	now := time.Now()
-	need := func(key, driver string, options abi.Options) {
+	need := func(key, driver string, options abi.Options, at time.Time) {
 		if p.groups[key] == nil {
 			p.groups[key] = &group{key: key, driver: driver, options: options}
 		}
-		p.groups[key].needed = now
+		p.groups[key].needed = latest(p.groups[key].needed, at)
 	}
 	if s := p.settings; s.Driver != "" {
 		for _, a := range s.alternatives() {
 			plain := abi.Options{}
 			maps.Copy(plain, s.Options)
 			maps.Copy(plain, a.Options)
-			need(p.groupOf(s.Driver, p.machineOptions("%s", a), ""), s.Driver, plain)
+			need(p.groupOf(s.Driver, p.machineOptions("%s", a), ""), s.Driver, plain, now)
 		}
 	}
 	for _, m := range p.fleet {
 		if m.State == fleet.Removing {
 			continue
 		}
-		need(m.group, m.Driver, m.Options)
+		need(m.group, m.Driver, m.Options, now)
 		if m.State == fleet.Creating && !m.busy || m.missing > 0 {
 			waiting[m.group] = true
 		}
@@ -102,12 +95,17 @@ func (p *Pool) regroup() (waiting, spot map[string]bool) {
 			spot[m.group] = true
 		}
 	}
+	if p.opts.Caretaker {
+		p.takeCare(now, need)
+	}
 	maps.DeleteFunc(p.past, func(_ string, at time.Time) bool { return now.Sub(at) > pastSpan })
 	for key, g := range p.groups {
-		if now.Sub(g.needed) > pastSpan && !g.busy {
+		if now.Sub(g.needed) > pastSpan && !g.busy && !p.hasOrphan(g) {
 			delete(p.groups, key)
-			maps.DeleteFunc(p.orphans, func(_ string, o *orphan) bool { return o.group == g })
 		}
+	}
+	if !p.opts.Caretaker {
+		p.shared.watching(p.opts.Key, p.groups)
 	}
 	return waiting, spot
 }
@@ -118,6 +116,16 @@ func isSpot(layout []abi.Option, o abi.Options) bool {
 		v := o.Get(d.Name)
 		return d.Role == abi.RoleSpot && v != "" && v != "false"
 	})
+}
+
+// hasOrphan tells whether an orphan of g was shown, which lists alone can tell the end of.
+func (p *Pool) hasOrphan(g *group) bool {
+	for _, o := range p.orphans {
+		if o.group == g {
+			return true
+		}
+	}
+	return false
 }
 
 // suspects tells whether g has an orphan that only another list keeps from being removed. Unsafe names are never removed.

@@ -100,6 +100,10 @@ type Options struct {
 	// Decider is nil for a runner that is no more: its machines are taken up so that Stop can drain them, and none is made.
 	Decider Decider
 
+	// Caretaker is for a pool of no runner: it looks where the pools that share Shared had machines lately and none of them looks any more,
+	// and removes what turns up there late. It needs no Decider, and no Driver among its settings.
+	Caretaker bool
+
 	// Watch, if set, returns the machines of another program as they are now; used names those that were in use at the last look. The
 	// pool decides about them and reports what it would do, and does nothing: it creates, removes, journals and leases none.
 	Watch func(ctx context.Context, used map[string]bool) ([]fleet.Machine, error)

@@ -66,7 +66,7 @@ func (p *Pool) suspect(g *group, now time.Time, instances []abi.Instance, journa
 			continue // another list shows it as well
 		}
 		o.instance = i
-		if o.lists++; o.lists >= goneAfter && now.Sub(o.first) >= o.grace && !unreadable && safeName.MatchString(i.Name) {
+		if o.lists++; o.lists >= goneAfter && now.Sub(o.first) >= o.grace && !unreadable && CheckName(i.Name) == nil {
 			p.reap(o, now)
 		}
 	}
@@ -83,7 +83,7 @@ func (p *Pool) tellOrphan(i abi.Instance, g *group, o *orphan) {
 	case err != nil:
 		p.log.Error("Instance bears our owner tag and its journal entry can't be read; it is kept: mend the entry and restart, or `millwright machine reap`",
 			append(args, "error", err)...)
-	case !safeName.MatchString(i.Name):
+	case CheckName(i.Name) != nil:
 		p.log.Error("Instance bears our owner tag and a name that is none of ours; it is never removed", args...)
 	default:
 		p.log.Warn("Instance bears our owner tag and is in no journal", append(args, "removed_after", o.grace)...)
@@ -126,10 +126,11 @@ func (p *Pool) Reap(ctx context.Context, name string) error {
 			return nil, ErrWatching
 		case o == nil:
 			return nil, ErrUnknown
-		case !safeName.MatchString(name):
-			return nil, ErrName
 		case p.shared.frozen():
 			return nil, ErrFrozen
+		}
+		if err := CheckName(name); err != nil {
+			return nil, err
 		}
 		return p.reap(o, time.Now()), nil
 	})
@@ -142,35 +143,11 @@ func (p *Pool) orphanStatus(o *orphan) Orphan {
 	s := Orphan{Instance: i, Driver: o.group.driver, Since: o.first, Removal: o.first.Add(o.grace)}
 	if err := p.unreadable[i.Name]; err != nil {
 		s.Note = "its journal entry can't be read: " + err.Error()
-	} else if !safeName.MatchString(i.Name) {
-		s.Note = ErrName.Error()
+	} else if err := CheckName(i.Name); err != nil {
+		s.Note = err.Error()
 	}
 	if s.Note != "" {
 		s.Removal = time.Time{}
 	}
 	return s
-}
-
-// Place is where a pool looks for instances.
-type Place struct {
-	Key     string // the same for the same driver and options
-	Driver  string
-	Options abi.Options // the driver's, which may hold secrets
-}
-
-// NewPlace returns where a machine with a driver and options is. name is the machine's, which its options may hold; "" when they hold %s.
-func NewPlace(driver string, options abi.Options, name string) Place {
-	return Place{Key: groupKey(driver, options, name), Driver: driver, Options: driverOptions(options)}
-}
-
-// Places returns where the pool's machines are, and where they were a while ago.
-func (p *Pool) Places() []Place {
-	var places []Place
-	p.do(func() {
-		p.regroup()
-		for _, g := range p.groups {
-			places = append(places, Place{Key: g.key, Driver: g.driver, Options: driverOptions(g.options)}) // the key has no machine's name
-		}
-	})
-	return places
 }

@@ -313,6 +313,7 @@ func (p *Pool) Hurry() { p.do(func() { p.patient = false }) }
 func (p *Pool) stop(drain bool) {
 	if !p.stopping {
 		p.stopping = true
+		p.shared.watching(p.opts.Key, nil)
 		for _, l := range slices.Clone(p.wanting) {
 			p.fail(l, ErrStopped)
 		}

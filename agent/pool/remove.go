@@ -178,6 +178,10 @@ func (p *Pool) callRemove(ctx context.Context, gate chan struct{}, m fleet.Machi
 	if err != nil {
 		return err
 	}
+	// The provider may not know yet that it makes one.
+	if err := p.shared.leave(fleet.Place{Driver: m.Driver, Options: driverOptions(m.Options), Machine: m.Name, Left: time.Now()}); err != nil {
+		return err
+	}
 	return p.opts.Journal.Remove(m.Name)
 }
 

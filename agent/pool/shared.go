@@ -22,6 +22,7 @@ type CreateLog interface {
 // call. The zero value is not usable. It is safe for concurrent use.
 type Shared struct {
 	log      CreateLog // nil: nothing is kept
+	places   PlaceLog  // nil: the same
 	describe func(driver string) []abi.Option
 
 	mu       sync.Mutex // guards what follows
@@ -33,6 +34,8 @@ type Shared struct {
 	accounts map[string]*account
 	named    map[string]int // accounts of each driver so far
 	rates    func(driver string) Rates
+	left     map[string]fleet.Place // where machines were removed lately, by its key
+	watched  map[string][]string    // the groups that pools list, by the pool's key
 }
 
 // tally is how many machines a runner has.
@@ -47,7 +50,9 @@ type Create struct {
 // SharedOptions are what NewShared needs; all may be left out.
 type SharedOptions struct {
 	Log      CreateLog
-	Creates  []Create        // of the last hour, as Log kept them
+	Creates  []Create // of the last hour, as Log kept them
+	Places   PlaceLog
+	Left     []fleet.Place   // where machines were removed, as Places kept them
 	Machines []fleet.Machine // of the journal: those of pools that have not started count too
 	// Describe returns the options of a driver, nil where it can't; it may block. nil: no driver's are known.
 	Describe func(driver string) []abi.Option
@@ -58,8 +63,12 @@ type SharedOptions struct {
 // NewShared returns what pools are to share.
 func NewShared(o SharedOptions) *Shared {
 	s := &Shared{
-		log: o.Log, describe: o.Describe, rates: o.Rates, creates: slices.Clone(o.Creates),
+		log: o.Log, places: o.Places, describe: o.Describe, rates: o.Rates, creates: slices.Clone(o.Creates),
 		fleets: map[string]tally{}, own: map[string]int{}, accounts: map[string]*account{}, named: map[string]int{},
+		left: map[string]fleet.Place{}, watched: map[string][]string{},
+	}
+	for _, p := range o.Left {
+		s.left[p.Key()] = p
 	}
 	slices.SortFunc(s.creates, func(a, b Create) int { return a.At.Compare(b.At) })
 	for _, c := range s.creates {

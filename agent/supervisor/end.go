@@ -96,6 +96,9 @@ func (s *Supervisor) stopPoolsBy(ctx context.Context, drain *pool.Drain) error {
 	for _, w := range s.allWorkers() {
 		group.Go(func() error { return w.stop(ctx, drain) })
 	}
+	if p := s.caretaker; p != nil {
+		group.Go(func() error { return p.Stop(ctx, drain != nil) })
+	}
 	err := group.Wait()
 	s.hurry()
 	waitFor(ctx, s.retired.Wait)

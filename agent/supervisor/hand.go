@@ -66,8 +66,7 @@ func (s *Supervisor) Scaling() Scaling {
 	if f := s.shared.Freeze(now); !f.Since.IsZero() {
 		out.Frozen = &f
 	}
-	for _, p := range s.pools() {
-		status := p.Status()
+	s.eachPool(func(_ *pool.Pool, status pool.Status) {
 		l := status.Limits
 		out.Ceilings = ceilingsView(l.All, status.Counts.Total+l.Agent.Machines, l.Agent.Creates)
 		r := RunnerScaling{Runner: status.Runner, Ceilings: ceilingsView(l.Own, status.Counts.Total, l.Agent.OwnCreates),
@@ -76,7 +75,7 @@ func (s *Supervisor) Scaling() Scaling {
 			r.Backoffs = append(r.Backoffs, BackoffView{Kind: string(b.Kind), Failures: b.Failures, Until: b.Until, Error: b.Err})
 		}
 		out.Runners = append(out.Runners, r)
-	}
+	})
 	slices.SortFunc(out.Runners, func(a, b RunnerScaling) int { return strings.Compare(a.Runner, b.Runner) })
 	for _, a := range s.shared.Accounts() {
 		out.Accounts = append(out.Accounts, AccountView(a))
@@ -93,8 +92,7 @@ func ceilingsView(c fleet.Ceilings, machines, creates int) CeilingsView {
 func (s *Supervisor) countScaling(now time.Time) {
 	f := s.shared.Freeze(now)
 	out := metrics.Scaling{Frozen: !f.Since.IsZero()}
-	for _, p := range s.pools() {
-		status := p.Status()
+	s.eachPool(func(_ *pool.Pool, status pool.Status) {
 		out.Ceilings, out.Creates = status.Limits.All, status.Limits.Agent.Creates
 		r := metrics.RunnerScaling{Runner: status.Runner, Ceilings: status.Limits.Own, Creates: status.Limits.Agent.OwnCreates,
 			Breaker: string(status.Breaker), Failures: map[string]int{}, PassedOver: len(status.PassedOver), Rails: status.Rails}
@@ -110,7 +108,7 @@ func (s *Supervisor) countScaling(now time.Time) {
 			}
 		}
 		out.Runners = append(out.Runners, r)
-	}
+	})
 	for _, a := range s.shared.Accounts() {
 		out.Accounts = append(out.Accounts, metrics.Account{Name: a.Name, Calls: a.Calls, Limited: a.Limited, Waiting: a.Waiting, PerSecond: a.PerSecond})
 	}

@@ -209,6 +209,13 @@ func (o *Offline) survey(ctx context.Context) (Strays, []fleet.Machine, error) {
 			all.Ledger = append(all.Ledger, View(m))
 		}
 	}
+	left, err := o.journal.Places()
+	if err != nil {
+		all.Errors = append(all.Errors, err.Error())
+	}
+	for _, p := range left {
+		places = append(places, pool.NewPlace(p.Driver, p.Options, p.Machine))
+	}
 	given, err := o.journal.Given() // to docker-machine
 	if err != nil {
 		return Strays{}, nil, err

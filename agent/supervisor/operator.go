@@ -26,7 +26,7 @@ func (s *Supervisor) openShared() error {
 	if err != nil {
 		return err
 	}
-	o := pool.SharedOptions{Log: s.journal, Machines: machines, Describe: s.describe}
+	o := pool.SharedOptions{Log: s.journal, Machines: machines, Describe: s.describe, Places: s.journal, Left: s.lateAt()}
 	if err := s.journal.Creates(time.Now(), func(runner string, at time.Time) {
 		o.Creates = append(o.Creates, pool.Create{Runner: runner, At: at})
 	}); err != nil {

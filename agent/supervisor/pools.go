@@ -149,7 +149,7 @@ func (s *Supervisor) Machines() []Machine {
 	return machines
 }
 
-// pools are those of the workers and of the runners that are being finished off.
+// pools are those of the workers and of the runners that are being finished off, and the caretaker.
 func (s *Supervisor) pools() []*pool.Pool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -162,6 +162,9 @@ func (s *Supervisor) pools() []*pool.Pool {
 	for _, r := range s.leaving {
 		pools = append(pools, r.pool)
 	}
+	if s.caretaker != nil {
+		pools = append(pools, s.caretaker)
+	}
 	return pools
 }
 
@@ -169,8 +172,7 @@ func (s *Supervisor) pools() []*pool.Pool {
 func (s *Supervisor) countMachines() {
 	var fleets []metrics.Fleet
 	now := time.Now()
-	for _, p := range s.pools() {
-		status := p.Status()
+	s.eachPool(func(p *pool.Pool, status pool.Status) {
 		f := metrics.Fleet{
 			Runner: status.Runner, Counts: status.Counts, Targets: status.Targets, Waiting: status.Waiting, Code: decisionCode(status, now),
 		}
@@ -190,7 +192,7 @@ func (s *Supervisor) countMachines() {
 			}
 		}
 		fleets = append(fleets, f)
-	}
+	})
 	s.metrics.Fleets(fleets)
 	s.countScaling(now)
 }

@@ -87,7 +87,7 @@ func (s *Supervisor) retireUnknown() error {
 	}
 	keys := map[string]bool{}
 	for _, m := range machines {
-		if w := s.worker(m.Runner); w == nil || w.pool == nil {
+		if w := s.worker(m.Runner); (w == nil || w.pool == nil) && m.Runner != caretakerKey {
 			keys[m.Runner] = true
 		}
 	}

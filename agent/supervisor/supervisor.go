@@ -128,6 +128,8 @@ type Supervisor struct {
 	rails    map[string][]railed        // of the last decisions, by the runner's name
 	rotated  map[config.Secret]*rotated // what became of tokens, by the old one
 	leaving  []*leaving                 // runners that are no more, while their machines are removed
+	// caretaker looks where runners that are no more had machines; nil while none runs.
+	caretaker *pool.Pool
 
 	retired  sync.WaitGroup  // of what goes on in the background for runners that come and go
 	retiring context.Context // of that
@@ -268,6 +270,9 @@ func (s *Supervisor) Run(ctx context.Context) (err error) {
 	group.Go(func() error { s.reloadLoop(background); return nil })
 	if s.o.Incumbent == nil {
 		s.reportLost()
+		if err := s.startCaretaker(); err != nil {
+			return errors.Join(err, s.stopPools(ctx))
+		}
 		if err := s.retireUnknown(); err != nil {
 			s.log.Error("Machines of runners that are no more are left alone", "error", err)
 		}

@@ -44,6 +44,7 @@ type Cloud struct {
 
 	mu       sync.Mutex // guards all below, never held while waiting
 	machines map[string]*Machine
+	late     []*Machine // whose time has not come; see Fault.After
 	faults   []*Fault
 	calls    map[string]int
 	made     int // machines made so far, for their ids
@@ -85,6 +86,11 @@ func (c *Cloud) Create(ctx context.Context, req abi.CreateRequest) (abi.Instance
 	case !ok:
 		if m, err = c.make(req); err != nil {
 			return abi.Instance{}, err
+		}
+		if f.Lost && f.After > 0 {
+			m.CreatedAt = m.CreatedAt.Add(f.After)
+			c.late = append(c.late, m)
+			return abi.Instance{}, lost(OpCreate)
 		}
 		c.machines[req.Name] = m
 		if f.Late != nil {
@@ -129,6 +135,7 @@ func (c *Cloud) List(ctx context.Context, req abi.ListRequest) (abi.ListResult, 
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.arrive()
 	res := abi.ListResult{Complete: f.Hide == 0 || f.Stale}
 	for _, name := range slices.Sorted(maps.Keys(c.machines)) {
 		m := c.machines[name]
@@ -153,6 +160,7 @@ func (c *Cloud) Remove(ctx context.Context, req abi.RemoveRequest) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.arrive()
 	if m, ok := c.machines[req.Name]; ok && m.Owner == req.Owner.ID {
 		delete(c.machines, req.Name)
 	}
@@ -160,6 +168,18 @@ func (c *Cloud) Remove(ctx context.Context, req abi.RemoveRequest) error {
 		return lost(OpRemove)
 	}
 	return nil
+}
+
+// arrive makes the machines whose time has come. The caller holds mu.
+func (c *Cloud) arrive() {
+	now := time.Now()
+	c.late = slices.DeleteFunc(c.late, func(m *Machine) bool {
+		due := !now.Before(m.CreatedAt)
+		if due {
+			c.machines[m.Name] = m
+		}
+		return due
+	})
 }
 
 // instance is the machine as the cloud's API shows it. The caller holds mu.
@@ -185,6 +205,7 @@ func (c *Cloud) status(m *Machine) abi.Status {
 func (c *Cloud) Machines() []Machine {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.arrive()
 	var out []Machine
 	for _, name := range slices.Sorted(maps.Keys(c.machines)) {
 		m := *c.machines[name]

@@ -20,6 +20,7 @@ type Fault struct {
 	Error *abi.Error    // the call is refused and nothing happens
 	Late  *abi.Error    // of creations: it is answered, and fails then; lists show it as gone, with this error
 	Lost  bool          // it happens, but the answer is lost: the caller sees a transient error
+	After time.Duration // of creations that are Lost: it happens so long after the answer; until then nothing is known of the machine
 	Hide  int           // the list leaves out that many machines, the last by name, and is not complete
 	Stale bool          // of lists with Hide: it claims to be complete
 }
