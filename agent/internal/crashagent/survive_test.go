@@ -71,6 +71,29 @@ func TestCreationOutlivesItsAgent(t *testing.T) {
 	w.empty(2)
 }
 
+// A creation that goes through when not only the agent that asked for it is dead, but its runner has left the configuration, as the only one,
+// leaves no machine: the next agent looks for a while where it had some.
+func TestCreationOutlivesItsRunner(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.grace = 500 * time.Millisecond
+	w.cloud.Inject(fakecloud.Fault{Op: fakecloud.OpCreate, DelayMS: 8000, Lost: true})
+	a := w.start("")
+	a.until("the cloud is asked", func() bool { return len(w.cloud.Faults()) == 0 })
+	if made := w.cloud.Summary().Made; made != 0 {
+		t.Fatalf("%d machines were made already", made)
+	}
+	a.kill()
+	settings, _, _ := strings.Cut(w.config(), "[[runners]]")
+	w.write("config.toml", settings)
+	a = w.start("")
+	a.until("the journal has no machine any more", func() bool { all, _ := w.journalled(); return len(all) == 0 })
+	a.until("the machine is made after all", func() bool { return w.cloud.Summary().Made == 1 })
+	a.until("it is gone", func() bool { return len(w.live()) == 0 })
+	a.stop()
+	w.empty(1)
+}
+
 // Between two agents the clock may jump: the records then lie in the future, or far in the past.
 func TestClockJumps(t *testing.T) {
 	for name, jump := range map[string]time.Duration{"forward": 400 * 24 * time.Hour, "back": -400 * 24 * time.Hour} {
