@@ -1,6 +1,6 @@
 // What a policy returns from decide.
 
-import { readBool, readFloat, readFloatMap, readInt, readOptionalShape, readOptionalText, readShapes, readText, readTextsMap } from "./read";
+import { readBool, readFloat, readFloatMap, readInt, readOptionalBool, readOptionalShape, readOptionalText, readShapes, readText, readTextsMap } from "./read";
 import { ABSENT, Shape } from "./shape";
 import { Value } from "./value";
 import { Writer } from "./write";
@@ -10,6 +10,10 @@ export class Proposal extends Shape {
   settings: Settings | null = null;
   /** Machines to hold available (creating, idle and acquired), 0 or more; ABSENT inherits. */
   idle_target: i64 = ABSENT;
+  /** With runner.instances: free slots to hold, which count instead of idle_target. */
+  idle_slots: i64 = ABSENT;
+  /** With runner.instances: 1 to ask for a job only when a slot is free for it, 0 not to; ABSENT inherits. */
+  preemptive: i64 = ABSENT;
   /** Machines being created at once; may only tighten MaxGrowthRate. */
   growth_limit: i64 = ABSENT;
   /** Nothing is created, for waiting jobs either; a later module can't take it back. */
@@ -32,6 +36,8 @@ export class Proposal extends Shape {
   read(o: Value): void {
     this.settings = readOptionalShape<Settings>(o, "settings");
     this.idle_target = readInt(o, "idle_target", ABSENT);
+    this.idle_slots = readInt(o, "idle_slots", ABSENT);
+    this.preemptive = readOptionalBool(o, "preemptive");
     this.growth_limit = readInt(o, "growth_limit", ABSENT);
     this.no_growth = readBool(o, "no_growth");
     this.max_builds = readInt(o, "max_builds", ABSENT);
@@ -46,6 +52,8 @@ export class Proposal extends Shape {
   write(w: Writer): void {
     w.optionalShape("settings", this.settings);
     w.optionalInt("idle_target", this.idle_target);
+    w.optionalInt("idle_slots", this.idle_slots);
+    w.optionalBool("preemptive", this.preemptive);
     w.optionalInt("growth_limit", this.growth_limit);
     w.boolUnlessFalse("no_growth", this.no_growth);
     w.optionalInt("max_builds", this.max_builds);

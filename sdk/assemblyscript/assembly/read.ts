@@ -5,7 +5,7 @@ import { decodeBase64 } from "./base64";
 import { integerOf, isInteger, parseFloat64, shortFloat } from "./number";
 import { Parser, Tape } from "./parse";
 import { Kind, Value } from "./value";
-import { Shape } from "./shape";
+import { ABSENT, Shape } from "./shape";
 
 // What was wrong first; "" while all is well. The language has no exceptions.
 let fault: string = "";
@@ -157,6 +157,17 @@ export function readBool(o: Value, name: string): bool {
     if (!t.isNull(v) && t.kind(v) != Kind.Bool) wrong(t, v, "true or false");
     out = t.isTrue(v);
     prefixName(before, name);
+  }
+  return out;
+}
+
+/** 1 or 0, and ABSENT where there is none. */
+export function readOptionalBool(o: Value, name: string): i64 {
+  const on: i64 = readBool(o, name) ? 1 : 0;
+  let out = ABSENT;
+  o = members(o);
+  for (let v = find(o, name, 0); v; v = find(o, name, v)) {
+    out = o.source().isNull(v) ? ABSENT : on;
   }
   return out;
 }

@@ -1,7 +1,7 @@
 // What a policy is given: the input of decide and of observe.
 
 import { Proposal } from "./proposal";
-import { readFloat, readFloats, readInt, readInts, readOptionalShape, readShape, readShapes, readText, readTexts, readValue } from "./read";
+import { readBool, readFloat, readFloats, readInt, readInts, readOptionalShape, readShape, readShapes, readText, readTexts, readValue } from "./read";
 import { Shape } from "./shape";
 import { Value } from "./value";
 import { Writer } from "./write";
@@ -17,6 +17,8 @@ export class Snapshot extends Shape {
   zones: Zone[] = [];
   runner: RunnerSettings = new RunnerSettings();
   fleet: Counts = new Counts();
+  /** The places for jobs on its machines; only with runner.instances. */
+  slots: Slots | null = null;
   demand: Demand = new Demand();
   /** Creations that failed in the last hour, by kind. */
   failures: Failure[] = [];
@@ -42,6 +44,7 @@ export class Snapshot extends Shape {
     this.zones = readShapes<Zone>(o, "zones");
     this.runner = readShape<RunnerSettings>(o, "runner");
     this.fleet = readShape<Counts>(o, "fleet");
+    this.slots = readOptionalShape<Slots>(o, "slots");
     this.demand = readShape<Demand>(o, "demand");
     this.failures = readShapes<Failure>(o, "failures");
     this.machines = readShapes<MachineView>(o, "machines");
@@ -60,6 +63,7 @@ export class Snapshot extends Shape {
     w.shapesUnlessEmpty<Zone>("zones", this.zones);
     w.shape("runner", this.runner);
     w.shape("fleet", this.fleet);
+    w.optionalShape("slots", this.slots);
     w.shape("demand", this.demand);
     w.shapesUnlessEmpty<Failure>("failures", this.failures);
     w.shapesUnlessEmpty<MachineView>("machines", this.machines);
@@ -121,6 +125,8 @@ export class RunnerSettings extends Shape {
   /** 0 = no limit. */
   max_builds: i64 = 0;
   autoscaling: PeriodsSettings[] = [];
+  /** What a runner with [runners.autoscaler] has instead of all that begins with idle_count. */
+  instances: InstanceSettings | null = null;
 
   read(o: Value): void {
     this.name = readText(o, "name");
@@ -134,6 +140,7 @@ export class RunnerSettings extends Shape {
     this.max_growth_rate = readInt(o, "max_growth_rate");
     this.max_builds = readInt(o, "max_builds");
     this.autoscaling = readShapes<PeriodsSettings>(o, "autoscaling");
+    this.instances = readOptionalShape<InstanceSettings>(o, "instances");
   }
 
   write(w: Writer): void {
@@ -148,6 +155,7 @@ export class RunnerSettings extends Shape {
     w.int("max_growth_rate", this.max_growth_rate);
     w.int("max_builds", this.max_builds);
     w.shapesUnlessEmpty<PeriodsSettings>("autoscaling", this.autoscaling);
+    w.optionalShape("instances", this.instances);
   }
 }
 
@@ -177,6 +185,95 @@ export class PeriodsSettings extends Shape {
     w.int("idle_count_min", this.idle_count_min);
     w.float("idle_scale_factor", this.idle_scale_factor);
     w.int("idle_time_s", this.idle_time_s);
+  }
+}
+
+/** The settings of [runners.autoscaler]. A machine has slots, each of which takes a job. */
+export class InstanceSettings extends Shape {
+  /** Slots per machine. */
+  capacity_per_instance: i64 = 0;
+  /** Jobs per machine; 0 = no limit. */
+  max_use_count: i64 = 0;
+  /** Machines in any state at most; 0 = no limit. */
+  max_instances: i64 = 0;
+  policy: InstancePolicy[] = [];
+
+  read(o: Value): void {
+    this.capacity_per_instance = readInt(o, "capacity_per_instance");
+    this.max_use_count = readInt(o, "max_use_count");
+    this.max_instances = readInt(o, "max_instances");
+    this.policy = readShapes<InstancePolicy>(o, "policy");
+  }
+
+  write(w: Writer): void {
+    w.int("capacity_per_instance", this.capacity_per_instance);
+    w.int("max_use_count", this.max_use_count);
+    w.int("max_instances", this.max_instances);
+    w.shapesUnlessEmpty<InstancePolicy>("policy", this.policy);
+  }
+}
+
+/** One [[runners.autoscaler.policy]] section, with what it leaves out filled in. */
+export class InstancePolicy extends Shape {
+  /** Unix cron's five fields each. */
+  periods: string[] = [];
+  /** Empty and Local are the host's zone. */
+  timezone: string = "";
+  /** Free slots to hold. */
+  idle_count: i64 = 0;
+  idle_time_s: i64 = 0;
+  /** Free slots per slot in use; 0 = off. */
+  scale_factor: f64 = 0;
+  /** 0 = no limit. */
+  scale_factor_limit: i64 = 0;
+  /** Ask for a job only when a slot is free for it. */
+  preemptive_mode: bool = false;
+
+  read(o: Value): void {
+    this.periods = readTexts(o, "periods");
+    this.timezone = readText(o, "timezone");
+    this.idle_count = readInt(o, "idle_count");
+    this.idle_time_s = readInt(o, "idle_time_s");
+    this.scale_factor = readFloat(o, "scale_factor");
+    this.scale_factor_limit = readInt(o, "scale_factor_limit");
+    this.preemptive_mode = readBool(o, "preemptive_mode");
+  }
+
+  write(w: Writer): void {
+    w.texts("periods", this.periods);
+    w.text("timezone", this.timezone);
+    w.int("idle_count", this.idle_count);
+    w.int("idle_time_s", this.idle_time_s);
+    w.float("scale_factor", this.scale_factor);
+    w.int("scale_factor_limit", this.scale_factor_limit);
+    w.bool("preemptive_mode", this.preemptive_mode);
+  }
+}
+
+/** The places for jobs on machines of [runners.autoscaler], those of machines that are being removed left out. */
+export class Slots extends Shape {
+  creating: i64 = 0;
+  free: i64 = 0;
+  /** Held for a job that is still to come. */
+  reserved: i64 = 0;
+  used: i64 = 0;
+  /** That no job gets any more. */
+  unavailable: i64 = 0;
+
+  read(o: Value): void {
+    this.creating = readInt(o, "creating");
+    this.free = readInt(o, "free");
+    this.reserved = readInt(o, "reserved");
+    this.used = readInt(o, "used");
+    this.unavailable = readInt(o, "unavailable");
+  }
+
+  write(w: Writer): void {
+    w.int("creating", this.creating);
+    w.int("free", this.free);
+    w.int("reserved", this.reserved);
+    w.int("used", this.used);
+    w.int("unavailable", this.unavailable);
   }
 }
 

@@ -89,6 +89,11 @@ export class Writer {
     if (b) this.bool(name, b);
   }
 
+  /** 1 or 0; ABSENT is absent. */
+  optionalBool(name: string, b: i64): void {
+    if (b != ABSENT) this.bool(name, b != 0);
+  }
+
   text(name: string, s: string): void {
     this.name(name);
     this.quote(s);

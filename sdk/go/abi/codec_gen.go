@@ -1245,7 +1245,7 @@ func (v *Snapshot) AppendJSON(dst []byte) ([]byte, error) {
 	return w.end(dst)
 }
 
-var fieldsOfSnapshot = []string{`"abi":`, `"now":`, `"now_unix_ms":`, `"zones":`, `"runner":`, `"fleet":`, `"demand":`, `"failures":`, `"machines":`, `"history":`, `"config":`, `"state":`, `"observed":`, `"observed_age_s":`, `"proposal":`}
+var fieldsOfSnapshot = []string{`"abi":`, `"now":`, `"now_unix_ms":`, `"zones":`, `"runner":`, `"fleet":`, `"slots":`, `"demand":`, `"failures":`, `"machines":`, `"history":`, `"config":`, `"state":`, `"observed":`, `"observed_age_s":`, `"proposal":`}
 
 func readSnapshot(r *reader) (v Snapshot) {
 	field := 0
@@ -1264,23 +1264,25 @@ func readSnapshot(r *reader) (v Snapshot) {
 			v.Runner = readRunnerSettings(r)
 		case 6: // fleet
 			v.Fleet = readCounts(r)
-		case 7: // demand
+		case 7: // slots
+			v.Slots = option(r, readSlots)
+		case 8: // demand
 			v.Demand = readDemand(r)
-		case 8: // failures
+		case 9: // failures
 			v.Failures = list(r, readFailure)
-		case 9: // machines
+		case 10: // machines
 			v.Machines = list(r, readMachineView)
-		case 10: // history
+		case 11: // history
 			v.History = option(r, readHistory)
-		case 11: // config
+		case 12: // config
 			v.Config = r.raw()
-		case 12: // state
+		case 13: // state
 			v.State = r.string()
-		case 13: // observed
+		case 14: // observed
 			v.Observed = r.raw()
-		case 14: // observed_age_s
+		case 15: // observed_age_s
 			v.ObservedAgeS = r.float()
-		case 15: // proposal
+		case 16: // proposal
 			v.Proposal = readProposal(r)
 		default:
 			r.skip()
@@ -1310,6 +1312,10 @@ func writeSnapshot(w *writer, v *Snapshot) {
 	writeRunnerSettings(w, &v.Runner)
 	w.key(`"fleet":`)
 	writeCounts(w, &v.Fleet)
+	if v.Slots != nil {
+		w.key(`"slots":`)
+		writeSlots(w, v.Slots)
+	}
 	w.key(`"demand":`)
 	writeDemand(w, &v.Demand)
 	if len(v.Failures) > 0 {
@@ -1394,7 +1400,7 @@ func writeZone(w *writer, v *Zone) {
 	w.close('}')
 }
 
-var fieldsOfRunnerSettings = []string{`"name":`, `"short_token":`, `"limit":`, `"concurrent":`, `"idle_count":`, `"idle_count_min":`, `"idle_scale_factor":`, `"idle_time_s":`, `"max_growth_rate":`, `"max_builds":`, `"autoscaling":`}
+var fieldsOfRunnerSettings = []string{`"name":`, `"short_token":`, `"limit":`, `"concurrent":`, `"idle_count":`, `"idle_count_min":`, `"idle_scale_factor":`, `"idle_time_s":`, `"max_growth_rate":`, `"max_builds":`, `"autoscaling":`, `"instances":`}
 
 func readRunnerSettings(r *reader) (v RunnerSettings) {
 	field := 0
@@ -1423,6 +1429,8 @@ func readRunnerSettings(r *reader) (v RunnerSettings) {
 			v.MaxBuilds = r.int()
 		case 11: // autoscaling
 			v.Autoscaling = list(r, readPeriodsSettings)
+		case 12: // instances
+			v.Instances = option(r, readInstanceSettings)
 		default:
 			r.skip()
 		}
@@ -1462,6 +1470,10 @@ func writeRunnerSettings(w *writer, v *RunnerSettings) {
 			writePeriodsSettings(w, &v.Autoscaling[i])
 		}
 		w.close(']')
+	}
+	if v.Instances != nil {
+		w.key(`"instances":`)
+		writeInstanceSettings(w, v.Instances)
 	}
 	w.close('}')
 }
@@ -1506,6 +1518,134 @@ func writePeriodsSettings(w *writer, v *PeriodsSettings) {
 	w.float(v.IdleScaleFactor)
 	w.key(`"idle_time_s":`)
 	w.int64(v.IdleTimeS)
+	w.close('}')
+}
+
+var fieldsOfInstanceSettings = []string{`"capacity_per_instance":`, `"max_use_count":`, `"max_instances":`, `"policy":`}
+
+func readInstanceSettings(r *reader) (v InstanceSettings) {
+	field := 0
+	for more := r.open('{'); more; more = r.more('{') {
+		field = r.field(fieldsOfInstanceSettings, field)
+		switch field {
+		case 1: // capacity_per_instance
+			v.CapacityPerInstance = r.int()
+		case 2: // max_use_count
+			v.MaxUseCount = r.int()
+		case 3: // max_instances
+			v.MaxInstances = r.int()
+		case 4: // policy
+			v.Policy = list(r, readInstancePolicy)
+		default:
+			r.skip()
+		}
+	}
+	return v
+}
+
+func writeInstanceSettings(w *writer, v *InstanceSettings) {
+	w.open('{')
+	w.key(`"capacity_per_instance":`)
+	w.int(v.CapacityPerInstance)
+	w.key(`"max_use_count":`)
+	w.int(v.MaxUseCount)
+	w.key(`"max_instances":`)
+	w.int(v.MaxInstances)
+	if len(v.Policy) > 0 {
+		w.key(`"policy":`)
+		w.open('[')
+		for i := range v.Policy {
+			w.item()
+			writeInstancePolicy(w, &v.Policy[i])
+		}
+		w.close(']')
+	}
+	w.close('}')
+}
+
+var fieldsOfInstancePolicy = []string{`"periods":`, `"timezone":`, `"idle_count":`, `"idle_time_s":`, `"scale_factor":`, `"scale_factor_limit":`, `"preemptive_mode":`}
+
+func readInstancePolicy(r *reader) (v InstancePolicy) {
+	field := 0
+	for more := r.open('{'); more; more = r.more('{') {
+		field = r.field(fieldsOfInstancePolicy, field)
+		switch field {
+		case 1: // periods
+			v.Periods = list(r, (*reader).string)
+		case 2: // timezone
+			v.Timezone = r.string()
+		case 3: // idle_count
+			v.IdleCount = r.int()
+		case 4: // idle_time_s
+			v.IdleTimeS = r.int64()
+		case 5: // scale_factor
+			v.ScaleFactor = r.float()
+		case 6: // scale_factor_limit
+			v.ScaleFactorLimit = r.int()
+		case 7: // preemptive_mode
+			v.PreemptiveMode = r.bool()
+		default:
+			r.skip()
+		}
+	}
+	return v
+}
+
+func writeInstancePolicy(w *writer, v *InstancePolicy) {
+	w.open('{')
+	w.key(`"periods":`)
+	w.strings(v.Periods)
+	w.key(`"timezone":`)
+	w.string(v.Timezone)
+	w.key(`"idle_count":`)
+	w.int(v.IdleCount)
+	w.key(`"idle_time_s":`)
+	w.int64(v.IdleTimeS)
+	w.key(`"scale_factor":`)
+	w.float(v.ScaleFactor)
+	w.key(`"scale_factor_limit":`)
+	w.int(v.ScaleFactorLimit)
+	w.key(`"preemptive_mode":`)
+	w.bool(v.PreemptiveMode)
+	w.close('}')
+}
+
+var fieldsOfSlots = []string{`"creating":`, `"free":`, `"reserved":`, `"used":`, `"unavailable":`}
+
+func readSlots(r *reader) (v Slots) {
+	field := 0
+	for more := r.open('{'); more; more = r.more('{') {
+		field = r.field(fieldsOfSlots, field)
+		switch field {
+		case 1: // creating
+			v.Creating = r.int()
+		case 2: // free
+			v.Free = r.int()
+		case 3: // reserved
+			v.Reserved = r.int()
+		case 4: // used
+			v.Used = r.int()
+		case 5: // unavailable
+			v.Unavailable = r.int()
+		default:
+			r.skip()
+		}
+	}
+	return v
+}
+
+func writeSlots(w *writer, v *Slots) {
+	w.open('{')
+	w.key(`"creating":`)
+	w.int(v.Creating)
+	w.key(`"free":`)
+	w.int(v.Free)
+	w.key(`"reserved":`)
+	w.int(v.Reserved)
+	w.key(`"used":`)
+	w.int(v.Used)
+	w.key(`"unavailable":`)
+	w.int(v.Unavailable)
 	w.close('}')
 }
 
@@ -1765,7 +1905,7 @@ func (v *Proposal) AppendJSON(dst []byte) ([]byte, error) {
 	return w.end(dst)
 }
 
-var fieldsOfProposal = []string{`"settings":`, `"idle_target":`, `"growth_limit":`, `"no_growth":`, `"max_builds":`, `"remove":`, `"next_machine":`, `"ask_again_s":`, `"metrics":`, `"state":`, `"reason":`}
+var fieldsOfProposal = []string{`"settings":`, `"idle_target":`, `"idle_slots":`, `"preemptive":`, `"growth_limit":`, `"no_growth":`, `"max_builds":`, `"remove":`, `"next_machine":`, `"ask_again_s":`, `"metrics":`, `"state":`, `"reason":`}
 
 func readProposal(r *reader) (v Proposal) {
 	field := 0
@@ -1776,23 +1916,27 @@ func readProposal(r *reader) (v Proposal) {
 			v.Settings = option(r, readSettings)
 		case 2: // idle_target
 			v.IdleTarget = option(r, (*reader).int)
-		case 3: // growth_limit
+		case 3: // idle_slots
+			v.IdleSlots = option(r, (*reader).int)
+		case 4: // preemptive
+			v.Preemptive = option(r, (*reader).bool)
+		case 5: // growth_limit
 			v.GrowthLimit = option(r, (*reader).int)
-		case 4: // no_growth
+		case 6: // no_growth
 			v.NoGrowth = r.bool()
-		case 5: // max_builds
+		case 7: // max_builds
 			v.MaxBuilds = option(r, (*reader).int)
-		case 6: // remove
+		case 8: // remove
 			v.Remove = list(r, readRemoval)
-		case 7: // next_machine
+		case 9: // next_machine
 			v.NextMachine = table(r, (*reader).strings)
-		case 8: // ask_again_s
+		case 10: // ask_again_s
 			v.AskAgainS = option(r, (*reader).float)
-		case 9: // metrics
+		case 11: // metrics
 			v.Metrics = table(r, (*reader).float)
-		case 10: // state
+		case 12: // state
 			v.State = option(r, (*reader).string)
-		case 11: // reason
+		case 13: // reason
 			v.Reason = r.string()
 		default:
 			r.skip()
@@ -1810,6 +1954,14 @@ func writeProposal(w *writer, v *Proposal) {
 	if v.IdleTarget != nil {
 		w.key(`"idle_target":`)
 		w.int(*v.IdleTarget)
+	}
+	if v.IdleSlots != nil {
+		w.key(`"idle_slots":`)
+		w.int(*v.IdleSlots)
+	}
+	if v.Preemptive != nil {
+		w.key(`"preemptive":`)
+		w.bool(*v.Preemptive)
 	}
 	if v.GrowthLimit != nil {
 		w.key(`"growth_limit":`)

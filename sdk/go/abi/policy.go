@@ -9,6 +9,7 @@ type Snapshot struct {
 	Zones    []Zone         `json:"zones,omitempty"`    // UTC, Local, and every time zone that the runner's configuration names or the module's own does, under a key timezone
 	Runner   RunnerSettings `json:"runner"`             // the runner's settings
 	Fleet    Counts         `json:"fleet"`              // its machines, counted
+	Slots    *Slots         `json:"slots,omitempty"`    // the places for jobs on them, counted; only with runner.instances
 	Demand   Demand         `json:"demand"`             // its jobs, counted
 	Failures []Failure      `json:"failures,omitempty"` // creations that failed in the last hour, by kind
 
@@ -46,6 +47,9 @@ type RunnerSettings struct {
 	MaxGrowthRate   int               `json:"max_growth_rate"`       // MaxGrowthRate: machines being created at once; 0 sets no limit
 	MaxBuilds       int               `json:"max_builds"`            // MaxBuilds: jobs per machine; 0 sets no limit
 	Autoscaling     []PeriodsSettings `json:"autoscaling,omitempty"` // the [[runners.machine.autoscaling]] sections, in order
+
+	// What a runner with [runners.autoscaler] has instead of all that begins with idle_count; absent of docker+machine.
+	Instances *InstanceSettings `json:"instances,omitempty"`
 }
 
 // PeriodsSettings is one [[runners.machine.autoscaling]] section. It replaces all four values, those it leaves out too.
@@ -56,6 +60,35 @@ type PeriodsSettings struct {
 	IdleCountMin    int      `json:"idle_count_min"`    // as in runner
 	IdleScaleFactor float64  `json:"idle_scale_factor"` // as in runner
 	IdleTimeS       int64    `json:"idle_time_s"`       // as in runner
+}
+
+// InstanceSettings are the settings of [runners.autoscaler], with GitLab's meaning: an instance is a machine with one or several slots,
+// each of which takes a job.
+type InstanceSettings struct {
+	CapacityPerInstance int              `json:"capacity_per_instance"` // slots per machine
+	MaxUseCount         int              `json:"max_use_count"`         // jobs per machine; 0 sets no limit
+	MaxInstances        int              `json:"max_instances"`         // machines in any state at most; 0 sets no limit
+	Policy              []InstancePolicy `json:"policy,omitempty"`      // the [[runners.autoscaler.policy]] sections, in order
+}
+
+// InstancePolicy is one [[runners.autoscaler.policy]] section, with what it leaves out filled in.
+type InstancePolicy struct {
+	Periods          []string `json:"periods"`            // unix cron's five fields; it is active while one of them matches
+	Timezone         string   `json:"timezone"`           // on whose wall clock; names one of zones, and empty is Local
+	IdleCount        int      `json:"idle_count"`         // free slots to hold
+	IdleTimeS        int64    `json:"idle_time_s"`        // how long a machine that is too many may be idle
+	ScaleFactor      float64  `json:"scale_factor"`       // free slots per slot in use; 0 is off
+	ScaleFactorLimit int      `json:"scale_factor_limit"` // the most that the factor makes of it; 0 sets no limit
+	PreemptiveMode   bool     `json:"preemptive_mode"`    // ask for a job only when a slot is free for it
+}
+
+// Slots are the places for jobs on machines of [runners.autoscaler], those of machines that are being removed left out.
+type Slots struct {
+	Creating    int `json:"creating"`    // on machines that are being created
+	Free        int `json:"free"`        // on ready machines, and held by nobody
+	Reserved    int `json:"reserved"`    // held for a job that is still to come
+	Used        int `json:"used"`        // a job runs there
+	Unavailable int `json:"unavailable"` // that no job gets any more: max_use_count leaves none over, or the operator keeps the machine
 }
 
 // Counts are machines by state. Available is creating, idle and acquired together, but for those that the operator keeps from jobs; Total
@@ -114,6 +147,8 @@ type Settings struct {
 type Proposal struct {
 	Settings    *Settings `json:"settings,omitempty"`     // what the runner's settings should be now, inherited one by one
 	IdleTarget  *int      `json:"idle_target,omitempty"`  // machines to hold available (creating, idle and acquired)
+	IdleSlots   *int      `json:"idle_slots,omitempty"`   // with runner.instances: free slots to hold, which count instead of idle_target
+	Preemptive  *bool     `json:"preemptive,omitempty"`   // with runner.instances: ask for a job only when a slot is free for it; absent: while the target is above 0
 	GrowthLimit *int      `json:"growth_limit,omitempty"` // machines being created at once; tightens MaxGrowthRate, never widens it; 0 sets no limit
 	NoGrowth    bool      `json:"no_growth,omitempty"`    // nothing is created, for waiting jobs either; a module that comes later can't take it back
 	MaxBuilds   *int      `json:"max_builds,omitempty"`   // jobs per machine; tightens MaxBuilds, never widens it; 0 sets no limit

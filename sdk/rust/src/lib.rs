@@ -52,7 +52,8 @@ pub use json::Value;
 pub use policy::Policy;
 pub use proposal::{Options, Proposal, Removal, Settings};
 pub use snapshot::{
-    Counts, Demand, Failure, History, MachineView, ObserveRequest, PeriodsSettings, RunnerSettings, Snapshot, Window, Zone,
+    Counts, Demand, Failure, History, InstancePolicy, InstanceSettings, MachineView, ObserveRequest, PeriodsSettings, RunnerSettings, Slots, Snapshot, Window,
+    Zone,
 };
 pub use words::{ErrorKind, Level, OptionType, PermissionResult, State, Status};
 

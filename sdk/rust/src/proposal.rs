@@ -12,6 +12,10 @@ crate::shape! {
         settings: Option<Settings>,
         /// Machines to hold available (creating, idle and acquired), 0 or more.
         idle_target: Option<i64>,
+        /// With `runner.instances`: free slots to hold, which count instead of `idle_target`.
+        idle_slots: Option<i64>,
+        /// With `runner.instances`: ask for a job only when a slot is free for it.
+        preemptive: Option<bool>,
         /// Machines being created at once; may only tighten MaxGrowthRate.
         growth_limit: Option<i64>,
         /// Nothing is created, for waiting jobs either; a later module can't take it back.

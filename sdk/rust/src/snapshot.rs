@@ -16,6 +16,8 @@ crate::shape! {
         zones[omitzero]: Vec<Zone>,
         runner: RunnerSettings,
         fleet: Counts,
+        /// The places for jobs on its machines; only with `runner.instances`.
+        slots: Option<Slots>,
         demand: Demand,
         /// Creations that failed in the last hour, by kind.
         failures[omitzero]: Vec<Failure>,
@@ -72,6 +74,8 @@ crate::shape! {
         /// 0 = no limit.
         max_builds: i64,
         autoscaling[omitzero]: Vec<PeriodsSettings>,
+        /// What a runner with `[runners.autoscaler]` has instead of all that begins with `idle_count`.
+        instances: Option<InstanceSettings>,
     }
 }
 
@@ -85,6 +89,51 @@ crate::shape! {
         idle_count_min: i64,
         idle_scale_factor: f64,
         idle_time_s: i64,
+    }
+}
+
+crate::shape! {
+    /// The settings of `[runners.autoscaler]`. A machine has slots, each of which takes a job.
+    InstanceSettings {
+        /// Slots per machine.
+        capacity_per_instance: i64,
+        /// Jobs per machine; 0 = no limit.
+        max_use_count: i64,
+        /// Machines in any state at most; 0 = no limit.
+        max_instances: i64,
+        policy[omitzero]: Vec<InstancePolicy>,
+    }
+}
+
+crate::shape! {
+    /// One `[[runners.autoscaler.policy]]` section, with what it leaves out filled in.
+    InstancePolicy {
+        /// Unix cron's five fields each.
+        periods: Vec<String>,
+        /// Empty and `Local` are the host's zone.
+        timezone: String,
+        /// Free slots to hold.
+        idle_count: i64,
+        idle_time_s: i64,
+        /// Free slots per slot in use; 0 = off.
+        scale_factor: f64,
+        /// 0 = no limit.
+        scale_factor_limit: i64,
+        /// Ask for a job only when a slot is free for it.
+        preemptive_mode: bool,
+    }
+}
+
+crate::shape! {
+    /// The places for jobs on machines of `[runners.autoscaler]`, those of machines that are being removed left out.
+    Slots {
+        creating: i64,
+        free: i64,
+        /// Held for a job that is still to come.
+        reserved: i64,
+        used: i64,
+        /// That no job gets any more.
+        unavailable: i64,
     }
 }
 

@@ -17,7 +17,7 @@ type count struct {
 
 // counts lists them; a nil number is absent. p itself is left as it is.
 func counts(p *abi.Proposal) []count {
-	list := []count{{"idle_target", &p.IdleTarget}, {"growth_limit", &p.GrowthLimit}, {"max_builds", &p.MaxBuilds}}
+	list := []count{{"idle_target", &p.IdleTarget}, {"idle_slots", &p.IdleSlots}, {"growth_limit", &p.GrowthLimit}, {"max_builds", &p.MaxBuilds}}
 	if p.Settings != nil {
 		list = append(list, count{"settings.idle_count", &p.Settings.IdleCount}, count{"settings.idle_count_min", &p.Settings.IdleCountMin})
 	}
