@@ -136,6 +136,11 @@ type Limits struct {
 	Limit         int // machines in any state at most; 0 or less = none
 	MaxGrowthRate int // machines being created at once at most; 0 or less = none
 	MaxBuilds     int // jobs per machine at most; 0 or less = none
+	MaxInstances  int // as Limit, which with [runners.autoscaler] counts jobs alone; 0 or less = none
+	Slots         int // jobs that a new machine takes at once; 0 counts as 1
+
+	Throttle Throttle // of creations; the zero value is none
+	Bucket   Bucket   // what Throttle leaves now, refilled
 
 	Own, All Ceilings // the operator's, of the runner alone and of the agent as a whole
 	Agent    Agent    // what All and creations are counted with
@@ -144,10 +149,18 @@ type Limits struct {
 	Trial    bool     // creations failed: machines are created one at a time until one succeeds
 }
 
+// LimitsOf returns the guard rails that a runner's settings set.
+func LimitsOf(r abi.RunnerSettings) Limits {
+	if i := r.Instances; i != nil {
+		return Limits{MaxInstances: i.MaxInstances, MaxBuilds: i.MaxUseCount, Slots: i.CapacityPerInstance}
+	}
+	return Limits{Limit: r.Limit, MaxGrowthRate: r.MaxGrowthRate, MaxBuilds: r.MaxBuilds}
+}
+
 // Decision is what the policy chain as a whole decided, with its reasons.
 type Decision struct {
 	At         time.Time
-	IdleTarget int           // machines to hold available (creating, idle, acquired)
+	IdleTarget int           // machines to hold available (creating, idle, acquired); with [runners.autoscaler] slots
 	IdleTime   time.Duration // how long a machine beyond the target may stay idle
 	// GrowthLimit and MaxBuilds tighten the guard rails of the same name; 0 leaves them.
 	GrowthLimit int

@@ -25,7 +25,6 @@ func check(p *abi.Proposal) error {
 func merge(sofar, next abi.Proposal) abi.Proposal {
 	out := abi.Proposal{
 		Settings:    mergeSettings(sofar.Settings, next.Settings),
-		IdleTarget:  either(next.IdleTarget, sofar.IdleTarget),
 		GrowthLimit: either(next.GrowthLimit, sofar.GrowthLimit),
 		NoGrowth:    sofar.NoGrowth || next.NoGrowth,
 		MaxBuilds:   either(next.MaxBuilds, sofar.MaxBuilds),
@@ -34,6 +33,7 @@ func merge(sofar, next abi.Proposal) abi.Proposal {
 		NextMachine: sofar.NextMachine,
 		Reason:      sofar.Reason,
 	}
+	mergeTarget(&out, sofar, next)
 	if next.Remove != nil {
 		out.Remove = next.Remove
 	}
@@ -45,6 +45,26 @@ func merge(sofar, next abi.Proposal) abi.Proposal {
 	}
 	return out
 }
+
+// mergeTarget merges the target, which may be in machines, in slots or in both. A number that next changes takes back the other one, unless
+// next gives both. A target that becomes 0 takes back that jobs wait for a free slot: none would ever come.
+func mergeTarget(out *abi.Proposal, sofar, next abi.Proposal) {
+	out.IdleTarget, out.IdleSlots, out.Preemptive = sofar.IdleTarget, sofar.IdleSlots, sofar.Preemptive
+	machines, slots := changes(next.IdleTarget, sofar.IdleTarget), changes(next.IdleSlots, sofar.IdleSlots)
+	if machines {
+		out.IdleTarget, out.IdleSlots = next.IdleTarget, next.IdleSlots
+	}
+	if slots {
+		out.IdleTarget, out.IdleSlots = next.IdleTarget, next.IdleSlots
+	}
+	if now := either(out.IdleSlots, out.IdleTarget); (machines || slots) && now != nil && *now == 0 {
+		out.Preemptive = nil
+	}
+	out.Preemptive = either(next.Preemptive, out.Preemptive)
+}
+
+// changes tells whether a number that a module gives is another one than that so far.
+func changes(next, sofar *int) bool { return next != nil && (sofar == nil || *next != *sofar) }
 
 func mergeSettings(sofar, next *abi.Settings) *abi.Settings {
 	switch {
@@ -71,6 +91,9 @@ func either[T any](a, b *T) *T {
 
 // conclude turns the merged proposals into the decision. What no policy proposed follows from the runner's settings.
 func conclude(d *fleet.Decision, p abi.Proposal, r abi.RunnerSettings) {
+	if r.Instances != nil {
+		r.IdleTimeS = unscheduledIdleS
+	}
 	settings := mergeSettings(&abi.Settings{
 		IdleCount: &r.IdleCount, IdleCountMin: &r.IdleCountMin, IdleScaleFactor: &r.IdleScaleFactor, IdleTimeS: &r.IdleTimeS,
 	}, p.Settings)
@@ -86,13 +109,34 @@ func conclude(d *fleet.Decision, p abi.Proposal, r abi.RunnerSettings) {
 	if p.AskAgainS != nil {
 		d.AskAgain = seconds(*p.AskAgainS)
 	}
-	if p.IdleTarget != nil {
+	switch {
+	case r.Instances != nil:
+		concludeSlots(d, p, *r.Instances)
+	case p.IdleTarget != nil:
 		d.IdleTarget = *p.IdleTarget
-	} else {
+	default:
 		d.IdleTarget, d.Reason = fallback(settings)
 	}
 	if words := skipped(d.Steps); words != "" {
 		d.Reason = strings.TrimPrefix(d.Reason+"; ", "; ") + "skipped: " + words
+	}
+}
+
+// unscheduledIdleS is the idle time of a runner with [runners.autoscaler] while none of its policy sections counts, in seconds.
+// Source: GitLab Runner, the same policy of its Kubernetes executor.
+const unscheduledIdleS = 300
+
+// concludeSlots is the target of a runner with [runners.autoscaler], in slots. Without a proposal none is held, and machines are made for the
+// jobs that come.
+func concludeSlots(d *fleet.Decision, p abi.Proposal, i abi.InstanceSettings) {
+	d.Preemptive = p.Preemptive
+	switch {
+	case p.IdleSlots != nil:
+		d.IdleTarget = *p.IdleSlots
+	case p.IdleTarget != nil:
+		d.IdleTarget = *p.IdleTarget * min(max(i.CapacityPerInstance, 1), rules.MaxNumber)
+	default:
+		d.Reason = "no policy proposed a target, so no slot is held free: instances are made when jobs come"
 	}
 }
 

@@ -37,7 +37,7 @@ func (c *Chain) note(d fleet.Decision, s *seen) {
 
 // same tells whether two decisions come to the same for people.
 func same(a, b fleet.Decision) bool {
-	return a.IdleTarget == b.IdleTarget && a.IdleTime == b.IdleTime && a.Reason == b.Reason && a.NoGrowth == b.NoGrowth &&
+	return a.IdleTarget == b.IdleTarget && a.AsksAhead() == b.AsksAhead() && a.IdleTime == b.IdleTime && a.Reason == b.Reason && a.NoGrowth == b.NoGrowth &&
 		a.GrowthLimit == b.GrowthLimit && a.MaxBuilds == b.MaxBuilds && len(a.Steps) == len(b.Steps)
 }
 

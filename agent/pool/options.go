@@ -64,7 +64,9 @@ type Settings struct {
 }
 
 func (s Settings) limits() fleet.Limits {
-	return fleet.Limits{Limit: s.Runner.Limit, MaxGrowthRate: s.Runner.MaxGrowthRate, MaxBuilds: s.Runner.MaxBuilds, Own: s.Ceilings}
+	l := fleet.LimitsOf(s.Runner)
+	l.Own = s.Ceilings
+	return l
 }
 
 // Validate says what is wrong with the settings of a runner that makes machines.
