@@ -240,7 +240,30 @@ func TestMachineOutlivesAgent(t *testing.T) {
 			t.Fatalf("the job's machine %s is not ready for another job: %+v\n%s", first[0][1], machines, w.agent.text())
 		}
 	}
+	w.loseMachine()
 	w.stop()
+}
+
+// loseMachine runs a job and removes its machine from under it and the agent: the job hears of it from the provider, and not from the
+// engine's silence, which it waits out for much longer.
+func (w *resumeWorld) loseMachine() {
+	w.t.Helper()
+	id := w.coordinator.Enqueue(w.job(10000, "0.05"))
+	w.await(id, "step_script runs")
+	name := usedMachine.FindStringSubmatch(w.plain(id))
+	if len(name) != 2 {
+		w.t.Fatalf("the trace names no machine:\n%s", w.plain(id))
+	}
+	began := time.Now()
+	if err := dockertest.Engine(w.t).ContainerRemove(context.WithoutCancel(w.t.Context()), name[1], container.RemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
+		w.t.Fatal(err)
+	}
+	r := w.ended(w.agent, id)
+	want := "the provider took the machine " + name[1] + " back (the instance is gone): its engine does not answer"
+	if trace := w.plain(id); r.State != embedded.Failed || r.FailureReason != coordinator.RunnerSystemFailure || !strings.Contains(trace, want) {
+		w.t.Errorf("the job: %s %s, want %q\n%s\n%s", r.State, r.FailureReason, want, trace, w.agent.text())
+	}
+	w.t.Logf("the job is reported %s after its machine's end", time.Since(began).Round(time.Millisecond))
 }
 
 // A job whose machine has gone while no agent ran is reported at once with the reason, and the machine's entry goes.

@@ -74,6 +74,12 @@ type Lasting interface {
 	Leave()
 }
 
+// Prober is an executor whose engine can be asked whether it is there, at any time.
+type Prober interface {
+	// Probe asks the engine for a word, and returns nil when it answers before ctx ends.
+	Probe(ctx context.Context) error
+}
+
 // Emptier is an executor that can empty a directory of the helper's place, or make it, without starting anything there.
 type Emptier interface {
 	// Empty removes all that dir, an absolute path, holds. The directory above it must be there.

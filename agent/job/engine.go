@@ -220,7 +220,10 @@ func (r *run) prepareOnce(ctx context.Context) (err error) {
 	}
 	r.noteHandle() // so that nothing of an unfinished preparation is lost
 	r.warnOfServices()
-	r.ready, err = r.exec.Prepare(ctx)
+	err = r.onEngine(ctx, func(ctx context.Context) (err error) {
+		r.ready, err = r.exec.Prepare(ctx)
+		return err
+	})
 	if err == nil {
 		r.noteHandle()
 	}

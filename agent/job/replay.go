@@ -141,10 +141,14 @@ func (r *run) perform(ctx context.Context, s executor.Stage) error {
 			r.observe(s.Name, at)
 		}
 	}
-	started, err := r.attach(ctx, s)
+	var started bool
+	err := r.onEngine(ctx, func(ctx context.Context) (err error) {
+		started, err = r.attach(ctx, s)
+		return err
+	})
 	if !started && ctx.Err() == nil {
 		r.beginStage(s.Name)
-		err = r.exec.Run(ctx, s)
+		err = r.onEngine(ctx, func(ctx context.Context) error { return r.exec.Run(ctx, s) })
 	} else if !started {
 		err = context.Cause(ctx)
 	}

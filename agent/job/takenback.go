@@ -15,6 +15,8 @@ type Notices interface {
 	// Interrupted blocks until the provider takes back the machine of the engine that was given last, and returns what it says of that;
 	// nil when ctx ends before.
 	Interrupted(ctx context.Context) error
+	// Gone blocks until the provider says that this machine is switched off or there no more, and returns that; nil when ctx ends before.
+	Gone(ctx context.Context) error
 	// Suspect asks the provider soon, and not only when its turn comes.
 	Suspect()
 }
@@ -62,7 +64,8 @@ func (r *run) heedProvider(ctx context.Context) (end func()) {
 // time-out or the agent's own end. A script that was killed, or an engine that is silent, asks first.
 func (r *run) blameProvider(ctx context.Context, err error) error {
 	n, ok := r.p.Engines.(Notices)
-	if !ok || err == nil || r.engine.Machine == "" {
+	var known *takenBack
+	if !ok || err == nil || r.engine.Machine == "" || errors.As(err, &known) {
 		return err
 	}
 	reason, code, _ := classify(err)

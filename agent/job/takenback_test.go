@@ -35,6 +35,8 @@ func (s *spot) Suspect() {
 	}
 }
 
+func (s *spot) Gone(ctx context.Context) error { return s.Interrupted(ctx) }
+
 func (s *spot) Interrupted(ctx context.Context) error {
 	select {
 	case <-s.notice:

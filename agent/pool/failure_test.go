@@ -296,6 +296,79 @@ func TestOnlyTheDiskIsLeft(t *testing.T) {
 	})
 }
 
+// TestVanishedUnderItsJob has a machine that vanishes while its job runs. The job asks, as it does of an engine that is silent, and is told
+// within seconds; by no less than two complete lists in a row, and not by word of a machine that is merely to be taken back.
+func TestVanishedUnderItsJob(t *testing.T) {
+	inWorld(t, abi.RunnerSettings{IdleCount: 1}, func(t *testing.T, w *world) {
+		wait(time.Minute)
+		l := w.acquire()
+		used := w.use(l, 1)
+		wait(time.Minute)
+		ask := func(limit time.Duration) error {
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			defer cancel()
+			for ctx.Err() == nil {
+				l.Suspect()
+				turn, over := context.WithTimeout(ctx, 2*time.Second)
+				err := l.Gone(turn)
+				if over(); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		w.cloud.SetStatus(used.Name, abi.StatusInterrupted)
+		if err := ask(time.Minute); err != nil {
+			t.Errorf("while it is to be taken back: %v", err)
+		}
+		w.cloud.SetStatus(used.Name, "")
+		for range 5 { // one list that lacks it, and one that does not
+			w.cloud.Inject(fake.Fault{Op: fake.OpList, Hide: 2, Stale: true})
+			if err := ask(6 * time.Second); err != nil {
+				t.Errorf("after one list that lacks it: %v", err)
+			}
+		}
+		w.cloud.Inject(fake.Fault{Op: fake.OpList, Times: -1, Error: fake.RateLimited(0)})
+		w.cloud.Kill(used.Name)
+		if err := ask(5 * time.Minute); err != nil {
+			t.Errorf("while lists fail: %v", err)
+		}
+		if !w.journal.Has(used.Name) {
+			t.Error("the journal has forgotten it")
+		}
+		w.cloud.Heal()
+		if err := ask(2 * time.Minute); err == nil || err.Error() != "the instance is gone" {
+			t.Errorf("it is told %v, want that the instance is gone", err)
+		}
+		l.Release(true)
+		wait(time.Minute)
+		w.counts(1, 0, 1)
+		w.settled()
+	})
+}
+
+// TestVanishedIsToldSoon has the same, with nothing gone wrong before: how long a job that asks has to wait.
+func TestVanishedIsToldSoon(t *testing.T) {
+	inWorld(t, abi.RunnerSettings{IdleCount: 1}, func(t *testing.T, w *world) {
+		wait(time.Minute)
+		l := w.acquire()
+		used := w.use(l, 1)
+		wait(90 * time.Second)
+		w.cloud.Kill(used.Name)
+		began, lists := time.Now(), w.cloud.Calls(fake.OpList)
+		l.Suspect()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := l.Gone(ctx); err == nil || err.Error() != "the instance is gone" {
+			t.Errorf("it is told %v, want that the instance is gone", err)
+		}
+		if took, n := time.Since(began), w.cloud.Calls(fake.OpList)-lists; took > 5*time.Second || n < 2 {
+			t.Errorf("it is told after %s and %d lists, want 5 s and 2 lists", took, n)
+		}
+		l.Release(true)
+	})
+}
+
 // TestInterrupted has a provider that takes a machine back: an idle one is replaced at once, a used one after its job.
 func TestInterrupted(t *testing.T) {
 	inWorld(t, abi.RunnerSettings{IdleCount: 1}, func(t *testing.T, w *world) {

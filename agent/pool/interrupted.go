@@ -24,6 +24,9 @@ func (p *Pool) withdrawn(m *machine, status abi.Status, message string) {
 	}
 	if m.State == fleet.Used && m.lease != nil {
 		m.lease.interrupt(told)
+		if status != abi.StatusInterrupted {
+			m.lease.lose(told)
+		}
 	}
 	p.spoil(m, reason)
 }
@@ -70,6 +73,26 @@ func (l *Lease) Interrupted(ctx context.Context) error {
 	select {
 	case <-l.notice:
 		return l.taken
+	case <-ctx.Done():
+	case <-l.p.done:
+	}
+	return nil
+}
+
+// lose tells the job, once, that its machine does not run any more.
+func (l *Lease) lose(reason string) {
+	if l.over == nil {
+		l.over = errors.New(reason)
+		close(l.lost)
+	}
+}
+
+// Gone blocks until the provider says of the machine, under the lease's job, that it is switched off or there no more, and returns that;
+// nil when ctx or the pool ends before. A list that lacks the machine says nothing before goneAfter complete ones in a row do.
+func (l *Lease) Gone(ctx context.Context) error {
+	select {
+	case <-l.lost:
+		return l.over
 	case <-ctx.Done():
 	case <-l.p.done:
 	}

@@ -37,6 +37,8 @@ type Lease struct {
 
 	notice chan struct{} // closed when the provider takes the machine back under the job
 	taken  error         // what it says of that; set before notice is closed
+	lost   chan struct{} // closed when the provider has the machine no more, or has switched it off, under the job
+	over   error         // what it says of that; set before lost is closed
 }
 
 type leaseState int
@@ -63,7 +65,7 @@ func (p *Pool) AcquireForJob(ctx context.Context) (*Lease, error) { return p.lea
 
 func (p *Pool) lease(ctx context.Context, waits bool) (*Lease, error) {
 	answered := make(chan error, 1)
-	l := &Lease{p: p, waits: waits, ready: make(chan struct{}), notice: make(chan struct{})}
+	l := &Lease{p: p, waits: waits, ready: make(chan struct{}), notice: make(chan struct{}), lost: make(chan struct{})}
 	l.answer = func(err error) {
 		select {
 		case answered <- err:
@@ -92,7 +94,7 @@ func (p *Pool) lease(ctx context.Context, waits bool) (*Lease, error) {
 
 // goOn makes the lease of a machine whose job an agent before has begun and this one goes on with.
 func (p *Pool) goOn(m *machine) {
-	l := &Lease{p: p, state: held, m: m, waits: true, job: m.JobID, answer: func(error) {}, ready: make(chan struct{}), notice: make(chan struct{})}
+	l := &Lease{p: p, state: held, m: m, waits: true, job: m.JobID, answer: func(error) {}, ready: make(chan struct{}), notice: make(chan struct{}), lost: make(chan struct{})}
 	close(l.ready)
 	m.lease = l
 	p.kept[m.JobID] = l

@@ -27,6 +27,8 @@ type machineEngines struct {
 	on   *slog.Logger // names the machine that the job is on; nil while it is on none
 }
 
+var _ job.Notices = (*machineEngines)(nil)
+
 // Engine blocks until the job has a machine with an engine.
 func (e *machineEngines) Engine(ctx context.Context) (job.Engine, error) {
 	if e.waits != nil {
@@ -97,6 +99,17 @@ func (e *machineEngines) Interrupted(ctx context.Context) error {
 		return nil
 	}
 	return held.Interrupted(ctx)
+}
+
+// Gone implements job.Notices.
+func (e *machineEngines) Gone(ctx context.Context) error {
+	e.mu.Lock()
+	held := e.held
+	e.mu.Unlock()
+	if held == nil {
+		return nil
+	}
+	return held.Gone(ctx)
 }
 
 // Suspect implements job.Notices.

@@ -91,7 +91,16 @@ func isUnreachable(err error) bool {
 }
 
 // lasting returns a context for a call that must not be torn off in the middle, because the engine would go on with it: it
-// outlives ctx but not callTimeout.
+// outlives ctx but not callTimeout, nor an engine that is lost.
 func lasting(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+	release := context.AfterFunc(ctx, func() {
+		if lost(ctx) {
+			cancel()
+		}
+	})
+	return call, func() {
+		release()
+		cancel()
+	}
 }

@@ -31,12 +31,23 @@ func (e *Executor) silence() time.Duration {
 	return silenceLimit
 }
 
+// Probe implements executor.Prober.
+func (e *Executor) Probe(ctx context.Context) error {
+	_, err := e.api.Ping(ctx)
+	return err
+}
+
 // ping asks the engine whether it is there.
 func (e *Executor) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()
-	_, err := e.api.Ping(ctx)
-	return err
+	return e.Probe(ctx)
+}
+
+// lost tells whether ctx ended because the engine is no more: nothing that runs on it can be stopped.
+func lost(ctx context.Context) bool {
+	var kind *executor.Error
+	return errors.As(context.Cause(ctx), &kind) && kind.Kind == executor.Engine
 }
 
 // watch calls lost, once, when the engine does not answer twice in a row, or when the stage's container has ended and its stream has not:

@@ -173,7 +173,7 @@ func (r *stageRun) run(ctx context.Context) error {
 		stream.Close()
 	case <-ctx.Done():
 		unwatch()
-		if left(ctx) {
+		if left(ctx) || lost(ctx) {
 			drain()
 			return context.Cause(ctx)
 		}

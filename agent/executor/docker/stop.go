@@ -16,7 +16,7 @@ const terminateAll = `kill -TERM 1; for p in /proc/[0-9]*; do p=${p#/proc/}; ` +
 // stop ends what runs in the container: TERM inside, then the engine's TERM and, after the grace, KILL. The container itself
 // stays, so that after_script finds the file system as the script left it.
 func (r *stageRun) stop(ctx context.Context) {
-	if left(ctx) {
+	if left(ctx) || lost(ctx) {
 		return
 	}
 	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.grace+callTimeout)

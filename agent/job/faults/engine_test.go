@@ -1,7 +1,10 @@
 package faults
 
 import (
+	"context"
+	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -10,6 +13,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/coordinator"
 	"github.com/millwright-ci/millwright/agent/executor/docker/dockertest"
+	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/job"
 	"github.com/millwright-ci/millwright/agent/job/jobtest"
 )
@@ -75,6 +79,81 @@ func TestMachineVanishes(t *testing.T) {
 				t.Error("the engine does not count as broken")
 			}
 			soon(t, e, 2*time.Minute)
+		})
+	}
+}
+
+// rented is a machine of a provider that says that it has it no more, a while after it was asked.
+type rented struct {
+	host     string
+	vanished chan struct{}
+	asked    sync.Once
+	gone     chan struct{}
+}
+
+// twoLists is how long a pool takes to have two complete lists.
+const twoLists = 3 * time.Second
+
+func (m *rented) Engine(context.Context) (job.Engine, error) {
+	return job.Engine{Machine: "auto-1", Endpoint: fleet.Endpoint{Host: m.host}}, nil
+}
+
+func (m *rented) Broken(error) {}
+
+func (m *rented) Suspect() {
+	select {
+	case <-m.vanished:
+		m.asked.Do(func() { time.AfterFunc(twoLists, func() { close(m.gone) }) })
+	default: // it is there
+	}
+}
+
+func (m *rented) Gone(ctx context.Context) error {
+	select {
+	case <-m.gone:
+		return errors.New("the instance is gone")
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+func (m *rented) Interrupted(ctx context.Context) error { return m.Gone(ctx) }
+
+// A machine that its provider has no more need not be waited for as one that may come back.
+func TestMachineGone(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		vanish func(*dockertest.Own)
+	}{
+		{"removed", (*dockertest.Own).Remove},
+		{"off the network", (*dockertest.Own).Silence},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := jobtest.New(t)
+			engine := dockertest.NewOwn(t, 0)
+			engine.Load(b.Image)
+			machine := &rented{host: engine.Host, vanished: make(chan struct{}), gone: make(chan struct{})}
+			var at time.Time
+			url := b.Signal(t, func() {
+				at = time.Now()
+				close(machine.vanished)
+				tt.vanish(engine)
+			})
+			payload := jobtest.Archived(script([]string{"echo begun; echo x >f", "wget -q -O /dev/null " + url + " || true", "sleep 900"}, "echo after ran"), coordinator.Artifact{Paths: []string{"f"}, When: "always"})
+			e := b.Run(t, t.Context(), payload, func(p *job.Params, r *config.Runner) {
+				p.Engines, r.Docker.HelperImage = machine, b.Image
+			})
+			<-machine.vanished
+			failed(t, e, coordinator.RunnerSystemFailure)
+			jobtest.CheckTrace(t, e, []string{"\nbegun\n", "ERROR: Job failed (system failure): the provider took the machine auto-1 back (the instance is gone): its engine does not answer; try the job again"},
+				[]string{"after_script", "Uploading"})
+			if !e.Broken {
+				t.Error("the engine does not count as broken")
+			}
+			if took := time.Since(at); took > busy*15*time.Second {
+				t.Errorf("it ended %s after the machine had vanished, want 15 s where nothing else runs\n%s", took.Round(time.Second), e.Raw)
+			}
 		})
 	}
 }
