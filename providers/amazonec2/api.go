@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/millwright-ci/millwright/providers/internal/rest"
+	opts "github.com/millwright-ci/millwright/providers/internal/settings"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 	"github.com/millwright-ci/millwright/sdk/go/host"
 )
@@ -94,7 +95,7 @@ func (p place) call(action string, f form) (answer, error) {
 		return answer{}, p.nonsense(action, err.Error())
 	}
 	if root.name != action+"Response" {
-		return answer{}, p.nonsense(action, "it is a "+short(root.name))
+		return answer{}, p.nonsense(action, "it is a "+opts.Short(root.name))
 	}
 	return answer{root, rest.Header(res.Headers, "Date")}, nil
 }
@@ -127,19 +128,4 @@ func (p place) nonsense(action, why string) error {
 func clientToken(texts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(texts, "\x00")))
 	return hex.EncodeToString(sum[:])
-}
-
-func or(value, otherwise string) string {
-	if value == "" {
-		return otherwise
-	}
-	return value
-}
-
-// short keeps messages readable.
-func short(s string) string {
-	if len(s) > 100 {
-		return strings.ToValidUTF8(s[:100], "") + "..."
-	}
-	return s
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/millwright-ci/millwright/providers/internal/cloudinit"
+	opts "github.com/millwright-ci/millwright/providers/internal/settings"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -38,7 +39,7 @@ func (s settings) body(req abi.CreateRequest, l launch) form {
 	f.put("MinCount", "1")
 	f.put("MaxCount", "1")
 	f.put("InstanceType", s.instanceType)
-	f.put("KeyName", or(s.keyPair, req.Name))
+	f.put("KeyName", opts.Or(s.keyPair, req.Name))
 	f.put("Placement.AvailabilityZone", l.zone)
 	f.put("NetworkInterface.1.DeviceIndex", "0")
 	f.put("NetworkInterface.1.SubnetId", l.subnet)

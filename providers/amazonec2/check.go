@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	opts "github.com/millwright-ci/millwright/providers/internal/settings"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 	"github.com/millwright-ci/millwright/sdk/go/driver"
 )
@@ -157,7 +158,7 @@ func (c *checking) group() {
 		g, ok := there[name]
 		switch {
 		case !ok:
-			missing, closed = name, or(closed, noGroup)
+			missing, closed = name, opts.Or(closed, noGroup)
 			continue
 		case slices.ContainsFunc(c.ports, func(p port) bool { return !slices.ContainsFunc(g.rules, p.letInBy) }):
 			closed = g.id
@@ -264,7 +265,7 @@ func (c *checking) keys() {
 
 func (c *checking) removal() {
 	f := newForm()
-	f.list("InstanceId", or(c.machine.id, noInstance))
+	f.list("InstanceId", opts.Or(c.machine.id, noInstance))
 	c.try(mayTerminate, "TerminateInstances", f)
 }
 
@@ -274,6 +275,6 @@ func (c *checking) spotRequests() {
 	}
 	c.try(maySeeSpot, "DescribeSpotInstanceRequests", newForm())
 	f := newForm()
-	f.list("SpotInstanceRequestId", or(c.machine.spot, noSpot))
+	f.list("SpotInstanceRequestId", opts.Or(c.machine.spot, noSpot))
 	c.try(mayCancelSpot, "CancelSpotInstanceRequests", f)
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	opts "github.com/millwright-ci/millwright/providers/internal/settings"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 	"github.com/millwright-ci/millwright/sdk/go/driver"
 )
@@ -23,7 +24,7 @@ func (amazonec2) Create(req abi.CreateRequest) (abi.Instance, error) {
 		return abi.Instance{}, err
 	}
 	if !nameLike.MatchString(req.Name) {
-		return abi.Instance{}, &abi.Error{Kind: abi.Invalid, Message: "the machine name " + strconv.Quote(short(req.Name)) +
+		return abi.Instance{}, &abi.Error{Kind: abi.Invalid, Message: "the machine name " + strconv.Quote(opts.Short(req.Name)) +
 			" is not allowed; use lower-case letters, digits and hyphens, 63 at most"}
 	}
 	s.account = req.Owner.ID + " " + req.Owner.Runner

@@ -59,7 +59,8 @@ const (
 	defaultUser   = "ubuntu"
 	defaultPrice  = "0.50"
 
-	defaultRootGB = 16
+	defaultRootGB  = 16
+	defaultRetries = 5
 )
 
 // Describe lists the options. The only hostnames that the driver wants are those of the EC2 API; the host signs by itself.
@@ -106,7 +107,7 @@ func (amazonec2) Describe() abi.Describe {
 			{Name: optMonitoring, Type: abi.OptionBool, Help: "detailed monitoring, each minute"},
 			{Name: optEBSOptimized, Type: abi.OptionBool, Help: "EBS-optimized instance, for types that are not by themselves"},
 			{Name: optCPUCredits, Type: abi.OptionString, Help: "standard or unlimited, for burstable types (default: the type's own)"},
-			{Name: optRetries, Type: abi.OptionInt, Default: "5", Help: "tries of a call; has no effect, the agent tries again by itself"},
+			{Name: optRetries, Type: abi.OptionInt, Default: "5", Help: "tries of a call; without effect: the agent tries again by itself"},
 			{Name: optEndpoint, Type: abi.OptionString, Env: "AWS_ENDPOINT", Role: abi.RoleAccount, Help: "address of another EC2 API: HOST[:PORT] or a URL; " + optZone + " is then the zone's whole name"},
 			{Name: optInsecure, Type: abi.OptionBool, Env: "AWS_INSECURE_TRANSPORT", Role: abi.RoleAccount, Help: "http to " + optEndpoint},
 			{Name: optUserdata, Type: abi.OptionString, Env: "AWS_USERDATA", Role: abi.RoleFile, Help: "file with user data for cloud-init"},

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/millwright-ci/millwright/providers/internal/rest"
+	opts "github.com/millwright-ci/millwright/providers/internal/settings"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -94,8 +95,8 @@ func refused(action string, res abi.HTTPResponse, root element) *abi.Error {
 	if m.kind == abi.NotFound && code == "" { // a 404 of something that is no EC2
 		m.kind = abi.Transient
 	}
-	message = decoded(action, m, or(message, "the cloud answered "+action+" with status "+strconv.Itoa(res.Status)))
-	e := told(m, or(code, strconv.Itoa(res.Status)), message)
+	message = decoded(action, m, opts.Or(message, "the cloud answered "+action+" with status "+strconv.Itoa(res.Status)))
+	e := told(m, opts.Or(code, strconv.Itoa(res.Status)), message)
 	if e.Kind == abi.RateLimited || e.Kind == abi.Transient {
 		e.RetryAfterS = rest.RetryAfter(res.Headers)
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	opts "github.com/millwright-ci/millwright/providers/internal/settings"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 	"github.com/millwright-ci/millwright/sdk/go/driver"
 	"github.com/millwright-ci/millwright/sdk/go/host"
@@ -154,7 +155,7 @@ func (l *listing) add(v vm, ending bool) {
 
 // addKey takes a key pair, unless a machine of its name is there or was there just now.
 func (l *listing) addKey(k key) {
-	owner, name := k.tags[tagOwner], or(k.tags[tagMachine], k.name)
+	owner, name := k.tags[tagOwner], opts.Or(k.tags[tagMachine], k.name)
 	id := owner + " " + name
 	if _, ok := l.byName[id]; ok || !l.all && owner != l.owner {
 		delete(l.removed, id)
@@ -215,7 +216,7 @@ func (v vm) instance() abi.Instance {
 	if i.Status == abi.StatusRunning || i.Status == abi.StatusCreating {
 		return i
 	}
-	i.Message = or(v.why, "the instance is "+v.state)
+	i.Message = opts.Or(v.why, "the instance is "+v.state)
 	if m, ok := meaningOf(v.reason); ok && i.Status == abi.StatusGone && v.reason != reasonTakenBack && v.reason != reasonRemoved && m.kind != abi.Invalid && m.kind != abi.NotFound {
 		i.Error = told(m, v.reason, i.Message)
 	}

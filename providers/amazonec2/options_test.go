@@ -67,6 +67,8 @@ func TestValidate(t *testing.T) {
 		"hops":                        {[]string{"amazonec2-metadata-token-response-hop-limit=65"}, "from 1 to 64", false},
 		"a key of one's own":          {[]string{"amazonec2-keypair-name=ci", "amazonec2-ssh-keypath=/etc/key"}, "has no effect", true},
 		"private twice":               {[]string{"amazonec2-private-address-only", "amazonec2-use-private-address"}, "says nothing beside", true},
+		"tries":                       {[]string{"amazonec2-retries=20"}, "the agent tries again by itself", true},
+		"the usual tries":             {[]string{"amazonec2-retries=5"}, "", false},
 		"user data":                   {[]string{"amazonec2-userdata=" + strings.Repeat("x", maxUserData+1)}, "EC2 takes 16384", false},
 		"a login with a space":        {[]string{"amazonec2-ssh-user=a b"}, "a login of", false},
 	} {

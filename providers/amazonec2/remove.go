@@ -3,6 +3,7 @@ package main
 import (
 	"time"
 
+	opts "github.com/millwright-ci/millwright/providers/internal/settings"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 	"github.com/millwright-ci/millwright/sdk/go/driver"
 	"github.com/millwright-ci/millwright/sdk/go/host"
@@ -34,7 +35,7 @@ func (amazonec2) Remove(req abi.RemoveRequest) error {
 		if err := p.terminate(v); err != nil {
 			return driver.About("remove "+req.Name, err)
 		}
-		keyID = or(v.tags[tagKeyPair], keyID)
+		keyID = opts.Or(v.tags[tagKeyPair], keyID)
 	}
 	if keyID != "" {
 		err = p.deleteKey(keyID)

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	opts "github.com/millwright-ci/millwright/providers/internal/settings"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -82,50 +83,26 @@ var (
 )
 
 // reader reads options and notes what is wrong with them.
-type reader struct {
-	options  abi.Options
-	problems []abi.Problem
-}
+type reader struct{ opts.Reader }
 
-func (r *reader) bad(option, value, allowed string) {
-	r.problems = append(r.problems, abi.Problem{Option: option, Message: strconv.Quote(short(value)) + " is not allowed; use " + allowed})
-}
-
-func (r *reader) warn(option, message string) {
-	r.problems = append(r.problems, abi.Problem{Option: option, Warning: true, Message: message})
-}
-
-func (r *reader) get(option, otherwise string) string { return or(r.options.Get(option), otherwise) }
+func newReader(o abi.Options) *reader { return &reader{opts.Reader{Options: o}} }
 
 // like returns an option that may be empty and is else of a form.
 func (r *reader) like(form *regexp.Regexp, option, allowed string) string {
-	text := r.options.Get(option)
+	text := r.Options.Get(option)
 	if text != "" && !form.MatchString(text) {
-		r.bad(option, text, allowed)
+		r.Bad(option, text, allowed)
 	}
 	return text
 }
 
-// whole reads a number.
-func (r *reader) whole(option string, otherwise, least, most int) int {
-	text := r.options.Get(option)
-	if text == "" {
-		return otherwise
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < least || n > most {
-		r.bad(option, text, "a whole number from "+strconv.Itoa(least)+" to "+strconv.Itoa(most))
-	}
-	return n
-}
-
 // read turns options into settings and lists everything that is wrong with them.
 func read(o abi.Options) (settings, []abi.Problem) {
-	r := &reader{options: o}
+	r := newReader(o)
 	s := settings{
 		place:         r.place(),
-		login:         login{user: r.get(optSSHUser, defaultUser), port: r.whole(optSSHPort, 22, 1, 65535), private: o.Bool(optPrivateOnly) || o.Bool(optUsePrivate)},
-		instanceType:  r.get(optType, defaultType),
+		login:         login{user: r.Get(optSSHUser, defaultUser), port: r.Whole(optSSHPort, 22, 1, 65535), private: o.Bool(optPrivateOnly) || o.Bool(optUsePrivate)},
+		instanceType:  r.Get(optType, defaultType),
 		image:         r.like(imageLike, optAMI, "ami-..., OWNER/NAME or resolve:ssm:PARAMETER"),
 		vpc:           r.like(vpcLike, optVPC, "the id of a VPC, vpc-..."),
 		subnet:        r.like(subnetLike, optSubnet, "the id of a subnet, subnet-..."),
@@ -139,8 +116,8 @@ func read(o abi.Options) (settings, []abi.Problem) {
 		ebsOptimized:  o.Bool(optEBSOptimized),
 		cpuCredits:    o.Get(optCPUCredits),
 		userdata:      o.Get(optUserdata),
-		tokens:        r.get(optToken, "optional"),
-		hopLimit:      r.whole(optHopLimit, 1, 1, 64),
+		tokens:        r.Get(optToken, "optional"),
+		hopLimit:      r.Whole(optHopLimit, 1, 1, 64),
 	}
 	s.zone = r.zone(s.place)
 	s.groups = r.groups()
@@ -148,70 +125,70 @@ func read(o abi.Options) (settings, []abi.Problem) {
 	s.tags = r.tags()
 	s.spotPrice, s.spotDuration = r.bid(s.spot)
 	if !typeLike.MatchString(s.instanceType) {
-		r.bad(optType, s.instanceType, "an instance type, such as "+defaultType)
+		r.Bad(optType, s.instanceType, "an instance type, such as "+defaultType)
 	}
 	if !userLike.MatchString(s.user) {
-		r.bad(optSSHUser, s.user, "a login of letters, digits, hyphens and underscores, 32 at most")
+		r.Bad(optSSHUser, s.user, "a login of letters, digits, hyphens and underscores, 32 at most")
 	}
 	if s.tokens != "optional" && s.tokens != "required" {
-		r.bad(optToken, s.tokens, "optional or required")
+		r.Bad(optToken, s.tokens, "optional or required")
 	}
 	if s.cpuCredits != "" && s.cpuCredits != "standard" && s.cpuCredits != "unlimited" {
-		r.bad(optCPUCredits, s.cpuCredits, "standard or unlimited")
+		r.Bad(optCPUCredits, s.cpuCredits, "standard or unlimited")
 	}
 	r.credentials()
 	r.idle()
-	return s, r.problems
+	return s, r.Problems
 }
 
 // place reads what list and remove need.
 func (r *reader) place() place {
-	p := place{region: r.get(optRegion, defaultRegion), endpoint: strings.TrimRight(r.options.Get(optEndpoint), "/")}
+	p := place{region: r.Get(optRegion, defaultRegion), endpoint: strings.TrimRight(r.Options.Get(optEndpoint), "/")}
 	switch {
-	case p.endpoint == "" && r.options.Bool(optInsecure):
-		r.problems = append(r.problems, abi.Problem{Option: optInsecure, Message: "is for " + optEndpoint + " alone; give that, or leave this out"})
+	case p.endpoint == "" && r.Options.Bool(optInsecure):
+		r.Wrong(optInsecure, "is for "+optEndpoint+" alone; give that, or leave this out")
 	case p.endpoint == "" && !regionLike.MatchString(p.region):
-		r.bad(optRegion, p.region, "a region, such as "+defaultRegion)
+		r.Bad(optRegion, p.region, "a region, such as "+defaultRegion)
 	case p.endpoint == "":
 		p.endpoint = "https://ec2." + p.region + ".amazonaws.com"
 		if strings.HasPrefix(p.region, "cn-") {
 			p.endpoint += ".cn"
 		}
-	case !strings.Contains(p.endpoint, "://") && r.options.Bool(optInsecure):
+	case !strings.Contains(p.endpoint, "://") && r.Options.Bool(optInsecure):
 		p.endpoint = "http://" + p.endpoint
 	case !strings.Contains(p.endpoint, "://"):
 		p.endpoint = "https://" + p.endpoint
 	}
 	if u, err := url.Parse(p.endpoint); p.endpoint != "" && (err != nil || u.Host == "" || u.Path != "" || u.Scheme != "https" && u.Scheme != "http") {
-		r.bad(optEndpoint, p.endpoint, "HOST[:PORT], or a URL of https or http without a path")
+		r.Bad(optEndpoint, p.endpoint, "HOST[:PORT], or a URL of https or http without a path")
 	}
 	return p
 }
 
 // zone is the zone's whole name. The option holds its letter, but with an endpoint of one's own.
 func (r *reader) zone(p place) string {
-	zone := r.get(optZone, defaultZone)
+	zone := r.Get(optZone, defaultZone)
 	if !zoneLike.MatchString(zone) {
-		r.bad(optZone, zone, "the letter of a zone, such as "+defaultZone)
+		r.Bad(optZone, zone, "the letter of a zone, such as "+defaultZone)
 	}
 	switch {
-	case r.options.Get(optEndpoint) != "" && len(zone) > 1:
+	case r.Options.Get(optEndpoint) != "" && len(zone) > 1:
 		return zone
 	case zone == p.region:
-		r.bad(optZone, zone, "the letter of a zone, such as "+defaultZone+"; that is the region")
+		r.Bad(optZone, zone, "the letter of a zone, such as "+defaultZone+"; that is the region")
 	case strings.HasPrefix(zone, p.region):
 		return zone
 	case otherZone.MatchString(zone):
-		r.bad(optZone, zone, "a zone of "+p.region+", or set "+optRegion)
+		r.Bad(optZone, zone, "a zone of "+p.region+", or set "+optRegion)
 	}
 	return p.region + zone
 }
 
 // credentials looks at what the driver sees of the keys: whether they are there.
 func (r *reader) credentials() {
-	has := func(option string) bool { return r.options.Get(option) != "" }
+	has := func(option string) bool { return r.Options.Get(option) != "" }
 	missing := func(option, other string) {
-		r.problems = append(r.problems, abi.Problem{Option: option, Message: "is missing, while " + other + " is there; give both, or neither for the agent's own credential"})
+		r.Wrong(option, "is missing, while "+other+" is there; give both, or neither for the agent's own credential")
 	}
 	switch {
 	case has(optAccessKey) && !has(optSecretKey):
@@ -225,12 +202,14 @@ func (r *reader) credentials() {
 
 // idle looks at options that do nothing, alone or beside others.
 func (r *reader) idle() {
-	r.whole(optRetries, 5, -1, 1000)
-	if r.options.Get(optSSHKeyPath) != "" {
-		r.warn(optSSHKeyPath, "has no effect: the agent makes a key for each machine, and logs in with that")
+	if r.Whole(optRetries, defaultRetries, -1, 1000) != defaultRetries {
+		r.Warn(optRetries, "has no effect: the agent tries again by itself, later each time, for as long as the machine is wanted")
 	}
-	if r.options.Bool(optPrivateOnly) && r.options.Bool(optUsePrivate) {
-		r.warn(optUsePrivate, "says nothing beside "+optPrivateOnly)
+	if r.Options.Get(optSSHKeyPath) != "" {
+		r.Warn(optSSHKeyPath, "has no effect: the agent makes a key for each machine, and logs in with that")
+	}
+	if r.Options.Bool(optPrivateOnly) && r.Options.Bool(optUsePrivate) {
+		r.Warn(optUsePrivate, "says nothing beside "+optPrivateOnly)
 	}
 }
 
@@ -246,21 +225,12 @@ func (amazonec2) Validate(req abi.ValidateRequest) []abi.Problem {
 // usable returns the settings for a machine to be made, or the first problem as an error.
 func usable(o abi.Options) (settings, error) {
 	s, problems := read(o)
-	return s, firstOf(problems)
+	return s, (&opts.Reader{Problems: problems}).Err()
 }
 
 // reachable returns where to look and to remove: a machine must go whatever became of the other options.
 func reachable(o abi.Options) (place, error) {
-	r := &reader{options: o}
+	r := newReader(o)
 	p := r.place()
-	return p, firstOf(r.problems)
-}
-
-func firstOf(problems []abi.Problem) error {
-	for _, p := range problems {
-		if !p.Warning {
-			return &abi.Error{Kind: abi.Invalid, Message: p.Option + ": " + p.Message}
-		}
-	}
-	return nil
+	return p, r.Err()
 }
