@@ -24,7 +24,7 @@ const diskSuffix = "-disk"
 // Source: Compute Engine API v1, "Instances: insert".
 type (
 	instanceBody struct {
-		Name              string             `json:"name"`
+		Name              string             `json:"name,omitempty"`
 		Description       string             `json:"description"`
 		MachineType       string             `json:"machineType"`
 		MinCPUPlatform    string             `json:"minCpuPlatform,omitempty"`
@@ -45,7 +45,7 @@ type (
 		InitializeParams initializeBody `json:"initializeParams"`
 	}
 	initializeBody struct {
-		DiskName    string            `json:"diskName"`
+		DiskName    string            `json:"diskName,omitempty"`
 		SourceImage string            `json:"sourceImage"`
 		DiskSizeGB  string            `json:"diskSizeGb"`
 		DiskType    string            `json:"diskType"`

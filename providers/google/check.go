@@ -19,6 +19,7 @@ const (
 	mayUseSubnet     = "compute.subnetworks.use"
 	mayUseExternal   = "compute.subnetworks.useExternalIp"
 	maySeeAddress    = "compute.addresses.get"
+	mayFollowBulk    = "compute.regionOperations.get"
 	mayChangeNetwork = "compute.networks.updatePolicy"
 	firewallPrefix   = "compute.firewalls."
 )
@@ -55,6 +56,8 @@ var needs = driver.Needs{
 		{Name: maySeeDisks, Purpose: "find boot disks that a machine left behind", Without: "they are not found; everything else works"},
 		{Name: maySeeOperations, Purpose: "learn why a machine was not made",
 			Without: "a stock-out is seen as a machine that never came, half a minute later and without its reason; everything else works"},
+		{Name: mayFollowBulk, Purpose: "learn where a bulk insert made a machine, or why not",
+			Without: "a stock-out of " + optBulkInsert + " is seen as a machine that never came, and the next " + optFlex + " is not tried"},
 	},
 }
 
@@ -121,7 +124,7 @@ func (s settings) places() []site {
 			if s.firewall {
 				network.names = append(network.names, name)
 			}
-		case name == mayUseExternal && !s.external, name == maySetAccount && s.account == "", name == maySeeAddress && (s.address == "" || !s.external):
+		case name == mayUseExternal && !s.external, name == maySetAccount && s.account == "", name == maySeeAddress && (s.address == "" || !s.external), name == mayFollowBulk && !s.bulk.on:
 		case name == mayUseSubnet || name == mayUseExternal:
 			subnet.names = append(subnet.names, name)
 		default:

@@ -35,6 +35,9 @@ func (google) Create(req abi.CreateRequest) (abi.Instance, error) {
 	if err := s.resolveAddress(); err != nil {
 		return abi.Instance{}, err
 	}
+	if s.bulk.on {
+		return s.insertBulk(req)
+	}
 	return s.insert(req)
 }
 

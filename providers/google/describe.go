@@ -62,11 +62,17 @@ const (
 	defaultScopes   = scopePrefix + "devstorage.read_only," + scopePrefix + "logging.write," + scopePrefix + "monitoring.write"
 	defaultEndpoint = "https://compute.googleapis.com"
 
+	defaultCooldown = "0s"
+	defaultLease    = "5m0s"
+
 	scopePrefix = "https://www.googleapis.com/auth/"
 )
 
+// backoffDefaults are docker-machine's.
+var backoffDefaults = map[string]string{optBackoffInitial: "1", optBackoffRandom: "0.5", optBackoffMultiple: "2", optBackoffMax: "30", optBackoffElapsed: "300"}
+
 // noEffect ends the help of options that are taken and do nothing.
-const noEffect = "; has no effect, the agent does its own waiting"
+const noEffect = "; without effect, no creation is waited for"
 
 // Describe lists the options. The driver wants the Compute API, and the API that tells Check what is allowed; the host signs in
 // by itself.
@@ -107,21 +113,21 @@ func (google) Describe() abi.Describe {
 			{Name: optAccelerator, Type: abi.OptionString, Env: "GOOGLE_ACCELERATOR", Help: "GPUs: type=T,count=N"},
 			{Name: optMaintenance, Type: abi.OptionString, Env: "GOOGLE_MAINTENANCE_POLICY", Help: "MIGRATE or TERMINATE when the host is maintained (default: the cloud's, TERMINATE with GPUs)"},
 			{Name: optSkipFirewall, Type: abi.OptionBool, Env: "GOOGLE_SKIP_FIREWALL_CREATE", Help: "do not make or change the firewall rule docker-machines"},
-			{Name: optBackoffInitial, Type: abi.OptionInt, Default: "1", Help: "seconds" + noEffect},
-			{Name: optBackoffRandom, Type: abi.OptionString, Default: "0.5", Help: "factor" + noEffect},
-			{Name: optBackoffMultiple, Type: abi.OptionString, Default: "2", Help: "factor" + noEffect},
-			{Name: optBackoffMax, Type: abi.OptionInt, Default: "30", Help: "seconds" + noEffect},
-			{Name: optBackoffElapsed, Type: abi.OptionInt, Default: "300", Help: "seconds" + noEffect},
-			{Name: optCOSCloudInit, Type: abi.OptionBool, Env: "GOOGLE_COS_WAIT_FOR_CLOUD_INIT", Help: "Container-Optimized OS: wait for cloud-init" + noEffect},
-			{Name: optCOSReadyURL, Type: abi.OptionString, Env: "GOOGLE_COS_DOCKER_NETWORK_READINESS_URL", Help: "Container-Optimized OS: URL that containers must reach" + noEffect},
+			{Name: optBackoffInitial, Type: abi.OptionInt, Default: backoffDefaults[optBackoffInitial], Help: "seconds" + noEffect},
+			{Name: optBackoffRandom, Type: abi.OptionString, Default: backoffDefaults[optBackoffRandom], Help: "factor" + noEffect},
+			{Name: optBackoffMultiple, Type: abi.OptionString, Default: backoffDefaults[optBackoffMultiple], Help: "factor" + noEffect},
+			{Name: optBackoffMax, Type: abi.OptionInt, Default: backoffDefaults[optBackoffMax], Help: "seconds" + noEffect},
+			{Name: optBackoffElapsed, Type: abi.OptionInt, Default: backoffDefaults[optBackoffElapsed], Help: "seconds" + noEffect},
+			{Name: optCOSCloudInit, Type: abi.OptionBool, Env: "GOOGLE_COS_WAIT_FOR_CLOUD_INIT", Help: "Container-Optimized OS: wait for cloud-init; without effect, the agent does so where it installs an engine"},
+			{Name: optCOSReadyURL, Type: abi.OptionString, Env: "GOOGLE_COS_DOCKER_NETWORK_READINESS_URL", Help: "Container-Optimized OS: URL that containers must reach; without effect, no container is tried"},
 			{Name: optCOSReadyGate, Type: abi.OptionString, Env: "GOOGLE_COS_DOCKER_NETWORK_READINESS_GATE", Help: "former name of " + optCOSReadyURL},
-			{Name: optCOSTLS, Type: abi.OptionBool, Env: "GOOGLE_COS_TLS_VIA_METADATA", Help: "Container-Optimized OS: certificates by metadata; has no effect, they go by SSH to a known host key"},
-			{Name: optBulkInsert, Type: abi.OptionBool, Env: "GOOGLE_BULK_INSERT", Help: "regional insert; not served: name the zones and types as alternatives in millwright.toml"},
-			{Name: optRegion, Type: abi.OptionString, Env: "GOOGLE_REGION", Help: "region of " + optBulkInsert},
+			{Name: optCOSTLS, Type: abi.OptionBool, Env: "GOOGLE_COS_TLS_VIA_METADATA", Help: "Container-Optimized OS: certificates by metadata; without effect, they go by SSH to a known host key"},
+			{Name: optBulkInsert, Type: abi.OptionBool, Env: "GOOGLE_BULK_INSERT", Help: "insert into a region: Google chooses the zone, by what is there"},
+			{Name: optRegion, Type: abi.OptionString, Env: "GOOGLE_REGION", Help: "region of " + optBulkInsert + ", such as us-central1"},
 			{Name: optLocationZone, Type: abi.OptionList, Env: "GOOGLE_LOCATION_ZONE", Help: "zone of " + optBulkInsert + ": zone[:ALLOW|DENY]; may be repeated"},
-			{Name: optFlex, Type: abi.OptionList, Env: "GOOGLE_FLEX_SELECTION", Help: "machine and disk types of " + optBulkInsert + "; may be repeated"},
-			{Name: optFlexCooldown, Type: abi.OptionString, Env: "GOOGLE_FLEX_STOCKOUT_COOLDOWN", Default: "0s", Help: "as capacity_memory in millwright.toml, for " + optBulkInsert},
-			{Name: optFlexLease, Type: abi.OptionString, Env: "GOOGLE_FLEX_STOCKOUT_PROBE_LEASE", Default: "5m0s", Help: "for " + optBulkInsert},
+			{Name: optFlex, Type: abi.OptionList, Env: "GOOGLE_FLEX_SELECTION", Help: "choice of hardware for " + optBulkInsert + ", tried in order: machine-type=T,disk-type=T,disk-iops=N,disk-throughput=N; may be repeated"},
+			{Name: optFlexCooldown, Type: abi.OptionString, Env: "GOOGLE_FLEX_STOCKOUT_COOLDOWN", Default: defaultCooldown, Help: "without effect: alternatives in millwright.toml remember what was out, for capacity_memory"},
+			{Name: optFlexLease, Type: abi.OptionString, Env: "GOOGLE_FLEX_STOCKOUT_PROBE_LEASE", Default: defaultLease, Help: "without effect, as " + optFlexCooldown},
 			{Name: optEndpoint, Type: abi.OptionString, Default: defaultEndpoint, Role: abi.RoleEndpoint, Help: "the Compute API: endpoint of [drivers.google] in millwright.toml, not in MachineOptions"},
 		},
 	}

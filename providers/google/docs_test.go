@@ -27,6 +27,8 @@ func TestPermissions(t *testing.T) {
 	o := options(t, c, "google-open-port=8080")
 	create(t, "m2", o)
 	create(t, "m2", o)
+	bulk := options(t, c, inBulk...)
+	create(t, "m4", bulk)
 	if err := c.Fail("half-made"); err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +37,7 @@ func TestPermissions(t *testing.T) {
 		t.Fatal(err)
 	}
 	find(t, o, "m1", runs)
-	for _, name := range []string{"m1", "m2", "m3"} {
+	for _, name := range []string{"m1", "m2", "m3", "m4"} {
 		if err := nativeDriver.Remove(t.Context(), abi.RemoveRequest{ABI: abi.Version, Owner: testOwner, Name: name, Options: o}); err != nil {
 			t.Error(err)
 		}

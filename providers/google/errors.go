@@ -67,8 +67,12 @@ func (o operation) failure() error {
 		}
 		return nil
 	}
-	first := o.Error.Errors[0]
-	for _, e := range o.Error.Errors { // one that we know says more
+	errors := o.Error.Errors
+	if len(errors) > 1 && errors[0].Code == "VM_MIN_COUNT_NOT_REACHED" {
+		errors = errors[1:] // a bulk insert's summary, before its reason
+	}
+	first := errors[0]
+	for _, e := range errors { // one that we know says more
 		if _, ok := meaningOf(e.Code); ok {
 			first = e
 			break

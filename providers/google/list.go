@@ -167,7 +167,7 @@ func (l *listing) add(i abi.Instance, labels map[string]string) {
 func (l *listing) disks(filter string) (free []disk) {
 	_, err := l.aggregated("disks", "compute#diskAggregatedList", diskFields, filter, maxPages, func(s scope) {
 		for _, d := range s.Disks {
-			if len(d.Users) == 0 && strings.HasSuffix(d.Name, diskSuffix) {
+			if len(d.Users) == 0 {
 				free = append(free, d)
 			}
 		}
@@ -177,12 +177,12 @@ func (l *listing) disks(filter string) (free []disk) {
 }
 
 func (l *listing) addDisk(d disk) {
-	name := strings.TrimSuffix(d.Name, diskSuffix)
+	name := strings.TrimSuffix(d.Name, diskSuffix) // a bulk insert's disk has the machine's own name
 	if l.known[name] {
 		return
 	}
 	l.add(abi.Instance{
-		Name: name, ID: "disk-" + d.ID, Status: abi.StatusCreating, CreatedAt: seconds(d.CreationTimestamp), State: stateOf(lastPart(d.Zone)),
+		Name: name, ID: "disk-" + d.ID, Status: abi.StatusCreating, CreatedAt: seconds(d.CreationTimestamp), State: state{lastPart(d.Zone), d.Name}.raw(),
 		Message: "there is only its disk " + d.Name,
 	}, d.Labels)
 }
@@ -292,10 +292,13 @@ func (v vm) status() abi.Status {
 // state is what the host keeps with a machine.
 type state struct {
 	Zone string `json:"zone"`
+	Disk string `json:"disk,omitempty"` // its name, of a boot disk that has no VM
 }
 
-func stateOf(zone string) abi.Raw {
-	data, _ := json.Marshal(state{zone}) // a string always marshals
+func stateOf(zone string) abi.Raw { return state{Zone: zone}.raw() }
+
+func (s state) raw() abi.Raw {
+	data, _ := json.Marshal(s) // strings always marshal
 	return abi.Raw(data)
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/url"
 
+	opts "github.com/millwright-ci/millwright/providers/internal/settings"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 	"github.com/millwright-ci/millwright/sdk/go/driver"
 )
@@ -38,7 +39,7 @@ func (google) Remove(req abi.RemoveRequest) error {
 	if known.Zone == "" {
 		return p.removeAnywhere(req)
 	}
-	return p.removeDisk(req.Owner.ID, req.Name)
+	return p.removeDisk(req.Owner.ID, req.Name, opts.Or(known.Disk, req.Name+diskSuffix))
 }
 
 // removeInstance deletes the owner's VM of that name in the zone, if there is one, by its id: what takes the name meanwhile stays.
@@ -59,44 +60,57 @@ func (p place) removeInstance(owner, name string) (found bool, err error) {
 }
 
 // removeDisk deletes a boot disk that outlived its VM.
-func (p place) removeDisk(owner, name string) error {
+func (p place) removeDisk(owner, machine, name string) error {
 	var d disk
-	err := p.call("GET", p.inZone("disks", name+diskSuffix), url.Values{"fields": {"kind," + diskFields}}, nil, "compute#disk", &d)
+	err := p.call("GET", p.inZone("disks", name), url.Values{"fields": {"kind," + diskFields}}, nil, "compute#disk", &d)
 	switch {
 	case driver.Is(err, abi.NotFound):
 		return nil
 	case err != nil:
-		return driver.About("look at the disk of "+name, err)
+		return driver.About("look at the disk of "+machine, err)
 	case d.Labels[labelOwner] != owner || len(d.Users) > 0: // in use: it goes with its VM
 		return nil
 	}
 	if _, err := p.change("DELETE", p.inZone("disks", d.Name), nil, nil); err != nil && !driver.Is(err, abi.NotFound) {
-		return driver.About("remove the disk of "+name, err)
+		return driver.About("remove the disk of "+machine, err)
 	}
 	return nil
 }
 
-// removeAnywhere looks for the machine in all zones. Where not all could be seen nobody knows that it is gone.
+// removeAnywhere looks for the machine, and for a boot disk that it left, in all zones. Where not all could be seen nobody knows that it is gone.
 func (p place) removeAnywhere(req abi.RemoveRequest) error {
-	filter := "(name = \"" + req.Name + "\") (labels." + labelOwner + " = \"" + req.Owner.ID + "\")"
-	zones := []string{p.zone}
-	complete, err := p.aggregated("instances", "compute#instanceAggregatedList", vmFields, filter, maxPages, func(s scope) {
+	ours := ` (labels.` + labelOwner + ` = "` + req.Owner.ID + `")`
+	var zones []string
+	complete, err := p.aggregated("instances", "compute#instanceAggregatedList", vmFields, `(name = "`+req.Name+`")`+ours, maxPages, func(s scope) {
 		for _, v := range s.Instances {
-			if zone := lastPart(v.Zone); v.Name == req.Name && zone != p.zone {
-				zones = append(zones, zone)
+			if v.Name == req.Name {
+				zones = append(zones, lastPart(v.Zone))
 			}
 		}
 	})
 	if err != nil {
 		return driver.About("look for "+req.Name, err)
 	}
+	disks := map[string]string{req.Name + diskSuffix: p.zone} // by name: in which zone
+	_, err = p.aggregated("disks", "compute#diskAggregatedList", diskFields, `labels.`+labelOwner+` = "`+req.Owner.ID+`"`, maxPages, func(s scope) {
+		for _, d := range s.Disks {
+			if d.Name == req.Name || d.Name == req.Name+diskSuffix {
+				disks[d.Name] = lastPart(d.Zone)
+			}
+		}
+	})
+	if err != nil && !driver.Is(err, abi.Auth) { // a role without that right looks in one zone
+		return driver.About("look for the disk of "+req.Name, err)
+	}
 	for _, zone := range zones {
 		p.zone = zone
-		found, err := p.removeInstance(req.Owner.ID, req.Name)
-		if err == nil && !found {
-			err = p.removeDisk(req.Owner.ID, req.Name)
+		if _, err := p.removeInstance(req.Owner.ID, req.Name); err != nil {
+			return err
 		}
-		if err != nil {
+	}
+	for name, zone := range disks {
+		p.zone = zone
+		if err := p.removeDisk(req.Owner.ID, req.Name, name); err != nil {
 			return err
 		}
 	}

@@ -34,6 +34,7 @@ type settings struct {
 	maintenance string
 	firewall    bool
 	ports       []port
+	bulk        bulk
 	login
 }
 
@@ -118,8 +119,9 @@ func read(o abi.Options) (settings, []abi.Problem) {
 	s.accelerator = r.accelerator()
 	s.maintenance = r.maintenance(s)
 	s.ports = r.ports()
+	s.bulk = r.bulk(s)
 	r.together(s)
-	r.backoff()
+	r.idle()
 	return s, r.Problems
 }
 
@@ -164,6 +166,14 @@ func reachable(o abi.Options) (place, error) {
 	r := newReader(o)
 	p := r.place()
 	return p, r.Err()
+}
+
+// region is that of the bulk insert, or the zone's.
+func (s settings) region() string {
+	if s.bulk.on {
+		return s.bulk.region
+	}
+	return s.place.region()
 }
 
 // region is the zone without its last part.

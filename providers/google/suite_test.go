@@ -15,27 +15,34 @@ func TestSuite(t *testing.T) {
 	for name, tc := range map[string]struct {
 		settings fakegce.Settings
 		driver   func(*testing.T, *fakegce.Cloud) hostside.Driver
+		list     []string
 	}{
-		"natively":                 {fakegce.Settings{}, func(*testing.T, *fakegce.Cloud) hostside.Driver { return nativeDriver }},
-		"natively, slow, in pages": {slow, func(*testing.T, *fakegce.Cloud) hostside.Driver { return nativeDriver }},
-		"as Wasm":                  {fakegce.Settings{OpTime: slow.OpTime, BootTime: slow.BootTime, Token: testToken}, asWasm},
+		"natively":                 {fakegce.Settings{}, natively, nil},
+		"natively, slow, in pages": {slow, natively, nil},
+		"natively, in bulk":        {slow, natively, inBulk},
+		"as Wasm":                  {fakegce.Settings{OpTime: slow.OpTime, BootTime: slow.BootTime, Token: testToken}, asWasm, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := start(t, tc.settings)
 			d := tc.driver(t, c)
-			drivertest.Run(t, func(t *testing.T) drivertest.Subject { return subject(t, c, d) })
+			drivertest.Run(t, func(t *testing.T) drivertest.Subject { return subject(t, c, d, tc.list...) })
 		})
 	}
 }
 
+func natively(*testing.T, *fakegce.Cloud) hostside.Driver { return nativeDriver }
+
+// inBulk has machines inserted into a region.
+var inBulk = []string{"google-bulk-insert", "google-region=us-central1"}
+
 var slow = fakegce.Settings{OpTime: 20 * time.Millisecond, BootTime: 50 * time.Millisecond, PageSize: 5}
 
-func subject(t *testing.T, c *fakegce.Cloud, d hostside.Driver) drivertest.Subject {
-	invalid := options(t, c)
+func subject(t *testing.T, c *fakegce.Cloud, d hostside.Driver, list ...string) drivertest.Subject {
+	invalid := options(t, c, list...)
 	invalid[optMachineType] = []string{"no-such-type"}
 	return drivertest.Subject{
-		Driver: d, Options: options(t, c), Invalid: invalid, Calls: c.Calls, Secrets: []string{testToken}, Settle: 20 * time.Second,
+		Driver: d, Options: options(t, c, list...), Invalid: invalid, Calls: c.Calls, Secrets: []string{testToken}, Settle: 20 * time.Second,
 		Leftovers: func(o abi.Owner) []string { return c.Leftovers(o.ID) },
 		Inject:    func(f drivertest.Fault) error { return c.Fail(string(f)) },
 		Faults:    []drivertest.Fault{drivertest.LostRemove, drivertest.HalfMade, drivertest.Junk, drivertest.Silent},

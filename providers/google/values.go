@@ -184,13 +184,9 @@ func (r *reader) together(s settings) {
 		}
 		if !s.external {
 			r.Warn(optAddress, "has no effect with "+optInternalIPOnly)
-		} else {
+		} else if !s.bulk.on {
 			r.Warn(optAddress, "one address is for one machine at a time; leave it out for a fleet")
 		}
-	}
-	if r.Options.Bool(optBulkInsert) {
-		r.Wrong(optBulkInsert, "is not served; leave it out with its other options, and name zones and machine types for stock-outs as alternatives of the "+
-			"runner in millwright.toml")
 	}
 	if s.preemptible && s.spot {
 		r.Bad(optSpot, "true", "either "+optSpot+" or "+optPreemptible)
@@ -211,13 +207,29 @@ func (r *reader) together(s settings) {
 	}
 }
 
-// backoff checks options that do nothing, so that a misspelt value does not pass unseen.
-func (r *reader) backoff() {
+// idle looks at options that do nothing here, so that neither a misspelt value nor a wish passes unseen.
+func (r *reader) idle() {
+	for _, o := range []struct{ option, why string }{
+		{optCOSCloudInit, "the agent waits for cloud-init where it installs an engine, and Container-Optimized OS has one"},
+		{optCOSReadyURL, "no container is tried before a machine counts as ready"},
+		{optCOSReadyGate, "no container is tried before a machine counts as ready"},
+		{optCOSTLS, "certificates go to the machine over SSH, whose host key is known beforehand"},
+	} {
+		if text := r.Options.Get(o.option); text != "" && text != "false" {
+			r.Warn(o.option, "has no effect: "+o.why)
+		}
+	}
 	for _, option := range []string{optBackoffRandom, optBackoffMultiple} {
 		if text := r.Options.Get(option); text != "" {
 			if f, err := strconv.ParseFloat(text, 64); err != nil || f < 0 {
 				r.Bad(option, text, "a number from 0 on")
 			}
+		}
+	}
+	for _, option := range []string{optBackoffInitial, optBackoffRandom, optBackoffMultiple, optBackoffMax, optBackoffElapsed} {
+		if text := r.Options.Get(option); text != "" && text != backoffDefaults[option] {
+			r.Warn(option, "has no effect: no creation is waited for; one list tells of all machines")
+			break // it is the same for all of them
 		}
 	}
 }

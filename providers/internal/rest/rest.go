@@ -10,7 +10,7 @@ import (
 	"github.com/millwright-ci/millwright/sdk/go/host"
 )
 
-// deadlineMS bounds one request. None of a driver's waits for anything to happen.
+// deadlineMS bounds one request.
 const deadlineMS = 20_000
 
 // API is where requests go and how they are signed.

@@ -51,6 +51,7 @@ type Cloud struct {
 	calls      map[string]int        // by method
 	wrong      []string
 	fault      string
+	exhausted  map[string]bool // machine types
 	denied     map[string]bool // permissions
 	tried      map[string]bool // permissions that were asked about
 	ids        uint64
@@ -85,7 +86,7 @@ type disk struct {
 type operation struct {
 	object  object
 	project string
-	scope   string // zones/us-central1-a, or global
+	scope   string // zones/us-central1-a, regions/us-central1, or global
 	due     time.Time
 	finish  func() // what it changes at its end; nil: nothing
 	done    bool
@@ -111,7 +112,7 @@ func Start(s Settings) (*Cloud, error) {
 	c := &Cloud{
 		document: d, rights: rights, settings: s, url: "http://" + l.Addr().String(),
 		instances: map[string]*instance{}, disks: map[string]*disk{}, firewalls: map[string]*object{}, addresses: map[string]string{},
-		requests: map[string]*operation{}, calls: map[string]int{}, denied: map[string]bool{}, tried: map[string]bool{}, ids: 1_000_000_000_000,
+		requests: map[string]*operation{}, calls: map[string]int{}, exhausted: map[string]bool{}, denied: map[string]bool{}, tried: map[string]bool{}, ids: 1_000_000_000_000,
 	}
 	c.server = &http.Server{Handler: http.HandlerFunc(c.serve), ReadHeaderTimeout: time.Minute}
 	c.serving.Go(func() { _ = c.server.Serve(l) }) // ends with Close
@@ -159,6 +160,8 @@ func (c *Cloud) begin(r *request, kind, target, id string) *operation {
 	scope := "global"
 	if zone := r.path["zone"]; zone != "" {
 		scope = "zones/" + zone
+	} else if region := r.path["region"]; region != "" {
+		scope = "regions/" + region
 	}
 	project, number, now := r.path["project"], c.id(), stamp(time.Now())
 	op := &operation{project: project, scope: scope, object: object{
@@ -166,8 +169,11 @@ func (c *Cloud) begin(r *request, kind, target, id string) *operation {
 		"targetId": id, "targetLink": target, "insertTime": now, "startTime": now, "user": "agent@example.iam.gserviceaccount.com",
 		"selfLink": link(project, scope, "operations", "operation-"+number),
 	}}
-	if scope != "global" {
+	switch {
+	case strings.HasPrefix(scope, "zones/"):
 		op.object["zone"] = link(project, scope)
+	case strings.HasPrefix(scope, "regions/"):
+		op.object["region"] = link(project, scope)
 	}
 	if id := r.query.Get("requestId"); id != "" {
 		op.object["clientOperationId"] = id

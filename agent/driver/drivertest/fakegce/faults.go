@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
 // faults are the ways to fail that Fail knows: those of the suite of drivers, and Google's own.
 var faults = []string{
 	"", "stock-out", "quota", "rate limit", "auth", "trouble", "lost answer", "partial list", "lost removal", "half-made", "junk", "silent",
-	"stock-out at once", "quota at once", "rate limit by 403", "no right", "api off", "proxy page", "other kind",
+	"stock-out at once", "quota at once", "rate limit by 403", "no right", "api off", "proxy page", "other kind", "slow operations",
 }
 
 // retryAfterS is what callers are told who called too often, as the suite of drivers has it.
@@ -47,11 +48,9 @@ func (c *Cloud) Deny(permission string) {
 // permissions are what a method needs beside the one that bears its own name.
 // Source: Compute Engine API reference, "IAM Permissions" of each method.
 var permissions = map[string][]string{
-	"compute.instances.insert": {
-		"compute.instances.create", "compute.instances.setMetadata", "compute.instances.setTags", "compute.instances.setLabels",
-		"compute.instances.setServiceAccount", "compute.disks.create", "compute.disks.setLabels", "compute.subnetworks.use",
-		"compute.subnetworks.useExternalIp",
-	},
+	"compute.instances.insert":                insertPermissions,
+	"compute.regionInstances.bulkInsert":      insertPermissions,
+	"compute.regionOperations.wait":           {"compute.regionOperations.get"},
 	"compute.instances.get":                   {"compute.instances.get"},
 	"compute.instances.delete":                {"compute.instances.delete"},
 	"compute.instances.aggregatedList":        {"compute.instances.list"},
@@ -66,6 +65,12 @@ var permissions = map[string][]string{
 
 	"cloudresourcemanager.projects.testIamPermissions": nil, // takes none
 	"compute.subnetworks.testIamPermissions":           nil,
+}
+
+var insertPermissions = []string{
+	"compute.instances.create", "compute.instances.setMetadata", "compute.instances.setTags", "compute.instances.setLabels",
+	"compute.instances.setServiceAccount", "compute.disks.create", "compute.disks.setLabels", "compute.subnetworks.use",
+	"compute.subnetworks.useExternalIp",
 }
 
 // Permissions returns the permissions that the calls so far need, sorted. It fails for a method whose permissions nobody has written down.
@@ -106,7 +111,7 @@ func (c *Cloud) admit(r *request) error {
 			return refuse(http.StatusForbidden, "forbidden", "Required '%s' permission for 'projects/%s'", p, r.path["project"])
 		}
 	}
-	insert := r.method.ID == "compute.instances.insert"
+	insert := r.method.ID == "compute.instances.insert" || r.method.ID == "compute.regionInstances.bulkInsert"
 	switch c.fault {
 	case "rate limit":
 		return &refusal{http.StatusTooManyRequests, "rateLimitExceeded", "Quota exceeded for quota metric 'Queries' and limit 'Queries per minute'.", retryAfterS}
@@ -132,9 +137,14 @@ func (c *Cloud) admit(r *request) error {
 	return nil
 }
 
-// doom lets an insert's operation fail. It returns whether it does; half tells that the disk is made all the same. The caller holds mu.
-func (c *Cloud) doom(op *operation, zone string) (failed, half bool) {
-	switch c.fault {
+// doom lets the operation of an insert into a zone fail. It returns whether it does; half tells that the disk is made all the same. The caller holds mu.
+func (c *Cloud) doom(op *operation, r *request) (failed, half bool) {
+	zone, machineType := r.path["zone"], text(r.body, "machineType")
+	fault := c.fault
+	if c.exhausted[machineType[strings.LastIndexByte(machineType, '/')+1:]] {
+		fault = "stock-out"
+	}
+	switch fault {
 	case "stock-out":
 		op.fail(http.StatusServiceUnavailable, "ZONE_RESOURCE_POOL_EXHAUSTED",
 			"The zone 'projects/p/zones/"+zone+"' does not have enough resources available to fulfill the request.  Try a different zone, or try again later.")

@@ -22,7 +22,7 @@ func (c *Cloud) insertInstance(r *request) (any, error) {
 	}
 	id, self := c.id(), link(project, "zones", zone, "instances", name)
 	op := c.begin(r, "insert", self, id)
-	failed, half := c.doom(op, zone)
+	failed, half := c.doom(op, r)
 	if !failed || half {
 		c.bootDisk(r, self, half)
 	}

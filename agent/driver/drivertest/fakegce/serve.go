@@ -27,6 +27,8 @@ type request struct {
 // handlers are the methods that the cloud knows. Each is called with mu held.
 var handlers = map[string]func(*Cloud, *request) (any, error){
 	"compute.instances.insert":                (*Cloud).insertInstance,
+	"compute.regionInstances.bulkInsert":      (*Cloud).bulkInsert,
+	"compute.regionOperations.wait":           (*Cloud).waitOperation,
 	"compute.instances.get":                   (*Cloud).getInstance,
 	"compute.instances.delete":                (*Cloud).deleteInstance,
 	"compute.instances.aggregatedList":        (*Cloud).listInstances,
@@ -77,7 +79,7 @@ func (c *Cloud) serve(w http.ResponseWriter, hr *http.Request) {
 		}
 		return
 	case err != nil:
-	case fault == "lost answer" && hr.Method == http.MethodPost && strings.HasSuffix(hr.URL.Path, "/instances"), fault == "lost removal" && hr.Method == http.MethodDelete:
+	case fault == "lost answer" && hr.Method == http.MethodPost && (strings.HasSuffix(hr.URL.Path, "/instances") || strings.HasSuffix(hr.URL.Path, "/bulkInsert")), fault == "lost removal" && hr.Method == http.MethodDelete:
 		panic(http.ErrAbortHandler) // net/http's way to break a connection
 	}
 	reply(w, answer, err)
