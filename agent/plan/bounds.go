@@ -24,6 +24,8 @@ const (
 	causeCreates     = "max_creates_per_hour"
 	causeOwnMachines = "runners.max_machines"
 	causeOwnCreates  = "runners.max_creates_per_hour"
+	causeInstances   = "max_instances"
+	causeThrottle    = "scale_throttle"
 	causeAge         = "max_machine_age"
 )
 
@@ -36,7 +38,7 @@ type bound struct {
 
 // bounds returns the guard rails that hold for a fleet, the ones first that people should hear of first where several leave the same.
 func bounds(c abi.Counts, d fleet.Decision, l fleet.Limits) []bound {
-	list := make([]bound, 0, 12)
+	list := make([]bound, 0, 14)
 	if l.Frozen {
 		list = append(list, bound{cause: causeFrozen})
 	}
@@ -59,6 +61,10 @@ func bounds(c abi.Counts, d fleet.Decision, l fleet.Limits) []bound {
 		add(causeTrial, 1, c.Creating)
 	}
 	add(causeLimit, l.Limit, c.Total)
+	add(causeInstances, l.MaxInstances, c.Total)
+	if l.Throttle.PerSecond > 0 {
+		list = append(list, bound{causeThrottle, l.Bucket.Left(), l.Throttle.PerSecond, l.Throttle.Burst})
+	}
 	add(causeGrowthRate, l.MaxGrowthRate, c.Creating)
 	add(causeGrowth, d.GrowthLimit, c.Creating)
 	return append(list, bound{causeStep, maxCreates, maxCreates, 0})
@@ -96,6 +102,10 @@ func (b bound) words() string {
 		return fmt.Sprintf("max_creates_per_hour of the runner is %d and %d machines were asked for within the last hour", b.limit, b.have)
 	case causeLimit:
 		return fmt.Sprintf("limit is %d and there are %d machines", b.limit, b.have)
+	case causeInstances:
+		return fmt.Sprintf("max_instances is %d and there are %d instances", b.limit, b.have)
+	case causeThrottle:
+		return fmt.Sprintf("scale_throttle lets %d instances a second be created, and %d at once", b.limit, b.have)
 	case causeGrowth:
 		return fmt.Sprintf("growth_limit of the policies is %d and %d machines are being created", b.limit, b.have)
 	case causeGrowthRate:

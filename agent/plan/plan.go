@@ -29,8 +29,13 @@ const maxCreates = 1000
 // jobs goes. GrowthLimit and MaxBuilds of the decision can only tighten them. The operator's ceilings hold in the same way, and when
 // all is Frozen nothing is done.
 //
+// All that counts what is available counts slots: a machine has one, or with Limits.Slots as many as it was made with, of which MaxBuilds
+// leaves no more than the jobs that it may still run. So as many machines are made as the missing slots need, and a machine is removed for
+// idleness only when the slots of the others are enough. With MaxInstances no creation makes the total exceed it either, and no more are made
+// than the Bucket of the Throttle holds.
+//
 // An idle machine goes for the first of these reasons: it is older than MaxMachineAge; it ran MaxBuilds jobs; the policies named it;
-// the live machines (all but those being removed) exceed the Limit or MaxMachines; it is idle for longer than IdleTime and more than
+// the live machines (all but those being removed) exceed the Limit, MaxInstances or MaxMachines; it is idle for longer than IdleTime and more than
 // IdleTarget machines are available. The last two take the machine that is idle for longest first, but before it one that does not answer
 // probes, and after all others one that has just been warmed for nothing yet. Removing for idleness never leaves fewer than IdleTarget available. A cordoned machine goes for its age alone, one
 // that is held for nothing.
@@ -58,31 +63,17 @@ func Room(f fleet.Fleet, d fleet.Decision, l fleet.Limits) int { return room(f.C
 // MaxBuilds returns how many jobs a machine may run: the stricter of limit and decision, 0 for any number.
 func MaxBuilds(d fleet.Decision, l fleet.Limits) int { return tighter(l.MaxBuilds, d.MaxBuilds) }
 
-// WithWaiting returns d with its target raised for jobs that wait for a machine of their own. Machines that are being created or
-// idle serve the jobs first, and only what is left of them counts for the target; acquired ones belong to somebody else already.
+// WithWaiting returns d with its target raised for jobs that wait for a slot of their own. Slots that are being created or free serve the
+// jobs first, and only what is left of them counts for the target; reserved ones belong to somebody else already.
 func WithWaiting(d fleet.Decision, f fleet.Fleet, waiting int) fleet.Decision {
 	if waiting > 0 {
-		d.IdleTarget = waiting + max(min(d.IdleTarget, math.MaxInt32), f.Counts().Acquired)
+		held := 0
+		for _, m := range f {
+			held += reserved(m)
+		}
+		d.IdleTarget = waiting + max(min(d.IdleTarget, math.MaxInt32), held)
 	}
 	return d
-}
-
-// Pick returns the idle machine that a job should get: the newest, so that the older ones age and leave. One that the operator keeps from
-// jobs, or that is too old, is none. It is nil when there is none.
-func Pick(now time.Time, f fleet.Fleet, l fleet.Limits) (best *fleet.Machine) {
-	for _, m := range f {
-		if m.State == fleet.Idle && !m.Kept() && !TooOld(now, m, l) && (best == nil || newer(m, best)) {
-			best = m
-		}
-	}
-	return best
-}
-
-func newer(a, b *fleet.Machine) bool {
-	if !a.CreatedAt.Equal(b.CreatedAt) {
-		return a.CreatedAt.After(b.CreatedAt)
-	}
-	return a.Name > b.Name
 }
 
 // room is Room over counts.
@@ -103,12 +94,15 @@ func tighter[T int | time.Duration](a, b T) T {
 
 // create adds creations up to the target, as far as there is room.
 func (s *step) create() {
-	missing := s.d.IdleTarget - s.available
-	n := min(missing, room(s.counts, s.d, s.l))
+	noun := ""
+	if s.l.Slots > 1 {
+		noun = "slots "
+	}
+	n := min(machinesFor(s.d.IdleTarget-s.available, s.d, s.l), room(s.counts, s.d, s.l))
 	for range n {
 		s.actions = append(s.actions, fleet.Action{
 			Kind:   fleet.Create,
-			Reason: fmt.Sprintf("%d of %d wanted are available", s.available, s.d.IdleTarget),
+			Reason: fmt.Sprintf("%d of %d wanted %sare available", s.available, s.d.IdleTarget, noun),
 		})
 	}
 }

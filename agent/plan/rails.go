@@ -16,7 +16,7 @@ func Rails(now time.Time, f fleet.Fleet, d fleet.Decision, l fleet.Limits) []fle
 		rails = append(rails, fleet.Rail{Name: name, Cause: cause, Wanted: wanted, Got: got, Reason: fmt.Sprintf(format, args...)})
 	}
 	c := f.Counts()
-	if missing := d.IdleTarget - c.Available; missing > 0 {
+	if missing := machinesFor(d.IdleTarget-available(Slots(now, f, d, l)), d, l); missing > 0 {
 		if b := tightest(bounds(c, d, l)); b.left < missing {
 			add("create", b.cause, missing, max(b.left, 0), "%s", b.words())
 		}
@@ -76,11 +76,14 @@ func removals(actions []fleet.Action, reason string) int {
 	return n
 }
 
-// ceiling is one of the operator's ceilings that machines are removed for, with the reason of these removals.
+// ceiling is one of the operator's ceilings, or max_instances, that machines are removed for, with the reason of these removals.
 type ceiling struct{ cause, reason string }
 
 func ceilingReasons(l fleet.Limits) []ceiling {
 	var list []ceiling
+	if n := l.MaxInstances; n > 0 {
+		list = append(list, ceiling{causeInstances, tooManyReason(causeInstances, n)})
+	}
 	if age := MaxAge(l); age > 0 {
 		list = append(list, ceiling{causeAge, tooOldReason(l)})
 	}

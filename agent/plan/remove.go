@@ -19,15 +19,15 @@ type step struct {
 	idle      []*fleet.Machine // not removed yet and not kept
 	cordoned  []*fleet.Machine // idle ones, but for those that are held
 	sorted    bool             // idle is in the order in which they go
-	available int
-	live      int // all but those being removed
+	available int              // slots
+	live      int              // machines: all but those being removed
 
 	actions []fleet.Action
 }
 
 func newStep(now time.Time, f fleet.Fleet, d fleet.Decision, l fleet.Limits) *step {
 	c := f.Counts()
-	s := &step{now: now, d: d, l: l, counts: c, available: c.Available, live: c.Total - c.Removing - c.Stuck}
+	s := &step{now: now, d: d, l: l, counts: c, available: available(Slots(now, f, d, l)), live: c.Total - c.Removing - c.Stuck}
 	s.idle = make([]*fleet.Machine, 0, c.Idle)
 	for _, m := range f {
 		switch {
@@ -72,7 +72,6 @@ func (s *step) removeOld() {
 	for _, m := range s.cordoned {
 		if old(m) {
 			s.remove(m, reason)
-			s.available++ // it did not count as such
 		}
 	}
 }
@@ -105,6 +104,7 @@ func (s *step) removeNamed() {
 // them would remove a second machine for each.
 func (s *step) removeOverLimit() {
 	s.removeOver(s.l.Limit, s.live, func() string { return TooManyMachines })
+	s.removeOver(s.l.MaxInstances, s.live, func() string { return tooManyReason(causeInstances, s.l.MaxInstances) })
 	s.removeOver(s.l.Own.MaxMachines, s.live, func() string { return tooManyReason("max_machines of the runner", s.l.Own.MaxMachines) })
 	s.removeOver(s.l.All.MaxMachines, s.live+s.l.Agent.Live, func() string { return tooManyReason("max_machines", s.l.All.MaxMachines) })
 }
@@ -117,10 +117,12 @@ func (s *step) removeOver(limit, live int, reason func() string) {
 	s.removeUpTo(live-limit, func(*fleet.Machine) (string, bool) { return because, true })
 }
 
-// removeAged removes machines beyond the target that are idle for too long.
+// removeAged removes machines beyond the target that are idle for too long, as long as the slots of the others are enough.
 func (s *step) removeAged() {
-	excess := s.available - max(s.d.IdleTarget, 0)
-	s.removeUpTo(excess, func(m *fleet.Machine) (string, bool) { return TooManyIdle, s.now.Sub(m.IdleSince) > s.d.IdleTime })
+	target := max(s.d.IdleTarget, 0)
+	s.removeUpTo(len(s.idle), func(m *fleet.Machine) (string, bool) {
+		return TooManyIdle, s.now.Sub(m.IdleSince) > s.d.IdleTime && s.available-Free(s.now, m, s.d, s.l) >= target
+	})
 }
 
 // removeWhere removes the idle machines that match.
@@ -154,6 +156,6 @@ func (s *step) removeUpTo(n int, match func(*fleet.Machine) (reason string, ok b
 
 func (s *step) remove(m *fleet.Machine, reason string) {
 	s.actions = append(s.actions, fleet.Action{Kind: fleet.Remove, Machine: m.Name, Reason: reason})
-	s.available--
+	s.available -= Free(s.now, m, s.d, s.l)
 	s.live--
 }

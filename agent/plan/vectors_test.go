@@ -44,7 +44,7 @@ func apply(f fleet.Fleet, actions []fleet.Action) fleet.Fleet {
 
 // next says what a worker that wants a job does after the step: take a machine, ask for a job first, or hold back.
 func next(f fleet.Fleet, d fleet.Decision, l fleet.Limits) string {
-	if m := plan.Pick(now, f, l); m != nil {
+	if m := plan.Pick(now, f, d, l); m != nil {
 		return "take " + m.Name
 	}
 	if d.IdleTarget == 0 && plan.Room(f, d, l) > 0 {

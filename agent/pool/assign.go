@@ -52,7 +52,11 @@ func (p *Pool) take(l *Lease, again bool) {
 // idlest returns the idle machine that the next job should get, or nil.
 func (p *Pool) idlest() *machine {
 	now := time.Now()
-	if best := plan.Pick(now, p.view, p.limits(now)); best != nil {
+	var d fleet.Decision // before the first, no policy has tightened anything
+	if p.decision != nil {
+		d = *p.decision
+	}
+	if best := plan.Pick(now, p.view, d, p.limits(now)); best != nil {
 		return p.byName[best.Name]
 	}
 	return nil
