@@ -25,6 +25,7 @@ type Figures struct {
 	CPU            float64       // of one core: 1 is all of it
 	TickP50        time.Duration // of the pool
 	TickP99        time.Duration
+	Ticks          int           // that these are of
 	PickUpP50      time.Duration // of a queued job, by the coordinator's clock
 	PickUpP95      time.Duration
 	PickUps        int
@@ -35,7 +36,10 @@ type Figures struct {
 	Load           float64
 }
 
-const tickSeries = `millwright_pool_step_seconds_bucket{by="clock"`
+const (
+	tickSeries = `millwright_pool_step_seconds_bucket{by="clock"`
+	tickCount  = `millwright_pool_step_seconds_count{by="clock"}`
+)
 
 // Measure starts a world of that size and returns how the agent was while idle, and then with jobs, if there are to be any.
 func Measure(ctx context.Context, p Programs, s Size, progress io.Writer, look func(what string, w Look)) (idle, busy *Figures, err error) {
@@ -155,7 +159,7 @@ func (w *world) watch(ctx context.Context, s Size, jobs int) (*Figures, error) {
 	d := after.page.since(before.page)
 	f := &Figures{
 		Machines: s.Machines, Jobs: jobs, CPU: (after.cpu - before.cpu).Seconds() / took,
-		TickP50: d.histogram(tickSeries, 0.5), TickP99: d.histogram(tickSeries, 0.99),
+		TickP50: d.histogram(tickSeries, 0.5), TickP99: d.histogram(tickSeries, 0.99), Ticks: int(d[tickCount]),
 		PickUpP50: quantile(after.status.PickUps, 0.5), PickUpP95: quantile(after.status.PickUps, 0.95), PickUps: len(after.status.PickUps),
 		Ended: after.status.Succeeded, Failed: after.status.Failed,
 		TraceRate:  float64(after.status.TraceBytes-before.status.TraceBytes) / took,
@@ -192,8 +196,8 @@ func pause(ctx context.Context, d time.Duration, alive *child) error {
 }
 
 func (f *Figures) String() string {
-	s := fmt.Sprintf("RSS %s (max %s), CPU %.1f %% of a core, tick p50 %s p99 %s", megabytes(f.Memory.RSS), megabytes(f.Memory.RSSMax),
-		100*f.CPU, short(f.TickP50), short(f.TickP99))
+	s := fmt.Sprintf("RSS %s (max %s), CPU %.1f %% of a core, tick p50 %s p99 %s of %d", megabytes(f.Memory.RSS), megabytes(f.Memory.RSSMax),
+		100*f.CPU, short(f.TickP50), short(f.TickP99), f.Ticks)
 	if f.Jobs > 0 {
 		s += fmt.Sprintf(", pick-up p50 %s p95 %s of %d, %d jobs ended, %d failed, trace %.0f KB/s", short(f.PickUpP50), short(f.PickUpP95),
 			f.PickUps, f.Ended, f.Failed, f.TraceRate/1000)

@@ -9,7 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // Report is what was measured, size by size.
@@ -57,7 +59,13 @@ func (r *Report) Keep(path string) error {
 }
 
 // target is one promise and what became of it.
-type target struct{ what, want, got string }
+type target struct {
+	what, want, got string
+	met             bool
+}
+
+// leastSamples is how many samples a quantile must have to count.
+const leastSamples = 20
 
 // targets are those that the measured sizes can show.
 func (r *Report) targets() (all []target) {
@@ -66,7 +74,7 @@ func (r *Report) targets() (all []target) {
 		if met {
 			mark = ""
 		}
-		all = append(all, target{what, want, got + mark})
+		all = append(all, target{what, want, got + mark, met})
 	}
 	for _, f := range r.Idle {
 		switch f.Machines {
@@ -84,8 +92,8 @@ func (r *Report) targets() (all []target) {
 		const size = "1,000 machines, 500 jobs: "
 		add(size+"RSS", "250 MB", megabytes(f.Memory.RSS), f.Memory.RSS <= 250e6)
 		add(size+"processor", "50 % of a core", percent(f.CPU), f.CPU <= 0.5)
-		add(size+"the pool's tick, p99", "20 ms", short(f.TickP99), f.TickP99.Milliseconds() < 20)
-		add(size+"pick-up with an idle machine, p95", "100 ms", short(f.PickUpP95), f.PickUpP95.Milliseconds() < 100)
+		add(size+"the pool's tick, p99", "20 ms", samples(f.TickP99, f.Ticks), f.TickP99.Milliseconds() < 20 && f.Ticks >= leastSamples)
+		add(size+"pick-up with an idle machine, p95", "100 ms", samples(f.PickUpP95, f.PickUps), f.PickUpP95.Milliseconds() < 100 && f.PickUps >= leastSamples)
 	}
 	return all
 }
@@ -108,6 +116,20 @@ func (r *Report) costs() string {
 	return text + ".\n"
 }
 
+// Missed are the promises that the measured sizes do not keep, in words; few samples keep none.
+func (r *Report) Missed() []string {
+	var missed []string
+	for _, t := range r.targets() {
+		if !t.met {
+			missed = append(missed, fmt.Sprintf("%s: %s, where %s is the most", t.what, strings.TrimSuffix(t.got, ", missed"), t.want))
+		}
+	}
+	return missed
+}
+
+// samples is a quantile of so many samples in words.
+func samples(d time.Duration, of int) string { return fmt.Sprintf("%s of %d", short(d), of) }
+
 func percent(cpu float64) string { return fmt.Sprintf("%.1f %%", 100*cpu) }
 
 // Table is the figures as Markdown.
@@ -120,16 +142,16 @@ func (r *Report) Table() string {
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("| Machines | Jobs | RSS | RSS, highest | Go heap | Processor, of a core | Tick p50 | Tick p99 | Pick-up p50 | Pick-up p95 | Jobs ended, failed | Trace | Goroutines | Load average |\n")
-	b.WriteString("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
+	b.WriteString("| Machines | Jobs | RSS | RSS, highest | Go heap | Processor, of a core | Tick p50 | Tick p99 | Ticks | Pick-up p50 | Pick-up p95 | Pick-ups | Jobs ended, failed | Trace | Goroutines | Load average |\n")
+	b.WriteString("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
 	for _, f := range append(append([]*Figures(nil), r.Idle...), r.Busy...) {
-		pick50, pick95, ended, trace := "", "", "", ""
+		pick50, pick95, picks, ended, trace := "", "", "", "", ""
 		if f.Jobs > 0 {
-			pick50, pick95 = short(f.PickUpP50), short(f.PickUpP95)
+			pick50, pick95, picks = short(f.PickUpP50), short(f.PickUpP95), strconv.Itoa(f.PickUps)
 			ended, trace = fmt.Sprintf("%d, %d", f.Ended, f.Failed), fmt.Sprintf("%.0f KB/s", f.TraceRate/1000)
 		}
-		fmt.Fprintf(&b, "| %d | %d | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %d | %.1f |\n", f.Machines, f.Jobs, megabytes(f.Memory.RSS),
-			megabytes(f.Memory.RSSMax), megabytes(f.HeapBytes), percent(f.CPU), short(f.TickP50), short(f.TickP99), pick50, pick95, ended, trace,
+		fmt.Fprintf(&b, "| %d | %d | %s | %s | %s | %s | %s | %s | %d | %s | %s | %s | %s | %s | %d | %.1f |\n", f.Machines, f.Jobs, megabytes(f.Memory.RSS),
+			megabytes(f.Memory.RSSMax), megabytes(f.HeapBytes), percent(f.CPU), short(f.TickP50), short(f.TickP99), f.Ticks, pick50, pick95, picks, ended, trace,
 			f.Goroutines, f.Load)
 	}
 	return b.String()
@@ -167,12 +189,12 @@ Times depend on what else the computer does, which the load average tells; memor
 An idle machine costs the agent its record and the TLS connection that its probes come over, and no goroutine. A job costs three or four: its own,
 the one that reads its output, the one that sends its trace, and one that heeds the provider.
 
-The sizes, the window and more are flags: ` + "`go run ./agent/internal/scale/bench --help`" + `.
+A bound that is missed, or a quantile of fewer than %d samples, ends the command with exit code 1. The sizes, the window and more are flags: ` + "`go run ./agent/internal/scale/bench --help`" + `.
 `
 
 func (r *Report) page() string {
 	return fmt.Sprintf(intro, r.Size.Rate, r.Size.Lasts, r.Size.Window) + r.Table() + "\n" + r.costs() +
-		"\n![Memory by machines](scale-memory.svg)\n\n![Processor by machines](scale-processor.svg)\n" + notes
+		"\n![Memory by machines](scale-memory.svg)\n\n![Processor by machines](scale-processor.svg)\n" + fmt.Sprintf(notes, leastSamples)
 }
 
 // plots draw memory and processor time by the number of machines.

@@ -62,7 +62,7 @@ func TestAFleetAtWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range []*Figures{idle, busy} {
-		if f.Memory.RSS <= 0 || f.Memory.RSSMax < f.Memory.RSS || f.TickP99 <= 0 || f.Goroutines == 0 {
+		if f.Memory.RSS <= 0 || f.Memory.RSSMax < f.Memory.RSS || f.TickP99 <= 0 || f.Ticks <= 0 || f.Goroutines == 0 {
 			t.Errorf("figures are missing: %+v", f)
 		}
 	}

@@ -53,11 +53,6 @@ func run(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	p, end, err := programs(ctx, *agent)
-	if err != nil {
-		return err
-	}
-	defer end()
 	var report scale.Report
 	if *figures != "" {
 		if err := report.Recall(*figures); err != nil {
@@ -71,7 +66,17 @@ func run(ctx context.Context, args []string) error {
 			return err
 		}
 	}
+	var p scale.Programs
+	if len(wanted) > 0 {
+		var end func()
+		var err error
+		if p, end, err = programs(ctx, *agent); err != nil {
+			return err
+		}
+		defer end()
+	}
 	for _, text := range wanted {
+		var err error
 		if size.Machines, err = strconv.Atoi(strings.TrimSpace(text)); err != nil {
 			return fmt.Errorf("--sizes: %w", err)
 		}
@@ -92,8 +97,13 @@ func run(ctx context.Context, args []string) error {
 			}
 		}
 	}
-	_, err = io.WriteString(os.Stdout, report.Table())
-	return err
+	if _, err := io.WriteString(os.Stdout, report.Table()); err != nil {
+		return err
+	}
+	if missed := report.Missed(); len(missed) > 0 {
+		return fmt.Errorf("bounds are missed:\n  %s", strings.Join(missed, "\n  "))
+	}
+	return nil
 }
 
 // programs are the agent, which is built when none is named, and this very program in its other roles.
