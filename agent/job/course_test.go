@@ -3,17 +3,46 @@ package job_test
 import (
 	"context"
 	"errors"
+	"net/http"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/coordinator"
 	"github.com/millwright-ci/millwright/agent/executor"
+	"github.com/millwright-ci/millwright/agent/executor/docker/dockertest"
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/job"
 	"github.com/millwright-ci/millwright/agent/job/jobtest"
 )
+
+// TestEndBeforeClearing has an engine that removes no container before the coordinator knows the job's end.
+func TestEndBeforeClearing(t *testing.T) {
+	b := jobtest.New(t)
+	var removals atomic.Int32
+	host := dockertest.Gate(t, func(r *http.Request) {
+		if r.Method != http.MethodDelete || !strings.Contains(r.URL.Path, "/containers/") {
+			return
+		}
+		removals.Add(1)
+		for limit := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+			if jobs := b.Server.Jobs(); jobs[len(jobs)-1].State == "success" {
+				return
+			}
+			if time.Now().After(limit) {
+				t.Error("the end is not reported while the engine is cleared")
+				return
+			}
+		}
+	})
+	e := b.Run(t, t.Context(), jobtest.Script([]string{"echo done"}), func(_ *job.Params, r *config.Runner) { r.Docker.Host = host })
+	if e.State != coordinator.JobSuccess || e.Broken || removals.Load() == 0 {
+		t.Errorf("the job is %s (%v) after %d removals", e.State, e.Err, removals.Load())
+	}
+}
 
 // TestEnding wants the machine announced as free soon before the coordinator hears of the end: the next job may come at once.
 func TestEnding(t *testing.T) {

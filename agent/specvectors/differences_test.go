@@ -47,22 +47,60 @@ func TestDifferencesAreTold(t *testing.T) {
 	}
 }
 
-// proofs are a package and the tests of it that a row names.
-var proofs = regexp.MustCompile("`([a-z][a-z/]+)`((?:,? Test\\w+(?: \\([^)]*\\))?)+)")
+// row matches what a row of a table says last.
+var row = regexp.MustCompile(`^\|.*\| ([^|]*) \|$`)
 
-// TestProofsExist wants every test that docs/differences.md names.
+// proofs are a package, and its tests and scripts, that a row names: `agent/pool` TestOne (a case), TestTwo, script three.
+var (
+	proofs = regexp.MustCompile("^`([a-z][a-z0-9/-]*)` ((?:Test\\w+(?: \\([^)]*\\))?|script [a-z-]+)(?:, (?:Test\\w+(?: \\([^)]*\\))?|script [a-z-]+))*)(?:[,;] |$)")
+	proof  = regexp.MustCompile(`Test\w+|script [a-z-]+`)
+	cases  = regexp.MustCompile(`\([^)]*\)`)
+)
+
+// TestProofsExist wants every row of docs/differences.md to name tests or scripts, each of which is there. One may say "same" as the row before.
 func TestProofsExist(t *testing.T) {
-	found := 0
-	for _, m := range proofs.FindAllStringSubmatch(differences(t), -1) {
-		have := functions(t, m[1])
-		for _, name := range regexp.MustCompile(`Test\w+`).FindAllString(m[2], -1) {
-			if found++; !have[name] {
-				t.Errorf("docs/differences.md names %s of %s, which is not there", name, m[1])
+	rows, before, known := 0, false, map[string]map[string]bool{}
+	for n, line := range strings.Split(differences(t), "\n") {
+		m := row.FindStringSubmatch(line)
+		if m == nil || m[1] == "Shown by" || m[1] == "Proof" || strings.Trim(m[1], "-") == "" {
+			before = before && m != nil
+			continue
+		}
+		rows++
+		if m[1] == "same" && before {
+			continue
+		}
+		before = true
+		for rest := m[1]; rest != ""; {
+			named := proofs.FindStringSubmatch(rest)
+			if named == nil {
+				t.Errorf("docs/differences.md, line %d: %q is no proof; name the package in backquotes, and its tests or scripts", n+1, rest)
+				break
 			}
+			rest = rest[len(named[0]):]
+			if known[named[1]] == nil {
+				known[named[1]] = functions(t, named[1])
+			}
+			checkProofs(t, n+1, named[1], known[named[1]], cases.ReplaceAllString(named[2], ""))
 		}
 	}
-	if found < flaws {
-		t.Errorf("%d proofs found only", found)
+	if rows < 200 {
+		t.Errorf("%d rows found only", rows)
+	}
+}
+
+// checkProofs wants the tests, which are those that the package has, and scripts of it that a line names.
+func checkProofs(t *testing.T, line int, folder string, have map[string]bool, named string) {
+	t.Helper()
+	for _, name := range proof.FindAllString(named, -1) {
+		there := have[name]
+		if script, ok := strings.CutPrefix(name, "script "); ok {
+			_, err := os.Stat(filepath.Join(root, filepath.FromSlash(folder), "testdata", "script", script+".txtar"))
+			there = err == nil
+		}
+		if !there {
+			t.Errorf("docs/differences.md, line %d, names %s of %s, which is not there", line, name, folder)
+		}
 	}
 }
 

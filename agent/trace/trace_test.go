@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -182,6 +183,25 @@ func TestSecretsOfTheJob(t *testing.T) {
 	tr.Stdout(StreamJob).Write([]byte("s3cret public passw0rd othertoken glcbt-64_jobtoken custom-x glpat-y gldt-z\n"))
 	if got, want := kept(t, tr),
 		"[MASKED] public [MASKED] [MASKED] [MASKED] custom-[MASKED] glpat-[MASKED] gldt-z\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestMorePrefixesThanFifteen has a coordinator that names more prefixes of tokens than gitlab-runner has room for.
+func TestMorePrefixesThanFifteen(t *testing.T) {
+	job := &coordinator.Job{ID: 7}
+	var said, want []string
+	for n := range 20 {
+		prefix := fmt.Sprintf("own%c-", 'a'+n)
+		job.Features.TokenMaskPrefixes = append(job.Features.TokenMaskPrefixes, prefix)
+		said, want = append(said, prefix+"x"), append(want, prefix+"[MASKED]")
+	}
+	for _, prefix := range tokenPrefixes {
+		said, want = append(said, prefix+"x"), append(want, prefix+"[MASKED]")
+	}
+	tr := offline(t, Options{Job: job, MaskAllTokens: true})
+	fmt.Fprintln(tr.Stdout(StreamJob), strings.Join(said, " "))
+	if got, want := kept(t, tr), strings.Join(want, " ")+"\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

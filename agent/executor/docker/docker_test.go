@@ -5,9 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -259,6 +262,43 @@ func TestServices(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestServicesSideBySide has an engine that makes no service before it was asked for both.
+func TestServicesSideBySide(t *testing.T) {
+	var asked atomic.Int32
+	both := make(chan struct{})
+	host := dockertest.Gate(t, func(r *http.Request) {
+		if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/containers/create") {
+			return
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return // the engine will say so
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if !bytes.Contains(body, []byte(`"com.gitlab.gitlab-runner.type":"service"`)) {
+			return
+		}
+		if asked.Add(1) == 2 {
+			close(both)
+		}
+		select {
+		case <-both:
+		case <-time.After(time.Minute):
+			t.Error("one service waits for the other")
+		}
+	})
+	start(t, func(o *docker.Options) {
+		o.Host = host
+		o.Config.WaitForServicesTimeout = -1
+		for _, alias := range []string{"one", "two"} {
+			o.Services = append(o.Services, docker.Service{Image: docker.Image{Name: o.Image.Name}, Alias: alias, Command: []string{"sleep", "60"}})
+		}
+	})
+	if n := asked.Load(); n != 2 {
+		t.Errorf("%d services were made, want 2", n)
 	}
 }
 
