@@ -75,6 +75,7 @@ var rules = []rule{
 		why: "the cloud is the other side of the wire; it must not know drivers"},
 	{pkg: "agent/driver/legacy/legacytest", inner: []string{"agent/internal/need"}, why: "it builds plug-ins for the tests of others"},
 	{pkg: "agent/driver/group", inner: []string{"agent/config", "agent/driver", "agent/fleet", "agent/journal", "sdk/go/abi"}, why: "a group is a driver that picks names itself; what serves it lies elsewhere"},
+	{pkg: "agent/driver/group/grouptest", inner: []string{"agent/driver/group"}, why: "it is a group for the tests of others"},
 	{pkg: "agent/driver/fleeting", inner: []string{"agent/config", "agent/driver", "agent/driver/group"},
 		libraries: []string{"github.com/hashicorp/go-plugin/...", "github.com/hashicorp/go-hclog", "google.golang.org/grpc/...", "google.golang.org/protobuf/...", "github.com/google/go-containerregistry/...", "gitlab.com/gitlab-org/fleeting/..."},
 		why:       "it hosts plug-ins that serve groups, and knows neither pools nor jobs"},

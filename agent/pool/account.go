@@ -124,6 +124,14 @@ func (a *account) enter(ctx context.Context, op string) error {
 	}
 }
 
+// enterFor is enter for a call of d, which may need no budget.
+func (a *account) enterFor(ctx context.Context, op string, d driver.Driver) error {
+	if _, ok := d.(driver.SelfPaced); ok {
+		return ctx.Err()
+	}
+	return a.enter(ctx, op)
+}
+
 // answered takes in what became of a call. An answer that there were too many slows the account: it pauses for as long as the provider
 // says, and then goes on at half the pace, which doubles again with time.
 func (a *account) answered(err error) {

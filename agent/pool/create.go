@@ -112,7 +112,7 @@ func (p *Pool) callCreate(ctx context.Context, m fleet.Machine, in *account) (b 
 		ExpiresAt: expiry(m.ExpiresAt),
 	}
 	for try := 1; ; try++ {
-		if err := p.beforeCreate(ctx, m, in, try); err != nil {
+		if err := p.beforeCreate(ctx, m, in, d, try); err != nil {
 			return b, i, err
 		}
 		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.opts.CallTimeout)
@@ -131,8 +131,8 @@ type notAsked struct{ error }
 func (e notAsked) Unwrap() error { return e.error }
 
 // beforeCreate waits for the account's budget and writes the creation down. An error of the first try is a notAsked.
-func (p *Pool) beforeCreate(ctx context.Context, m fleet.Machine, in *account, try int) error {
-	err := in.enter(ctx, opCreate)
+func (p *Pool) beforeCreate(ctx context.Context, m fleet.Machine, in *account, d driver.Driver, try int) error {
+	err := in.enterFor(ctx, opCreate, d)
 	if err == nil && p.shared.frozen() {
 		err = ErrFrozen
 	}

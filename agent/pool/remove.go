@@ -159,7 +159,7 @@ func (p *Pool) callRemove(ctx context.Context, gate chan struct{}, m fleet.Machi
 	if err != nil {
 		return err
 	}
-	if err := in.enter(ctx, opRemove); err != nil {
+	if err := in.enterFor(ctx, opRemove, d); err != nil {
 		return err
 	}
 	if p.shared.frozen() {
@@ -187,6 +187,7 @@ func (p *Pool) callRemove(ctx context.Context, gate chan struct{}, m fleet.Machi
 
 func (p *Pool) removed(m *machine, err error) {
 	m.busy = false
+	var underWay *driver.UnderWay
 	switch {
 	case err == nil:
 		p.log.Info("Machine removed", append(p.about(m), "now", time.Now(), "retries", m.RemoveTries)...)
@@ -196,6 +197,8 @@ func (p *Pool) removed(m *machine, err error) {
 		p.gone(m)
 	case p.ctx.Err() != nil: // cut off by Stop; the next start goes on
 	case errors.Is(err, ErrFrozen): // retryRemovals goes on when that ends
+	case errors.As(err, &underWay):
+		m.retryAt = time.Now().Add(underWay.Again)
 	default:
 		m.RemoveTries++
 		m.RemoveErr = err.Error()

@@ -1,0 +1,332 @@
+package group
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/millwright-ci/millwright/agent/driver"
+	"github.com/millwright-ci/millwright/agent/fleet"
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+)
+
+const (
+	// missedUpdates is how many lists in a row must lack an instance before it counts as gone. One that is being deleted is gone at once.
+	missedUpdates = 6
+	// backAgain is how many lists in a row must show an instance again that was gone before it counts as a new one: lists lag, and some
+	// groups give the same hosts again and again.
+	backAgain = 3
+)
+
+// books is who has which instance, who waits for one, and what the group was asked for. It asks nobody and has no clock. Whoever holds it
+// locks it.
+type books struct {
+	log *slog.Logger
+	max int // instances at most; 0: no bound
+
+	settle, granted time.Duration
+
+	claims    map[string]*claim    // by the machine's name
+	owners    map[string]string    // of instances, by id: the machine's name
+	waiting   []string             // machines without an instance, the longest waiting first
+	since     map[string]time.Time // that they wait
+	failed    map[string]abi.Error // machines that get none, and why
+	instances map[string]*instance // that the group has, by id
+	past      map[string]time.Time // instances that were gone, by id
+	asks      []ask                // increases whose instances have not all shown up, the oldest first
+	lists     int                  // so far
+
+	observe func(Observation)
+	missed  int
+	removed int
+	settled int
+}
+
+// claim is a machine's hold on its instance.
+type claim struct {
+	id      string
+	address string
+	gone    bool // the instance is
+	why     string
+}
+
+// instance is one of the group as it was seen last.
+type instance struct {
+	Instance
+	first   time.Time // when a list showed it first
+	running bool      // it has been
+	fresh   bool      // nobody ever had it, so that a machine may have it
+	granted bool      // an increase was asked for that it came with
+	shown   int       // lists in a row that show it
+	missed  int       // lists in a row that lack it
+	doom    *doom     // nil: nobody wants it deleted
+}
+
+// doom is the wish to have an instance deleted.
+type doom struct {
+	since time.Time
+	asked time.Time // when the group was asked last; zero: not yet
+	err   error     // what it answered
+}
+
+// ask is an increase.
+type ask struct {
+	n    int // instances that have not shown up yet
+	at   time.Time
+	err  error // why it is not known whether there will be any; nil: they were granted
+	life time.Duration
+}
+
+// newBooks returns books in which nothing stands.
+func newBooks(o Options) books {
+	return books{
+		log: o.Log.With("driver", o.Name), settle: o.Settle, granted: o.GrantedLife, observe: o.Observe, claims: map[string]*claim{}, owners: map[string]string{}, since: map[string]time.Time{},
+		failed: map[string]abi.Error{}, instances: map[string]*instance{}, past: map[string]time.Time{},
+	}
+}
+
+// recall takes up what the journal says of a machine. Of two machines with one instance the one that is not being removed has it: an id
+// may be given again before the record of the machine that had it first is gone.
+func (b *books) recall(m fleet.Machine) {
+	id := m.Instance.ID
+	if id == "" {
+		return
+	}
+	if other, ok := b.owners[id]; ok {
+		if m.State == fleet.Removing {
+			return
+		}
+		delete(b.claims, other)
+	}
+	b.owners[id] = m.Name
+	b.claims[m.Name] = &claim{id: id, address: m.Instance.Address}
+	b.instances[id] = &instance{Instance: Instance{ID: id, State: Running}, first: m.CreatedAt, running: true} // until a list tells
+}
+
+// want puts a machine into the queue, unless it waits or has an instance.
+func (b *books) want(name string, now time.Time) {
+	if b.claims[name] != nil || slices.Contains(b.waiting, name) {
+		return
+	}
+	delete(b.failed, name)
+	b.waiting = append(b.waiting, name)
+	b.since[name] = now
+}
+
+// quit takes a machine out of the queue.
+func (b *books) quit(name string) {
+	b.waiting = slices.DeleteFunc(b.waiting, func(other string) bool { return other == name })
+	delete(b.since, name)
+}
+
+// listed takes in a list: what shows up is counted against the increases and given to the machines that wait, what is missing for long
+// enough is gone.
+func (b *books) listed(now time.Time, all []Instance) {
+	changed := false
+	b.lists++
+	shown := map[string]bool{}
+	for _, i := range all {
+		if i.ID == "" || i.State == Deleted || shown[i.ID] {
+			continue
+		}
+		shown[i.ID] = true
+		if b.see(now, i) {
+			changed = true
+		}
+	}
+	for _, id := range sorted(b.instances) {
+		if !shown[id] && b.lack(now, id) {
+			changed = true
+		}
+	}
+	b.give(now)
+	b.giveUp(now)
+	for id, at := range b.past {
+		if now.Sub(at) > time.Hour && !shown[id] {
+			delete(b.past, id)
+		}
+	}
+	if !changed {
+		b.settled++
+	}
+}
+
+// see takes in an instance that a list shows. It tells whether that is news.
+func (b *books) see(now time.Time, i Instance) bool {
+	known := b.instances[i.ID]
+	if known == nil {
+		known = &instance{Instance: i, first: now}
+		if _, was := b.past[i.ID]; was && b.owners[i.ID] == "" {
+			known.fresh = false // until it is back for good
+		} else {
+			known.fresh = b.owners[i.ID] == "" && (b.lists > 1 || i.State == Creating)
+			b.arrived(now, known)
+		}
+		b.instances[i.ID] = known
+		known.shown = 1
+		if i.State == Running {
+			known.running = true
+		}
+		return true
+	}
+	changed := known.State != i.State
+	known.State, known.missed = i.State, 0
+	known.shown++
+	if i.State == Running && !known.running {
+		known.running = true
+		b.observe(Observation{Running, now.Sub(known.first)})
+	}
+	if _, was := b.past[i.ID]; was && known.shown >= backAgain && b.owners[i.ID] == "" && known.doom == nil && i.State != Deleting {
+		delete(b.past, i.ID)
+		known.fresh = true
+		b.arrived(now, known)
+	}
+	return changed
+}
+
+// arrived counts a new instance against the oldest increase that waits for one.
+func (b *books) arrived(now time.Time, i *instance) {
+	if !i.fresh || len(b.asks) == 0 {
+		return
+	}
+	i.granted = true
+	a := &b.asks[0]
+	b.observe(Observation{Creating, now.Sub(a.at)})
+	if a.n--; a.n == 0 {
+		b.asks = b.asks[1:]
+	}
+}
+
+// lack takes in that a list lacks an instance. It tells whether that is news.
+func (b *books) lack(now time.Time, id string) bool {
+	i := b.instances[id]
+	i.shown = 0
+	i.missed++
+	b.missed++
+	if i.doom != nil || i.State == Deleting {
+		b.gone(now, id, "it has been deleted")
+		return true
+	}
+	if i.missed < missedUpdates {
+		return false
+	}
+	b.removed++
+	b.gone(now, id, fmt.Sprintf("%d lists in a row lack it", i.missed))
+	return true
+}
+
+// gone strikes an instance. The machine that had it keeps nothing but that.
+func (b *books) gone(now time.Time, id, why string) {
+	if i := b.instances[id]; i != nil {
+		b.observe(Observation{Deleted, now.Sub(i.first)})
+		if i.doom != nil {
+			b.observe(Observation{Deleting, now.Sub(i.doom.since)})
+		}
+	}
+	delete(b.instances, id)
+	b.past[id] = now
+	if c := b.claims[b.owners[id]]; c != nil {
+		c.gone, c.why = true, why
+	}
+	delete(b.owners, id)
+}
+
+// give gives instances that nobody has to the machines that wait: the oldest to the longest waiting. One that came with an increase and is
+// being deleted already is a machine's too, which fails with it: asking again is not the group's matter.
+func (b *books) give(now time.Time) {
+	if len(b.waiting) == 0 {
+		return
+	}
+	var free []*instance
+	for _, i := range b.instances {
+		if i.fresh && i.doom == nil && i.missed == 0 && (i.State != Deleting || i.granted) {
+			free = append(free, i)
+		}
+	}
+	slices.SortFunc(free, func(x, y *instance) int { return byAge(x, y) })
+	for _, i := range free {
+		if len(b.waiting) == 0 {
+			return
+		}
+		name := b.waiting[0]
+		b.quit(name)
+		i.fresh = false
+		b.owners[i.ID] = name
+		b.claims[name] = &claim{id: i.ID}
+		b.log.Info("Instance belongs to a machine now", "name", name, "instance", i.ID)
+	}
+}
+
+// giveUp ends increases whose instances did not show up in time. Machines that wait for them get none: whoever wants another one asks
+// again, so that a group never grows by more than was asked for.
+func (b *books) giveUp(now time.Time) {
+	for len(b.asks) > 0 {
+		i := slices.IndexFunc(b.asks, func(a ask) bool { return now.Sub(a.at) >= a.life })
+		if i < 0 {
+			return
+		}
+		a := b.asks[i]
+		b.asks = slices.Delete(b.asks, i, i+1)
+		err := a.err
+		if err == nil {
+			err = &driver.Error{Info: abi.Error{Kind: abi.Capacity, Message: fmt.Sprintf("the group granted %d instances more and none shows up after %s", a.n, a.life)}}
+		}
+		b.fail(a.n, err)
+	}
+}
+
+// fail makes up to n of the machines that wait fail, the last ones first.
+func (b *books) fail(n int, err error) {
+	info := infoOf(err)
+	for range min(n, len(b.waiting)) {
+		name := b.waiting[len(b.waiting)-1]
+		b.quit(name)
+		b.failed[name] = info
+	}
+}
+
+// pending is how many instances may still show up.
+func (b *books) pending() int {
+	n := 0
+	for _, a := range b.asks {
+		n += a.n
+	}
+	return n
+}
+
+// lacking is by how many instances to increase the group now.
+func (b *books) lacking() int {
+	pending := b.pending()
+	n := len(b.waiting) - pending
+	if b.max > 0 {
+		n = min(n, b.max-pending-len(b.instances))
+	}
+	return max(n, 0)
+}
+
+// increased takes in what became of an increase by n, and returns how many instances were granted for sure. When the group refused, the
+// machines fail. When nobody knows, they wait for a while: what shows up is theirs.
+func (b *books) increased(asked time.Time, n, granted int, err error) int {
+	granted = min(max(granted, 0), n)
+	if granted > 0 {
+		b.asks = append(b.asks, ask{n: granted, at: asked, life: b.granted})
+	}
+	switch {
+	case err == nil || granted == n:
+	case refused(err):
+		b.fail(n-granted, err)
+	default:
+		b.asks = append(b.asks, ask{n: n - granted, at: asked, err: err, life: b.settle})
+	}
+	return granted
+}
+
+// refused tells whether an error says that nothing was done.
+func refused(err error) bool {
+	switch driver.KindOf(err) {
+	case abi.Quota, abi.Capacity, abi.Auth, abi.Invalid, abi.RateLimited, abi.NotFound, abi.Conflict:
+		return true
+	}
+	return false
+}
