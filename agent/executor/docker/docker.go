@@ -317,7 +317,7 @@ func (s *slot) know(e *Executor, info container.InspectResponse) {
 
 // gone forgets a container that has vanished, so that another try makes a new one.
 func (e *Executor) gone(place executor.Place, err error) error {
-	if !errdefs.IsNotFound(err) {
+	if !errdefs.IsNotFound(err) && !errors.Is(err, errRemoved) {
 		return err
 	}
 	s := e.slots[place]

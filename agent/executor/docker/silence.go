@@ -8,6 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+
 	"github.com/millwright-ci/millwright/agent/executor"
 )
 
@@ -85,10 +88,8 @@ func (r *stageRun) watch(ctx context.Context, lost func()) (end func()) {
 
 // over tells whether the container has ended, as far as the engine says so.
 func (r *stageRun) over(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, answerLimit)
-	defer cancel()
-	info, err := r.e.api.ContainerInspect(ctx, r.id)
-	return err == nil && info.State != nil && !info.State.Running
+	info, err := r.inspect(ctx)
+	return err == nil && !info.State.Running
 }
 
 // outage is a time in which the engine did not answer.
@@ -130,7 +131,14 @@ const slowAnswer = 2 * time.Second
 
 // ended is the outcome of a stage. One that was killed while its engine was away, or is about to go, was not ended by its script.
 func (r *stageRun) ended(ctx context.Context, code int, away *outage) error {
-	if code != exitKilled && code != exitTerminated && code != exitUnknown || r.outOfMemory(ctx) {
+	if code != exitKilled && code != exitTerminated && code != exitUnknown {
+		return exit(code)
+	}
+	info, err := r.inspect(ctx)
+	if isRemoved(info, err) {
+		return r.removed(ctx)
+	}
+	if err == nil && info.State.OOMKilled {
 		return exit(code)
 	}
 	for {
@@ -171,12 +179,41 @@ func (e *Executor) knock(ctx context.Context) error {
 	return err
 }
 
-// outOfMemory tells whether the kernel killed the stage.
-func (r *stageRun) outOfMemory(ctx context.Context) bool {
+func (r *stageRun) inspect(ctx context.Context) (container.InspectResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()
 	info, err := r.e.api.ContainerInspect(ctx, r.id)
-	return err == nil && info.State != nil && info.State.OOMKilled
+	if err == nil && info.State == nil {
+		err = errors.New("the engine does not tell the container's state")
+	}
+	return info, err
+}
+
+// isRemoved tells whether a container has been removed, or is about to be: the engine kills it first.
+func isRemoved(info container.InspectResponse, err error) bool {
+	if err != nil {
+		return errdefs.IsNotFound(err)
+	}
+	return info.State.Status == container.StateRemoving || info.State.Dead
+}
+
+// errRemoved is of a stage whose container was removed while it ran.
+var errRemoved = errors.New("the stage was killed, and its container is gone")
+
+// removalLimit bounds the wait for the end of a removal, after which the container's name is free.
+const removalLimit = 20 * time.Second
+
+// removed waits until the container, which somebody removes, is gone.
+func (r *stageRun) removed(ctx context.Context) error {
+	for until := time.Now().Add(removalLimit); time.Now().Before(until); {
+		if _, err := r.inspect(ctx); errdefs.IsNotFound(err) {
+			break
+		}
+		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return errRemoved
 }
 
 // fullTexts are the words of an engine, or of its kernel, for a disk without room.
