@@ -210,7 +210,7 @@ func (r *run) via() string {
 	if r.engine.Machine != "" {
 		return r.engine.Machine
 	}
-	if r.onHost() && r.p.Runner.Executor != "ssh" { // the script is on the agent's host, or says itself where it is
+	if r.onHost() && r.p.Runner.Executor != "ssh" && r.p.Runner.Executor != instanceExecutor { // the script is on the agent's host, or says itself where it is
 		return ""
 	}
 	if r.p.Host != "" {

@@ -20,7 +20,7 @@ func (r *run) newExecutor(handle []byte) (executor.Executor, error) {
 	}
 	job := r.p.Job
 	o := docker.Options{
-		Host: r.engine.Endpoint.Host, CertPath: r.engine.Endpoint.CertPath, Config: &r.p.Runner.Docker,
+		Host: r.engine.Endpoint.Host, CertPath: r.engine.Endpoint.CertPath, Dial: r.engine.Dial, Config: &r.p.Runner.Docker,
 		Pwsh:    r.p.Runner.Shell == config.Pwsh,
 		Console: r.trace, Log: r.log,
 		Expand:     r.vars.expand,

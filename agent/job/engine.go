@@ -4,18 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/coordinator"
 	"github.com/millwright-ci/millwright/agent/executor"
+	"github.com/millwright-ci/millwright/agent/executor/connect"
 	"github.com/millwright-ci/millwright/agent/fleet"
 )
 
-// Engine is where a job's containers run.
+// Engine is where a job's containers run, or, with the executor instance, the job itself.
 type Engine struct {
 	Endpoint fleet.Endpoint // zero means the engine that config.toml or the environment names
 	Machine  string         // the machine's name; "" for an engine that is no machine's
 	Instance string         // the provider's id of the machine; "" where it has none
+	// Target is how the machine itself is reached, of executors of the newer autoscaler; else nil.
+	Target *connect.Target
+	// Dial connects to an engine that is reached through its machine; nil: Endpoint is.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Engines gives one job its engine.
@@ -214,6 +220,7 @@ func (r *run) prepareOnce(ctx context.Context) (err error) {
 			name += " (" + r.engine.Instance + ")"
 		}
 		r.trace.Println("Using machine " + name + " ...")
+		r.sayAddresses()
 	}
 	if r.exec, err = r.newExecutor(nil); err != nil {
 		return err
@@ -228,6 +235,20 @@ func (r *run) prepareOnce(ctx context.Context) (err error) {
 		r.noteHandle()
 	}
 	return err
+}
+
+// sayAddresses names the instance's addresses, as log_internal_ip and log_external_ip want.
+func (r *run) sayAddresses() {
+	a, t := r.p.Runner.Autoscaler, r.engine.Target
+	if a == nil || t == nil {
+		return
+	}
+	if a.LogInternalIP && t.Internal != "" {
+		r.trace.Println("Instance internal IP: " + t.Internal)
+	}
+	if a.LogExternalIP && t.External != "" {
+		r.trace.Println("Instance external IP: " + t.External)
+	}
 }
 
 func isEngineFault(err error) bool {

@@ -11,6 +11,8 @@ import (
 	"github.com/millwright-ci/millwright/agent/coordinator"
 	"github.com/millwright-ci/millwright/agent/executor"
 	"github.com/millwright-ci/millwright/agent/executor/custom"
+	"github.com/millwright-ci/millwright/agent/executor/instance"
+	"github.com/millwright-ci/millwright/agent/executor/remote"
 	hostshell "github.com/millwright-ci/millwright/agent/executor/shell"
 	"github.com/millwright-ci/millwright/agent/executor/ssh"
 	"github.com/millwright-ci/millwright/agent/job/shell"
@@ -34,10 +36,13 @@ func (o OnHost) own() string {
 }
 
 // hostExecutors are the executors that run stages on a host: how its directories are called only the preparation tells.
-var hostExecutors = []string{"shell", "ssh", "custom"}
+var hostExecutors = []string{"shell", "ssh", "custom", instanceExecutor}
+
+// instanceExecutor runs stages on machines themselves.
+const instanceExecutor = "instance"
 
 // Lasting tells whether jobs of an executor go on when the agent dies, so that a new one can take them up.
-func Lasting(name string) bool { return !slices.Contains(hostExecutors, name) }
+func Lasting(name string) bool { return name != "shell" && name != "custom" }
 
 // onHost tells whether the job's stages run on a host.
 func (r *run) onHost() bool { return slices.Contains(hostExecutors, r.p.Runner.Executor) }
@@ -49,10 +54,14 @@ func (r *run) hostExecutor(handle []byte) (executor.Executor, error) {
 	case "custom":
 		return r.customExecutor(handle)
 	case "ssh":
-		return ssh.New(ssh.Options{
-			Config: runner.SSH, Shell: runner.Shell, BuildsDir: r.vars.expand(runner.BuildsDir), CacheDir: r.vars.expand(runner.CacheDir),
-			Helper: r.p.OnHost.Helper, HelperHint: r.p.OnHost.HelperHint, Console: r.trace, Log: r.log, JobID: r.p.Job.ID, Handle: handle,
-		})
+		return ssh.New(runner.SSH, r.remoteSettings(handle))
+	case instanceExecutor:
+		o := r.remoteSettings(handle)
+		o.Shared = !commonBuilds(runner)
+		if n, ok := r.p.Engines.(Notices); ok {
+			o.Provider = n
+		}
+		return instance.New(r.engine.Target, o)
 	}
 	o := hostshell.Options{
 		Shell: runner.Shell, BuildsDir: runner.BuildsDir, CacheDir: runner.CacheDir, User: r.p.OnHost.User,
@@ -60,6 +69,22 @@ func (r *run) hostExecutor(handle []byte) (executor.Executor, error) {
 		Expand: r.vars.expand, Console: r.trace, Log: r.log, JobID: r.p.Job.ID, Handle: handle,
 	}
 	return hostshell.New(o)
+}
+
+// remoteSettings are what executors have in common that reach a host over SSH.
+func (r *run) remoteSettings(handle []byte) remote.Settings {
+	runner := r.p.Runner
+	return remote.Settings{
+		Shell: runner.Shell, BuildsDir: r.vars.expand(runner.BuildsDir), CacheDir: r.vars.expand(runner.CacheDir),
+		Helper: r.p.OnHost.Helper, HelperHint: r.p.OnHost.HelperHint, Console: r.trace, Log: r.log, JobID: r.p.Job.ID, Handle: handle,
+	}
+}
+
+// commonBuilds tells whether the jobs of an instance have one project directory without a part of their own: each has the instance, or a
+// virtual machine on it, for itself alone.
+func commonBuilds(r *config.Runner) bool {
+	alone := r.Autoscaler != nil && (r.Autoscaler.MaxUseCount == 1 || r.Autoscaler.VMIsolation.Enabled)
+	return alone && r.Instance != nil && r.Instance.UseCommonBuildDir
 }
 
 func (r *run) customExecutor(handle []byte) (executor.Executor, error) {

@@ -169,6 +169,9 @@ func cleanVolumes(ctx context.Context, engine *client.Client) error {
 	return nil
 }
 
+// CleanEngine is Clean for an engine that is reached another way than its machine's endpoint.
+func CleanEngine(ctx context.Context, engine *client.Client) error { return clean(ctx, engine) }
+
 func clean(ctx context.Context, engine *client.Client) error {
 	only := filters.NewArgs(filters.Arg("label", managedLabel))
 	containers, err := engine.ContainerList(ctx, container.ListOptions{All: true, Filters: only})

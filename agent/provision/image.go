@@ -39,26 +39,35 @@ func (r *run) image(ctx context.Context) error {
 }
 
 func (r *run) helperImage(ctx context.Context, engine *client.Client) error {
-	if r.p.opts.HelperImage == nil {
-		return nil
+	loaded, err := r.p.LoadHelper(ctx, engine)
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
+	}
+	r.debug.printf("helper image: loaded %t", loaded)
+	return err
+}
+
+// LoadHelper loads the helper image into an engine that does not have it yet.
+func (p *Provisioner) LoadHelper(ctx context.Context, engine *client.Client) (loaded bool, err error) {
+	if p.opts.HelperImage == nil {
+		return false, nil
 	}
 	info, err := engine.Info(ctx)
 	if err != nil {
-		return fmt.Errorf("engine info: %w", err)
+		return false, fmt.Errorf("engine info: %w", err)
 	}
 	arch := goArch(info.Architecture)
-	file, err := r.p.opts.HelperImage(arch)
+	file, err := p.opts.HelperImage(arch)
 	if err != nil {
-		return fmt.Errorf("helper image for %s: %w", arch, err)
+		return false, fmt.Errorf("helper image for %s: %w", arch, err)
 	}
 	if file == "" {
-		return nil
+		return false, nil
 	}
-	r.debug.printf("helper image for %s: %s", arch, file)
-	if err := r.load(ctx, engine, file); err != nil {
-		return fmt.Errorf("helper image %s: %w", file, err)
+	if loaded, err = loadImage(ctx, engine, file); err != nil {
+		return false, fmt.Errorf("helper image %s: %w", file, err)
 	}
-	return nil
+	return loaded, nil
 }
 
 // load has the engine load an archive.

@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/millwright-ci/millwright/agent/fleet"
 )
 
 // ErrHostKey means that whoever answers at the machine's address shows another host key than the one the machine was given.
@@ -36,15 +39,7 @@ func (c *conn) Close() { c.client.Close() }
 // login dials until the machine lets us in. A machine that boots refuses, stays silent or does not know our key yet, so all that is
 // tried again until the deadline; another host key only for a grace period.
 func (r *run) login(ctx context.Context) error {
-	port := r.m.Instance.SSHPort
-	if port == 0 {
-		port = 22
-	}
-	user := r.m.Instance.SSHUser
-	if user == "" {
-		user = r.p.opts.SSHUser
-	}
-	addr := net.JoinHostPort(r.m.Instance.Address, strconv.Itoa(port))
+	addr, user := r.p.loginAt(r.m)
 	config, err := r.sshConfig(addr, user)
 	if err != nil {
 		return err
@@ -78,6 +73,22 @@ func (r *run) login(ctx context.Context) error {
 			return loginError(ctx, addr, user, err)
 		}
 	}
+}
+
+// loginAt is where m's login is, as HOST:PORT, and who logs in.
+func (p *Provisioner) loginAt(m fleet.Machine) (addr, user string) {
+	port := cmp.Or(m.Instance.SSHPort, 22)
+	return net.JoinHostPort(m.Instance.Address, strconv.Itoa(port)), cmp.Or(m.Instance.SSHUser, p.opts.SSHUser)
+}
+
+// Login is what it takes to log in to m, the check of its host key too.
+func (p *Provisioner) Login(m fleet.Machine) (*ssh.ClientConfig, error) {
+	r := &run{p: p, m: m}
+	r.access, r.foreign = p.loginOf(m)
+	if r.access.Engine != "" {
+		return nil, fmt.Errorf("machine %s is nothing but an engine: it has no login", m.Name)
+	}
+	return r.sshConfig(p.loginAt(m))
 }
 
 // loginError tells both why we stopped and what the last try said.

@@ -38,9 +38,15 @@ func dial(o Options) (*client.Client, error) {
 		}
 	}
 	opts := []client.Opt{client.WithAPIVersionNegotiation()}
-	if host == "" {
+	switch {
+	case o.Dial != nil:
+		host = "tcp://engine" // for the requests' sake: no name is looked up
+		opts = append(opts, client.WithHTTPClient(&http.Client{CheckRedirect: client.CheckRedirect, Transport: &http.Transport{
+			DialContext: o.Dial, MaxIdleConns: 6, IdleConnTimeout: idleTimeout,
+		}}), client.WithHost(host), client.WithDialContext(o.Dial))
+	case host == "":
 		opts = append(opts, client.FromEnv)
-	} else {
+	default:
 		if certs != "" {
 			config, err := enginetls.Config(certs)
 			if err != nil {

@@ -1,8 +1,10 @@
 package docker
 
 import (
+	"context"
 	"io"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/config"
@@ -14,6 +16,8 @@ type Options struct {
 	Host     string // tcp://10.0.0.7:2376, unix:///var/run/docker.sock; "" means that of Config, else of the environment
 	CertPath string // folder with ca.pem, cert.pem and key.pem; "" means no TLS
 	Config   *config.Docker
+	// Dial, if set, connects to the engine, whatever Host is; it is called with names that mean nothing.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	Pwsh    bool // scripts of the build container are for PowerShell 7, which its image must have
 	Console executor.Console

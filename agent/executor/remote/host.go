@@ -34,7 +34,25 @@ type Options struct {
 	Patience time.Duration
 	// Grace is what a script that is stopped has between TERM and KILL; 0 means 10 seconds.
 	Grace time.Duration
+	// Keepalive is how often a connection is tried, and within which time it must answer; 0 means 15 seconds.
+	Keepalive time.Duration
+	// Provider, if set, knows whether the host is there at all: one that is gone is not dialled for as long as the patience lasts.
+	Provider Provider
 }
+
+// Provider is who owns the host.
+type Provider interface {
+	// Interrupted blocks until the provider takes the host back, or has it no more, and returns what it says of that; nil when ctx ends before.
+	Interrupted(ctx context.Context) error
+	// Suspect has the provider asked soon.
+	Suspect()
+}
+
+// LostError means that the host can't be reached, or is no more.
+type LostError struct{ err error }
+
+func (e *LostError) Error() string { return e.err.Error() }
+func (e *LostError) Unwrap() error { return e.err }
 
 // Host is one job on a host. Its methods are called one after the other.
 type Host struct {
@@ -54,17 +72,21 @@ type Facts struct {
 	Helper       string // a program along PATH that knows caches and artifacts; "" when there is none
 }
 
-// keepaliveEvery is how often a connection is tried, and within which time it must answer.
+// keepaliveEvery is the default of Options.Keepalive.
 const keepaliveEvery = 15 * time.Second
+
+func newHost(o Options) *Host {
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	o.Patience, o.Grace, o.Keepalive = cmp.Or(o.Patience, 2*time.Minute), cmp.Or(o.Grace, 10*time.Second), cmp.Or(o.Keepalive, keepaliveEvery)
+	return &Host{o: o, dir: "/tmp/" + o.Job}
+}
 
 // Open connects, once, makes the job's folder and asks the host about itself. After Open, Close must be called.
 func Open(ctx context.Context, o Options) (*Host, error) {
-	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
-	o.Patience, o.Grace = cmp.Or(o.Patience, 2*time.Minute), cmp.Or(o.Grace, 10*time.Second)
-	h := &Host{o: o, dir: "/tmp/" + o.Job}
-	client, err := o.Dial(ctx)
+	h := newHost(o)
+	client, err := h.o.Dial(ctx)
 	if err != nil {
-		return nil, err
+		return nil, &LostError{err}
 	}
 	h.keep(client)
 	out, err := h.command(ctx, fmt.Sprintf(openScript, h.dir, quote(o.Shell)), nil)
@@ -118,7 +140,7 @@ func (h *Host) keep(client *ssh.Client) {
 		close(ended)
 	}()
 	go func() { // ends with the client too
-		tick := time.NewTicker(keepaliveEvery)
+		tick := time.NewTicker(h.o.Keepalive)
 		defer tick.Stop()
 		for {
 			select {
@@ -126,14 +148,19 @@ func (h *Host) keep(client *ssh.Client) {
 				return
 			case <-tick.C:
 			}
-			late := time.AfterFunc(keepaliveEvery, func() { client.Close() })
-			_, _, err := client.SendRequest("keepalive@openssh.com", true, nil)
-			late.Stop()
-			if err != nil {
-				client.Close()
-			}
+			prove(client, h.o.Keepalive)
 		}
 	}()
+}
+
+// prove closes a client whose host gives no sign of life within d.
+func prove(client *ssh.Client, d time.Duration) {
+	late := time.AfterFunc(d, func() { client.Close() })
+	_, _, err := client.SendRequest("keepalive@openssh.com", true, nil)
+	late.Stop()
+	if err != nil {
+		client.Close()
+	}
 }
 
 func (h *Host) drop() {
@@ -213,7 +240,7 @@ func (h *Host) session(ctx context.Context, command string, stdin io.Reader, std
 // command runs a command that may be repeated to its end, on a new connection where one is lost, and returns what it printed.
 func (h *Host) command(ctx context.Context, command string, stdin []byte) ([]byte, error) {
 	var out []byte
-	err := h.retry(ctx, func() (bool, error) {
+	err := h.retry(ctx, func(ctx context.Context) (bool, error) {
 		var stdout, stderr bytes.Buffer
 		err := h.session(ctx, "echo "+quote(h.o.Job)+"\n"+command, bytes.NewReader(stdin), h.behind(&stdout), &stderr)
 		var code *codeError
@@ -224,37 +251,6 @@ func (h *Host) command(ctx context.Context, command string, stdin []byte) ([]byt
 		return false, err
 	})
 	return out, err
-}
-
-// retryPause is the first of the pauses between tries to connect; they grow to ten times that.
-const retryPause = 500 * time.Millisecond
-
-// retry calls f until it ends by itself, or the connection has been lost for longer than the patience lasts. It lasts anew for a connection
-// that had held for a while, or on which f got on.
-func (h *Host) retry(ctx context.Context, f func() (gotOn bool, err error)) error {
-	var lost time.Time
-	for pause := retryPause; ; pause = min(2*pause, 10*retryPause) {
-		began := time.Now()
-		gotOn, err := f()
-		if gotOn || lost.IsZero() || time.Since(began) > keepaliveEvery {
-			lost, pause = time.Now(), retryPause
-		}
-		var code *codeError
-		if err == nil || errors.As(err, &code) || ctx.Err() != nil {
-			return err
-		}
-		if time.Since(lost) > h.o.Patience {
-			return fmt.Errorf("the connection to the host was lost for %s: %w", h.o.Patience, err)
-		}
-		h.o.Log.Warn("The connection to the job's host is lost; dialling anew", "error", err)
-		t := time.NewTimer(pause)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return context.Cause(ctx)
-		}
-	}
 }
 
 // Put writes a file on the host, as a whole or not at all. mode is octal.

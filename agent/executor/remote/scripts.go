@@ -79,3 +79,9 @@ exit 0`
 
 // leftScript ends with 0 while something that a stage (its pid file is the argument) runs is left in its group.
 const leftScript = `kill -0 "-$(cat %s)" 2>/dev/null`
+
+// resumeScript tells the number of the last stage in a job's folder (the argument); 0 when there is none yet.
+const resumeScript = `cd %s || exit 3
+last=0
+for stage in [0-9]*; do [ -d "$stage" ] && [ "$stage" -gt "$last" ] && last=$stage; done
+echo $last`

@@ -14,18 +14,18 @@ import (
 
 // Run runs a stage's script to its end: once, however often the connection is lost meanwhile, and every byte of its output is written once.
 // A script that ends with another code than 0 gives an *executor.ExitError. When ctx ends the script is stopped with all of its children
-// and the cause is returned.
+// and the cause is returned; with executor.ErrLeft as the cause it goes on. A *LostError means that the host can't be reached any more.
 func (h *Host) Run(ctx context.Context, s executor.Stage) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	h.stages++
-	at := &stage{h: h, dir: h.dir + "/" + strconv.Itoa(h.stages), stdout: &counter{to: s.Stdout}, stderr: &counter{to: s.Stderr}}
+	at := h.stage(h.stages, s)
 	if err := h.Put(ctx, at.dir+"/script", "700", s.Script); err != nil {
 		return at.ended(ctx, s, err)
 	}
 	if s.Starting != nil {
-		s.Starting(executor.Start{})
+		s.Starting(executor.Start{Container: strconv.Itoa(h.stages)})
 	}
 	if _, err := h.command(ctx, fmt.Sprintf(startScript, quote(at.dir), quote(h.o.Shell), quote(h.dir)), nil); err != nil {
 		if ctx.Err() != nil {
@@ -34,8 +34,18 @@ func (h *Host) Run(ctx context.Context, s executor.Stage) error {
 		return at.ended(ctx, s, err)
 	}
 	if s.Started != nil {
-		s.Started(executor.Position{StartedAt: time.Now()})
+		s.Started(executor.Position{Container: strconv.Itoa(h.stages), StartedAt: time.Now()})
 	}
+	return at.await(ctx, s)
+}
+
+// stage is the one of that number.
+func (h *Host) stage(n int, s executor.Stage) *stage {
+	return &stage{h: h, dir: h.dir + "/" + strconv.Itoa(n), stdout: &counter{to: s.Stdout}, stderr: &counter{to: s.Stderr}}
+}
+
+// await writes what the script says until it has ended, and returns how.
+func (at *stage) await(ctx context.Context, s executor.Stage) error {
 	err := at.follow(ctx)
 	if ctx.Err() != nil {
 		at.stop(ctx)
@@ -67,7 +77,7 @@ func (at *stage) ended(ctx context.Context, s executor.Stage, err error) error {
 
 // follow copies the output until the script has ended, from where it stands.
 func (at *stage) follow(ctx context.Context) error {
-	err := at.h.retry(ctx, func() (bool, error) {
+	err := at.h.retry(ctx, func(ctx context.Context) (bool, error) {
 		before := at.stdout.n + at.stderr.n
 		command := fmt.Sprintf(followScript, quote(at.dir), at.stdout.n, at.stderr.n, quote(at.h.o.Job))
 		err := at.h.session(ctx, command, nil, at.h.behind(at.stdout), at.h.behind(at.stderr))
@@ -99,8 +109,12 @@ func (at *stage) result(ctx context.Context) error {
 // stopTime bounds the stop beyond the script's grace.
 const stopTime = 30 * time.Second
 
-// stop sends TERM and, after the grace, KILL, and copies what the script still says. A host that can't be reached keeps its processes.
+// stop sends TERM and, after the grace, KILL, and copies what the script still says. A host that can't be reached keeps its processes, and
+// one that is left to another agent too.
 func (at *stage) stop(ctx context.Context) {
+	if errors.Is(context.Cause(ctx), executor.ErrLeft) {
+		return
+	}
 	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), at.h.o.Grace+stopTime)
 	defer cancel()
 	pid := quote(at.dir + "/pid")
@@ -114,7 +128,7 @@ func (at *stage) stop(ctx context.Context) {
 		if _, left := at.h.command(graceful, fmt.Sprintf(leftScript, pid), nil); left != nil {
 			break
 		}
-		if pause(graceful, 100*time.Millisecond) != nil {
+		if wait(graceful, 100*time.Millisecond) != nil {
 			break
 		}
 	}
@@ -124,17 +138,6 @@ func (at *stage) stop(ctx context.Context) {
 		return
 	}
 	_ = at.follow(call) // the last words, until its processes are gone
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // counter counts what has been written.

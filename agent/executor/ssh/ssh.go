@@ -3,151 +3,16 @@ package ssh
 
 import (
 	"cmp"
-	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"fmt"
 	"log/slog"
-	"os"
-	"path"
 
 	"github.com/millwright-ci/millwright/agent/config"
-	"github.com/millwright-ci/millwright/agent/executor"
-	"github.com/millwright-ci/millwright/agent/executor/process"
 	"github.com/millwright-ci/millwright/agent/executor/remote"
 )
 
-// Options say what one job needs.
-type Options struct {
-	Config    *config.SSH
-	Shell     string // bash, sh; "" means bash
-	BuildsDir string // "" is builds in the login's directory, where relative ones begin too
-	CacheDir  string // "" is cache there
-	// Helper returns the path of the helper binary for an operating system and an architecture in Go's words; "" when there is none.
-	Helper     func(system, arch string) string
-	HelperHint string // where it is looked for
-	Console    executor.Console
-	Log        *slog.Logger
-	JobID      int64
-	Handle     []byte // of the executor of an agent before, to clear what it left
+// New returns an executor for one job on the host of c; o lacks what c says. The host is not dialled before Prepare.
+func New(c *config.SSH, o remote.Settings) (*remote.Executor, error) {
+	log := cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	o.Connect = func() (remote.Dial, error) { return dialer(c, log) }
+	o.Greeting, o.Shared = "Using SSH executor...", true
+	return remote.New(o)
 }
-
-// Executor is one job on the host. It implements executor.Handled.
-type Executor struct {
-	o      Options
-	host   *remote.Host // nil before Prepare
-	handle handle
-}
-
-// handle is what another agent needs to clear what this one left.
-type handle struct {
-	Job string `json:"job"` // the name of the job's folder on the host
-}
-
-// New returns an executor for one job. The host is not dialled before Prepare.
-func New(o Options) (*Executor, error) {
-	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
-	e := &Executor{o: o, handle: handle{Job: process.FolderName(o.JobID) + rand.Text()}}
-	if o.Handle != nil {
-		if err := json.Unmarshal(o.Handle, &e.handle); err != nil {
-			return nil, fmt.Errorf("what the agent before has noted of the job's host: %w", err)
-		}
-	}
-	return e, nil
-}
-
-// Handle implements executor.Handled.
-func (e *Executor) Handle() []byte {
-	data, _ := json.Marshal(e.handle) // strings: it cannot fail
-	return data
-}
-
-func (e *Executor) options() (remote.Options, error) {
-	dial, err := dialer(e.o.Config, e.o.Log)
-	return remote.Options{Dial: dial, Job: e.handle.Job, Shell: cmp.Or(e.o.Shell, "bash"), Log: e.o.Log}, err
-}
-
-// Prepare connects and asks the host for its directories.
-func (e *Executor) Prepare(ctx context.Context) (ready executor.Ready, err error) {
-	o, err := e.options()
-	if err != nil {
-		return ready, err
-	}
-	e.o.Console.Println("Using SSH executor...")
-	if e.host, err = remote.Open(ctx, o); err != nil {
-		return ready, err
-	}
-	home := e.host.Facts.Home
-	ready = executor.Ready{
-		Shell: o.Shell, Shared: true,
-		BuildsDir: below(home, cmp.Or(e.o.BuildsDir, "builds")), CacheDir: below(home, cmp.Or(e.o.CacheDir, "cache")),
-	}
-	if ready.HelperDir, err = e.placeHelper(ctx); err != nil {
-		return ready, err
-	}
-	return ready, nil
-}
-
-func below(home, dir string) string {
-	if path.IsAbs(dir) {
-		return path.Clean(dir)
-	}
-	return path.Join(home, dir)
-}
-
-// placeHelper puts the helper onto a host that has none, once per version of it: it returns the folder on the host that holds it, "" where
-// the host's own serves or there is none.
-func (e *Executor) placeHelper(ctx context.Context) (dir string, err error) {
-	f := e.host.Facts
-	if f.Helper != "" {
-		return "", nil
-	}
-	local := ""
-	if e.o.Helper != nil {
-		local = e.o.Helper(f.System, f.Arch)
-	}
-	if local == "" {
-		e.o.Console.Warningln(fmt.Sprintf("The host has neither gitlab-runner nor gitlab-runner-helper along PATH, and there is no millwright-helper for %s/%s "+
-			"to be copied there (%s): caches and artifacts are off", f.System, f.Arch, e.o.HelperHint))
-		return "", nil
-	}
-	content, err := os.ReadFile(local)
-	if err != nil {
-		return "", fmt.Errorf("the helper for the host: %w", err)
-	}
-	sum := sha256.Sum256(content)
-	dir = path.Join(f.Home, ".cache", "millwright", "helper-"+hex.EncodeToString(sum[:8]))
-	file := path.Join(dir, "gitlab-runner-helper")
-	there, err := e.host.Has(ctx, file)
-	if err != nil || there {
-		return dir, err
-	}
-	e.o.Console.Println("Copying millwright-helper to the host ...")
-	return dir, e.host.Put(ctx, file, "755", content)
-}
-
-// Run implements executor.Executor.
-func (e *Executor) Run(ctx context.Context, s executor.Stage) error { return e.host.Run(ctx, s) }
-
-// Cleanup removes the job's folder on the host. What a job that came to its end left in the background goes on; what runs of a job whose
-// agent died is killed.
-func (e *Executor) Cleanup(ctx context.Context) error {
-	switch {
-	case e.host != nil:
-		return e.host.Close(ctx)
-	case e.o.Handle == nil:
-		return nil
-	}
-	o, err := e.options()
-	if err != nil {
-		return err
-	}
-	if !process.IsFolder(o.Job) {
-		return fmt.Errorf("the folder of the agent before, %q, is none of a job", o.Job)
-	}
-	return remote.Clear(ctx, o)
-}
-
-var _ executor.Handled = (*Executor)(nil)

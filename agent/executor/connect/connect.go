@@ -1,0 +1,141 @@
+// Package connect reaches instances of the newer autoscaler: it makes of what connector_config says, and of what a group or a driver says of
+// an instance, a target that can be dialled, and carries connections to the instance's engine through it.
+package connect
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/millwright-ci/millwright/agent/config"
+	"github.com/millwright-ci/millwright/agent/driver/group"
+)
+
+// The protocols of connector_config.
+const (
+	SSH        = "ssh"
+	WinRM      = "winrm"
+	WinRMHTTPS = "winrm+https"
+)
+
+// The defaults of connector_config. Source: GitLab Runner documentation, "The [runners.autoscaler.connector_config] section parameters".
+const (
+	defaultKeepalive = 30 * time.Second
+	defaultTimeout   = 10 * time.Minute
+)
+
+// Options say what is known of an instance.
+type Options struct {
+	Connector  config.Connector // what config.toml says, which wins
+	Connection group.Connection // what the group says, or the driver
+	// Login are the keys of a machine that was made with them, and the check of its host key; nil where Connection has the credentials.
+	Login *ssh.ClientConfig
+	// PinFile holds the host key of an instance without Login: the first one that it shows is noted there, and no other is taken then.
+	PinFile string
+}
+
+// Target is an instance and what it takes to get in. It is not changed, and safe to share.
+type Target struct {
+	Protocol  string
+	Address   string // HOST:PORT
+	Internal  string // its addresses, for people; "" where there is none
+	External  string
+	User      string
+	Keepalive time.Duration
+	Timeout   time.Duration // until a login works, tries included
+
+	ssh *ssh.ClientConfig
+}
+
+// New settles how an instance is reached. Its error is the configuration's, or that the instance has no address yet.
+func New(o Options) (*Target, error) {
+	c, g := o.Connector, o.Connection
+	t := &Target{
+		Protocol: cmp.Or(c.Protocol, g.Protocol, SSH), Internal: g.InternalAddr, External: g.ExternalAddr, User: cmp.Or(c.Username, g.Username),
+		Keepalive: cmp.Or(time.Duration(c.Keepalive), g.Keepalive, defaultKeepalive), Timeout: cmp.Or(time.Duration(c.Timeout), g.Timeout, defaultTimeout),
+	}
+	host := cmp.Or(g.InternalAddr, g.ExternalAddr)
+	if c.UseExternalAddr {
+		host = cmp.Or(g.ExternalAddr, g.InternalAddr)
+	}
+	if host == "" {
+		return nil, errors.New("the instance has no address yet")
+	}
+	if t.Protocol != SSH {
+		return nil, fmt.Errorf("connector_config: protocol %q is not supported yet; only ssh is", t.Protocol)
+	}
+	port := cmp.Or(c.ProtocolPort, g.Port, 22)
+	t.Address = net.JoinHostPort(host, strconv.Itoa(port))
+	var err error
+	t.ssh, err = o.login(t)
+	return t, err
+}
+
+// login is what SSH needs: credentials of config.toml are tried first, then those of the group or the machine.
+func (o Options) login(t *Target) (*ssh.ClientConfig, error) {
+	own, err := credentials(o.Connector.KeyPath, o.Connector.Password)
+	if err != nil {
+		return nil, fmt.Errorf("connector_config: %w", err)
+	}
+	if o.Login != nil {
+		made := *o.Login
+		made.User = cmp.Or(t.User, made.User)
+		made.Auth = append(own, made.Auth...)
+		t.User = made.User
+		return &made, nil
+	}
+	c := &ssh.ClientConfig{User: cmp.Or(t.User, "root"), Auth: own}
+	t.User = c.User
+	if !o.Connector.UseStaticCredentials {
+		c.Auth = append(c.Auth, ofGroup(o.Connection)...)
+	}
+	if len(c.Auth) == 0 {
+		return nil, errors.New("there are no credentials for the instance: its group gives none; set key_path or password in connector_config")
+	}
+	return c, pin(o.PinFile, c)
+}
+
+// credentials are the key of a file, then the password, which some hosts ask for by questions.
+func credentials(keyFile string, password config.Secret) (methods []ssh.AuthMethod, err error) {
+	if keyFile != "" {
+		text, err := os.ReadFile(keyFile)
+		if err != nil {
+			return nil, fmt.Errorf("key_path: %w", err)
+		}
+		key, err := ssh.ParsePrivateKey(text)
+		if err != nil {
+			return nil, fmt.Errorf("key_path %s: %w; use a private key without a passphrase", keyFile, err)
+		}
+		methods = append(methods, ssh.PublicKeys(key))
+	}
+	return append(methods, byPassword(password)...), nil
+}
+
+// ofGroup are the credentials that a group gives for an instance. A key that can't be read counts as none.
+func ofGroup(g group.Connection) (methods []ssh.AuthMethod) {
+	if g.Key != "" {
+		if key, err := ssh.ParsePrivateKey([]byte(g.Key.Reveal())); err == nil {
+			methods = append(methods, ssh.PublicKeys(key))
+		}
+	}
+	return append(methods, byPassword(g.Password)...)
+}
+
+func byPassword(password config.Secret) []ssh.AuthMethod {
+	if password == "" {
+		return nil
+	}
+	return []ssh.AuthMethod{ssh.Password(password.Reveal()), ssh.KeyboardInteractive(func(_, _ string, questions []string, _ []bool) ([]string, error) {
+		answers := make([]string, len(questions))
+		for i := range answers {
+			answers[i] = password.Reveal()
+		}
+		return answers, nil
+	})}
+}

@@ -1,0 +1,81 @@
+package connect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+const (
+	tryTime  = 30 * time.Second // one connection, from the first packet to the login
+	tryPause = 2 * time.Second  // between two tries
+	// connectTime is the part of tryTime that a host has to take the connection: one that is gone answers nothing.
+	connectTime = 10 * time.Second
+)
+
+// Dial connects and logs in, once.
+func (t *Target) Dial(ctx context.Context) (*ssh.Client, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, tryTime, fmt.Errorf("no login within %s", tryTime))
+	defer cancel()
+	d := net.Dialer{Timeout: connectTime}
+	conn, err := d.DialContext(ctx, "tcp", t.Address)
+	if err != nil {
+		return nil, fmt.Errorf("ssh: %w", err)
+	}
+	release := context.AfterFunc(ctx, func() { conn.Close() })
+	c, channels, requests, err := ssh.NewClientConn(conn, t.Address, t.ssh)
+	if !release() && err == nil {
+		c.Close()
+		return nil, fmt.Errorf("ssh to %s: %w", t.Address, context.Cause(ctx))
+	}
+	if err != nil {
+		conn.Close()
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return nil, fmt.Errorf("ssh to %s as %s: %w", t.Address, t.User, err)
+	}
+	return ssh.NewClient(c, channels, requests), nil
+}
+
+// Await dials until a login works, the target's time-out is over, or ctx ends. An instance that boots refuses, is silent or doesn't know its
+// keys yet, so all but another host key is tried again.
+func (t *Target) Await(ctx context.Context) (*ssh.Client, error) {
+	limit, cancel := context.WithTimeoutCause(ctx, t.Timeout, fmt.Errorf("no login within %s", t.Timeout))
+	defer cancel()
+	for {
+		client, err := t.Dial(limit)
+		if err == nil || errors.Is(err, ErrHostKey) {
+			return client, err
+		}
+		pause := time.NewTimer(tryPause)
+		select {
+		case <-pause.C:
+			continue
+		case <-limit.Done():
+		}
+		pause.Stop()
+		hint := ""
+		if strings.Contains(err.Error(), "unable to authenticate") {
+			hint = "; check username, key_path and password of connector_config, and what the instance's image accepts"
+		}
+		return nil, fmt.Errorf("%w: %w%s", context.Cause(limit), err, hint)
+	}
+}
+
+// Alive asks the host at the other end for a sign of life, and closes a client that gives none within d.
+func Alive(ctx context.Context, client *ssh.Client, d time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, d, fmt.Errorf("no answer within %s", d))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { client.Close() })
+	_, _, err := client.SendRequest("keepalive@openssh.com", true, nil)
+	if !stop() && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
