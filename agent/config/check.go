@@ -149,6 +149,9 @@ func (c check) executor(r *Runner, section string) {
 	if r.Executor == "ssh" && (r.SSH == nil || r.SSH.Host == "") {
 		c.broken(section+".ssh", "host", "executor ssh needs host, the one that jobs run on")
 	}
+	if slices.Contains(Autoscaled(), r.Executor) && (r.Autoscaler == nil || r.Autoscaler.Plugin == "") {
+		c.broken(section+".autoscaler", "plugin", "executor %s needs plugin, what makes its instances: a driver such as google or docker, or a fleeting plug-in", r.Executor)
+	}
 	if r.Executor == "docker+machine" && r.Machine == nil {
 		c.broken(section, "machine", "executor docker+machine needs a section [runners.machine] with MachineDriver and MachineName")
 	}

@@ -34,7 +34,9 @@ var executors = []string{
 }
 
 // Provided are the executors that this agent runs jobs with. Entries with others are named and skipped.
-func Provided() []string { return []string{"docker+machine", "docker-autoscaler", "instance", "docker", "shell", "ssh", "custom"} }
+func Provided() []string {
+	return []string{"docker+machine", "docker-autoscaler", "instance", "docker", "shell", "ssh", "custom"}
+}
 
 // Pwsh is the value of shell for PowerShell 7. In containers the user's scripts are in its dialect, all others in that of a POSIX shell.
 const Pwsh = "pwsh"

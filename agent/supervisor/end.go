@@ -23,7 +23,7 @@ func (s *Supervisor) end(ctx context.Context, draining bool) error {
 		s.enter("graceful-shutdown")
 		s.log.Info("Draining: running jobs go on, no new ones are taken")
 		for _, w := range s.allWorkers() {
-			w.ebb(s.removesMachines())
+			w.ebb(s.removesMachines() || w.deletion() != nil)
 		}
 		if waitFor(ctx, s.feed.Wait) {
 			return s.stopPools(ctx)
@@ -78,23 +78,31 @@ func atLeast[T int | config.Duration](v, standard T) T {
 
 // stopPools stops every pool, side by side. Machines are removed when the options or [machine.shutdown_drain] say so.
 func (s *Supervisor) stopPools(ctx context.Context) error {
-	return s.stopPoolsBy(ctx, s.drainSettings())
+	common := s.drainSettings()
+	return s.stopPoolsBy(ctx, func(w *worker) *pool.Drain {
+		if own := w.deletion(); common == nil && own != nil {
+			return own
+		}
+		return common
+	})
 }
 
-// stopPoolsBy is stopPools with given settings; with nil the machines are left alone.
-func (s *Supervisor) stopPoolsBy(ctx context.Context, drain *pool.Drain) error {
+// stopPoolsBy is stopPools with given settings for each worker; with nil its machines are left alone.
+func (s *Supervisor) stopPoolsBy(ctx context.Context, drain func(*worker) *pool.Drain) error {
 	s.reload.Lock()
 	s.ending = true
 	s.reload.Unlock()
 	limit := s.shutdownTimeout()
-	if drain != nil {
-		limit = max(limit, removalTimeout)
+	for _, w := range s.allWorkers() {
+		if drain(w) != nil {
+			limit = max(limit, removalTimeout)
+		}
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	var group errgroup.Group
 	for _, w := range s.allWorkers() {
-		group.Go(func() error { return w.stop(ctx, drain) })
+		group.Go(func() error { return w.stop(ctx, drain(w)) })
 	}
 	if p := s.caretaker; p != nil {
 		group.Go(func() error { return p.Stop(ctx, drain != nil) })

@@ -9,6 +9,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/job"
 	"github.com/millwright-ci/millwright/agent/pool"
+	"github.com/millwright-ci/millwright/agent/provision/instances"
 )
 
 // machineEngines gives one job the engine of its machine, and of another one when that breaks. It implements job.Engines and
@@ -20,6 +21,9 @@ type machineEngines struct {
 	log    *slog.Logger     // names the job
 	waits  func()           // told that the job waits for a machine; may be nil
 	placed func(job.Engine) // told which one it got; may be nil
+
+	instances *instances.Provisioner // reaches machines of the newer autoscaler; nil for others
+	limit     time.Duration          // how long a machine is waited for; 0 is without end
 
 	mu   sync.Mutex // guards what follows
 	held *pool.Lease
@@ -33,6 +37,11 @@ var _ job.Notices = (*machineEngines)(nil)
 func (e *machineEngines) Engine(ctx context.Context) (job.Engine, error) {
 	if e.waits != nil {
 		e.waits()
+	}
+	if e.limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, e.limit)
+		defer cancel()
 	}
 	lease, err := e.lease(ctx)
 	if err != nil {
@@ -50,6 +59,11 @@ func (e *machineEngines) Engine(ctx context.Context) (job.Engine, error) {
 		return job.Engine{}, err
 	}
 	got := job.Engine{Endpoint: endpoint, Machine: m.Name, Instance: m.Instance.ID}
+	if e.instances != nil {
+		if got.Target, got.Dial, err = e.instances.Reach(ctx, m); err != nil {
+			return job.Engine{}, err // the lease is kept: the next try asks again
+		}
+	}
 	e.tell(m, endpoint)
 	if e.placed != nil {
 		e.placed(got)

@@ -25,7 +25,7 @@ func (s *Supervisor) handle(w *worker, j *coordinator.Job, lease feed.Lease) {
 		Job: j, RunnerKey: w.key, Runner: runner, SystemID: s.systemID, Slot: slot, ProjectSlot: slot, Began: time.Now(),
 	}
 	held, _ := lease.(*hold)
-	if held != nil && held.lease != nil {
+	if held != nil && held.lease != nil && capacityOf(runner) == 1 {
 		record.ProjectSlot = 0
 	}
 	one := &runningJob{record: record, dir: s.keepJob(record), held: held}
@@ -89,7 +89,7 @@ func (s *Supervisor) work(w *worker, one *runningJob) {
 			s.jobs.placed(view, e)
 		}
 		params.Engines, params.OnEnding = engines, engines.ending
-	case one.lost != nil && runner.Executor == executorMachine:
+	case one.lost != nil && onMachines(runner.Executor):
 		params.Engines = nil // its machine is removed, with all that is on it
 	}
 	ctx := s.jobsCtx
@@ -121,7 +121,11 @@ func (s *Supervisor) enginesOf(w *worker, one *runningJob) *machineEngines {
 		return nil
 	}
 	log := s.log.With("job", one.record.Job.ID, "runner", one.record.Runner.Name)
-	return &machineEngines{pool: w.pool, jobID: one.record.Job.ID, since: one.record.Began, held: one.held.lease, kept: one.kept, log: log}
+	e := &machineEngines{pool: w.pool, jobID: one.record.Job.ID, since: one.record.Began, held: one.held.lease, kept: one.kept, log: log}
+	if w.instances != nil {
+		e.instances, e.limit = w.instances, acquireTimeout(one.record.Runner)
+	}
+	return e
 }
 
 // queuedTooLong tells whether a job waited longer at the coordinator than [runners.monitoring] calls acceptable: the last section counts

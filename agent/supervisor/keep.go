@@ -13,6 +13,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/coordinator"
 	"github.com/millwright-ci/millwright/agent/executor"
 	"github.com/millwright-ci/millwright/agent/job"
+	"github.com/millwright-ci/millwright/agent/pool"
 )
 
 // openKept finds the folder of running jobs, and in it those that an agent before has begun. Agents that share a runtime directory
@@ -107,7 +108,7 @@ func (s *Supervisor) goOn(w *worker, k job.Kept) {
 		one.lost = k.Lost
 	case one.held == nil:
 		one.lost = errors.New("its runner is out of service")
-	case (w.pool == nil) != (k.Runner.Executor != executorMachine):
+	case (w.pool == nil) == onMachines(k.Runner.Executor):
 		one.lost = fmt.Errorf("its runner has the executor %s now", w.current().Executor)
 	case !job.Lasting(k.Runner.Executor):
 		one.lost = fmt.Errorf("with the executor %s a job's scripts end with the agent that runs them", k.Runner.Executor)
@@ -149,7 +150,7 @@ func (s *Supervisor) lose(k job.Kept) {
 		Log: s.log, Keep: k.Dir, Lost: errors.New("its runner is no longer in config.toml"),
 	}
 	s.log.Info("Job taken up", "job", k.Job.ID, "runner", k.Runner.Name, "machine", k.Machine, "lost", p.Lost)
-	if k.Runner.Executor != executorMachine { // else its machine is removed, with all that is on it
+	if !onMachines(k.Runner.Executor) { // else its machine is removed, with all that is on it
 		p.Engines = job.Local{}
 	}
 	job.Run(s.retiring, p)
@@ -167,5 +168,5 @@ func (s *Supervisor) leave(ctx context.Context) error {
 	if !waitFor(ctx, s.feed.Wait) {
 		return s.end(ctx, false)
 	}
-	return s.stopPoolsBy(ctx, nil)
+	return s.stopPoolsBy(ctx, func(*worker) *pool.Drain { return nil })
 }

@@ -116,7 +116,7 @@ func moduleSettings(path string, data []byte) (dropin.Settings, error) {
 // driverInUse tells whether a runner asks for the driver, or a machine was made with it.
 func (s *Supervisor) driverInUse(name string) bool {
 	for _, w := range s.allWorkers() {
-		if m := w.current().Machine; m != nil && m.MachineDriver == name {
+		if m := driven(w.current()); m != nil && m.MachineDriver == name {
 			return true
 		}
 	}

@@ -163,16 +163,17 @@ func removeWithRetry(ctx context.Context, d driver.Driver, req abi.RemoveRequest
 func (o *Offline) AddRunners(c *config.Config) error {
 	var errs []error
 	for _, r := range c.Runners {
-		if r.Executor != executorMachine || r.Machine == nil {
+		m := driven(&r)
+		if m == nil {
 			continue
 		}
-		options, named, err := o.drivers.options(r.Key(), r.Machine.MachineDriver, r.Machine.MachineOptions, r.Machine.MachineOptionsWithName)
+		options, named, err := o.drivers.options(r.Key(), m.MachineDriver, m.MachineOptions, m.MachineOptionsWithName)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("runner %s: %w", r.Name, err))
 			continue
 		}
 		maps.Copy(options, named)
-		o.extra = append(o.extra, pool.NewPlace(r.Machine.MachineDriver, options, ""))
+		o.extra = append(o.extra, pool.NewPlace(m.MachineDriver, options, ""))
 	}
 	return errors.Join(errs...)
 }
@@ -185,10 +186,11 @@ func (o *Offline) AddSecrets(c *config.Config) {
 		return
 	}
 	for _, r := range c.Runners {
-		if r.Machine != nil && slices.ContainsFunc(machines, func(m fleet.Machine) bool {
-			return m.Driver == r.Machine.MachineDriver && refersTo(m.Options, referencePrefix)
+		made := driven(&r)
+		if made != nil && slices.ContainsFunc(machines, func(m fleet.Machine) bool {
+			return m.Driver == made.MachineDriver && refersTo(m.Options, referencePrefix)
 		}) {
-			_, _, _ = o.drivers.options(r.Key(), r.Machine.MachineDriver, r.Machine.MachineOptions, r.Machine.MachineOptionsWithName)
+			_, _, _ = o.drivers.options(r.Key(), made.MachineDriver, made.MachineOptions, made.MachineOptionsWithName)
 		}
 	}
 }

@@ -140,7 +140,11 @@ func (s *Supervisor) ofOperator(made *pool.Settings, r config.Runner) {
 	}
 	own := op.Runners[r.Name]
 	made.CapacityMemory = time.Duration(own.CapacityMemory)
-	for _, o := range s.describe(r.Machine.MachineDriver) {
+	m := driven(&r)
+	if m == nil {
+		return
+	}
+	for _, o := range s.describe(m.MachineDriver) {
 		switch o.Role {
 		case abi.RoleZone, abi.RoleType, abi.RoleSpot:
 			made.Overridable = append(made.Overridable, o.Name)
@@ -152,7 +156,7 @@ func (s *Supervisor) ofOperator(made *pool.Settings, r config.Runner) {
 		}
 	}
 	for i, override := range own.Alternatives {
-		a, err := s.drivers.alternative(r.Machine, override)
+		a, err := s.drivers.alternative(m, override)
 		if err != nil {
 			s.log.Error("An alternative of millwright.toml is left out", "runner", r.Name, "alternative", i+1, "error", err)
 			continue

@@ -17,7 +17,7 @@ import (
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
-// newPool makes the pool of a docker+machine runner.
+// newPool makes the pool of a runner with machines.
 func (s *Supervisor) newPool(w *worker, settings pool.Settings) (*pool.Pool, error) {
 	var err error
 	if w.policies, err = s.dropped.Runner(context.Background(), w.key, settings.Runner.Name); err != nil {
@@ -28,6 +28,10 @@ func (s *Supervisor) newPool(w *worker, settings pool.Settings) (*pool.Pool, err
 	o.Zones = w.zonesAt
 	provisioner := s.provisioner.Within(w.wishes)
 	o.Provisioner, o.FirstBoot = provisioner, provisioner.FirstBoot
+	if autoscaled(w.current().Executor) {
+		w.instances = s.newInstances(w)
+		o.Provisioner, o.FirstBoot = w.instances, nil
+	}
 	o.WantMachines = w.policies.WantMachines
 	o.GoesOn = s.goesOn(w.key)
 	o.Setbacks = s.journal
@@ -53,13 +57,15 @@ func (s *Supervisor) poolOptions(key string, settings pool.Settings) pool.Option
 
 // poolSettings turns a runner's configuration into what its pool and its policies see.
 func (s *Supervisor) poolSettings(c *config.Config, r config.Runner) (pool.Settings, error) {
-	if r.Machine == nil {
-		return pool.Settings{}, fmt.Errorf("runner %s: executor docker+machine needs a [runners.machine] section", r.Name)
+	m, err := r.Fleet()
+	if err != nil {
+		return pool.Settings{}, fmt.Errorf("runner %s: %w", r.Name, err)
 	}
-	m := r.Machine
+	if m == nil {
+		return pool.Settings{}, fmt.Errorf("runner %s: executor %s needs a section that says what its machines are made of", r.Name, r.Executor)
+	}
 	var options, named abi.Options
 	if s.o.Incumbent == nil { // else the driver is the incumbent's matter
-		var err error
 		if options, named, err = s.drivers.options(r.Key(), m.MachineDriver, m.MachineOptions, m.MachineOptionsWithName); err != nil {
 			return pool.Settings{}, fmt.Errorf("runner %s: %w", r.Name, err)
 		}
@@ -73,6 +79,7 @@ func (s *Supervisor) poolSettings(c *config.Config, r config.Runner) (pool.Setti
 		MachineName: m.MachineName, Driver: m.MachineDriver, Options: options, OptionsWithName: named,
 		MachineLife: maxLife(s.currentCare()),
 	}
+	s.ofAutoscaler(&made, r)
 	s.ofOperator(&made, r)
 	if err := made.Validate(); err != nil {
 		return pool.Settings{}, fmt.Errorf("runner %s: %w", r.Name, err)
@@ -97,10 +104,17 @@ func sections(in []config.Autoscaling) []abi.PeriodsSettings {
 	return out
 }
 
-func zoneNames(m *config.Machine) []string {
+func zoneNames(r *config.Runner) []string {
 	names := []string{"UTC", "Local"}
-	for _, a := range m.Autoscaling {
-		names = append(names, a.Timezone)
+	if r.Machine != nil {
+		for _, a := range r.Machine.Autoscaling {
+			names = append(names, a.Timezone)
+		}
+	}
+	if r.Autoscaler != nil {
+		for _, p := range r.Autoscaler.Policy {
+			names = append(names, p.Timezone)
+		}
 	}
 	return names
 }

@@ -211,8 +211,8 @@ func (s *Supervisor) open() (err error) {
 func (s *Supervisor) preload() {
 	var names []string
 	for _, r := range s.config.Runners {
-		if r.Executor == executorMachine && r.Machine != nil {
-			names = append(names, "periods", "idlescale", r.Machine.MachineDriver)
+		if m := driven(&r); m != nil {
+			names = append(names, "periods", "idlescale", m.MachineDriver)
 		}
 	}
 	slices.Sort(names)

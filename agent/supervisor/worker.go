@@ -20,6 +20,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/module/dropin"
 	"github.com/millwright-ci/millwright/agent/pool"
 	"github.com/millwright-ci/millwright/agent/provision"
+	"github.com/millwright-ci/millwright/agent/provision/instances"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -27,14 +28,25 @@ import (
 const (
 	executorMachine = "docker+machine"
 	executorDocker  = "docker"
+
+	executorInstance   = "instance"
+	executorAutoscaler = "docker-autoscaler"
 )
+
+// onMachines tells whether the jobs of an executor run on machines of the agent's.
+func onMachines(executor string) bool { return slices.Contains(config.Fleets(), executor) }
+
+// autoscaled tells whether [runners.autoscaler] describes those machines.
+func autoscaled(executor string) bool { return slices.Contains(config.Autoscaled(), executor) }
 
 // worker is what the supervisor runs for one [[runners]] entry.
 type worker struct {
 	s     *Supervisor
 	key   string
-	pool  *pool.Pool // nil unless the executor is docker+machine
+	pool  *pool.Pool // nil unless the executor has machines
 	holds *holds
+	// instances makes the pool's machines ready, where the executor is one of the newer autoscaler; else nil.
+	instances *instances.Provisioner
 	// policies decide for the pool.
 	policies *dropin.Runner
 
@@ -62,7 +74,7 @@ type settings struct {
 	client  *coordinator.Client
 	options coordinator.Options // that the client was made with, without the callbacks
 	zones   module.Zones
-	pool    pool.Settings // empty unless the executor is docker+machine
+	pool    pool.Settings // empty unless the executor has machines
 }
 
 // settings makes a runner's settings, and with that checks all that can be wrong with them. The client of those before is kept where
@@ -81,13 +93,13 @@ func (s *Supervisor) settings(c *config.Config, r *config.Runner, before setting
 			return settings{}, fmt.Errorf("runner %s: %w", r.Name, err)
 		}
 	}
-	if r.Executor != executorMachine {
+	if !onMachines(r.Executor) {
 		return next, nil
 	}
 	if next.pool, err = s.poolSettings(c, *r); err != nil {
 		return settings{}, err
 	}
-	if next.zones, err = module.NewZones(zoneNames(r.Machine)...); err != nil {
+	if next.zones, err = module.NewZones(zoneNames(r)...); err != nil {
 		return settings{}, fmt.Errorf("runner %s: %w", r.Name, err)
 	}
 	return next, nil
@@ -100,7 +112,7 @@ func (s *Supervisor) newWorker(c *config.Config, key string, r config.Runner) (*
 		return nil, err
 	}
 	w := &worker{s: s, key: key, holds: newHolds(), now: first, jobs: map[int]bool{}}
-	if r.Executor == executorMachine {
+	if onMachines(r.Executor) {
 		if w.pool, err = s.newPool(w, first.pool); err != nil {
 			w.discard()
 			return nil, err
@@ -113,6 +125,9 @@ func (s *Supervisor) newWorker(c *config.Config, key string, r config.Runner) (*
 func (w *worker) discard() {
 	if w.policies != nil {
 		w.policies.Close()
+	}
+	if w.instances != nil {
+		w.instances.Close()
 	}
 }
 
@@ -208,7 +223,7 @@ func (w *worker) finish(stop func() error) error {
 	w.life.Lock()
 	w.ended = true
 	w.life.Unlock()
-	defer w.policies.Close()
+	defer w.discard()
 	return stop()
 }
 
