@@ -62,7 +62,11 @@ func (s *Supervisor) poolSettings(c *config.Config, r config.Runner) (pool.Setti
 		return pool.Settings{}, fmt.Errorf("runner %s: %w", r.Name, err)
 	}
 	if m == nil {
-		return pool.Settings{}, fmt.Errorf("runner %s: executor %s needs a section that says what its machines are made of", r.Name, r.Executor)
+		section := "[runners.machine]"
+		if autoscaled(r.Executor) {
+			section = "[runners.autoscaler]"
+		}
+		return pool.Settings{}, fmt.Errorf("runner %s: executor %s needs a %s section", r.Name, r.Executor, section)
 	}
 	var options, named abi.Options
 	if s.o.Incumbent == nil { // else the driver is the incumbent's matter
