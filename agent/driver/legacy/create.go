@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/driver"
+	"github.com/millwright-ci/millwright/agent/driver/child"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -39,7 +40,7 @@ func (d *Driver) Create(ctx context.Context, req abi.CreateRequest) (abi.Instanc
 		return abi.Instance{}, err
 	}
 	secrets := secretsOf(flags, req.Options)
-	s, err := d.start(ctx, path, req.Name, config, hider(secrets))
+	s, err := d.start(ctx, path, req.Name, config, child.Hider(secrets))
 	if err != nil {
 		return abi.Instance{}, d.failure(abi.ExportCreate, abi.Transient, "%v", err)
 	}

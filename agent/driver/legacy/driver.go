@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/driver"
+	"github.com/millwright-ci/millwright/agent/driver/child"
 	"github.com/millwright-ci/millwright/agent/driver/machinefile"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
@@ -147,7 +148,7 @@ func (d *Driver) flags(ctx context.Context) (path string, flags []flag, err erro
 	if ok {
 		return path, flags, nil
 	}
-	s, err := d.start(ctx, path, "flag-lookup", []byte(`{"MachineName":"flag-lookup"}`), hider(nil))
+	s, err := d.start(ctx, path, "flag-lookup", []byte(`{"MachineName":"flag-lookup"}`), child.Hider(nil))
 	if err == nil {
 		ctx, cancel := context.WithTimeoutCause(ctx, startLimit, fmt.Errorf("no answer within %s", startLimit))
 		flags, err = readFlags(ctx, s)
@@ -192,7 +193,7 @@ func (d *Driver) session(ctx context.Context, name string, r record) (*session, 
 	if err != nil {
 		return nil, err
 	}
-	return d.start(ctx, path, name, r.Config, hider(r.Secrets))
+	return d.start(ctx, path, name, r.Config, child.Hider(r.Secrets))
 }
 
 // enter waits until no other create or remove of the machine is under way.

@@ -2,9 +2,7 @@ package legacy
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -121,9 +119,6 @@ func notNil(list []string) []string {
 	return list
 }
 
-// redacted stands where a secret was.
-const redacted = "[redacted]"
-
 // secretsOf returns the values that no log and no error may show. Defaults are known to everybody, and very short values would hit half of a
 // text.
 func secretsOf(flags []flag, options abi.Options) []string {
@@ -139,22 +134,4 @@ func secretsOf(flags []flag, options abi.Options) []string {
 		}
 	}
 	return secrets
-}
-
-// hider takes secrets out of a text, as they are and as JSON and URLs write them.
-func hider(secrets []string) func(string) string {
-	var pairs []string
-	for _, v := range secrets {
-		quoted, _ := json.Marshal(v) // a string always marshals
-		forms := []string{v, strings.Trim(string(quoted), `"`), url.QueryEscape(v), url.PathEscape(v)}
-		for line := range strings.Lines(v) { // output comes line by line
-			if line = strings.TrimSpace(line); len(line) >= 8 {
-				forms = append(forms, line)
-			}
-		}
-		for _, form := range forms {
-			pairs = append(pairs, form, redacted)
-		}
-	}
-	return strings.NewReplacer(pairs...).Replace
 }

@@ -1,7 +1,6 @@
 package legacy
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,10 +9,9 @@ import (
 	"strings"
 	"sync"
 	"time"
-)
 
-// maxLine is how much of one line of a plug-in's output is kept; the rest of it is dropped, never left in the pipe.
-const maxLine = 16 << 10
+	"github.com/millwright-ci/millwright/agent/driver/child"
+)
 
 // process is a plug-in's process. Its output is read to the end, whatever it prints.
 type process struct {
@@ -40,7 +38,7 @@ func startProcess(path, driver string, hide func(string) string, say func(info b
 	p := &process{cmd: exec.Command(path), first: make(chan string, 1), done: make(chan struct{}), say: say, hide: hide}
 	p.cmd.Env = append(os.Environ(), "MACHINE_PLUGIN_TOKEN=42", "MACHINE_PLUGIN_DRIVER_NAME="+driver)
 	begun := false
-	p.cmd.Stdout = &lines{tell: func(line string) {
+	p.cmd.Stdout = &child.Lines{Tell: func(line string) {
 		if !begun {
 			begun = true
 			p.first <- line
@@ -48,9 +46,9 @@ func startProcess(path, driver string, hide func(string) string, say func(info b
 		}
 		p.note(true, line)
 	}}
-	p.cmd.Stderr = &lines{tell: func(line string) { p.note(false, line) }}
+	p.cmd.Stderr = &child.Lines{Tell: func(line string) { p.note(false, line) }}
 	p.cmd.WaitDelay = 2 * time.Second // for output that a child of its own holds open
-	ownGroup(p.cmd)
+	child.OwnGroup(p.cmd)
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -118,39 +116,6 @@ func (p *process) stop(patience time.Duration) {
 		return
 	case <-time.After(patience):
 	}
-	killGroup(p.cmd)
+	child.KillGroup(p.cmd)
 	<-p.done
-}
-
-// lines hands on what is written to it line by line. A line that is too long is cut.
-type lines struct {
-	tell func(line string)
-	part []byte
-	cut  bool
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	n := len(b)
-	for len(b) > 0 {
-		line, rest, whole := bytes.Cut(b, []byte("\n"))
-		if room := maxLine - len(l.part); len(line) > room {
-			line, l.cut = line[:room], true
-		}
-		l.part = append(l.part, line...)
-		if !whole {
-			break
-		}
-		l.flush()
-		b = rest
-	}
-	return n, nil
-}
-
-func (l *lines) flush() {
-	text := strings.ToValidUTF8(strings.TrimRight(string(l.part), "\r"), "�")
-	if l.cut {
-		text += "…"
-	}
-	l.part, l.cut = l.part[:0], false
-	l.tell(text)
 }
