@@ -115,6 +115,30 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+// What no container on a machine without GPUs can show, and what the test's own engine may lack: the engine is told all the same.
+func TestSettingsTold(t *testing.T) {
+	t.Parallel()
+	j := start(t, func(o *docker.Options) {
+		c := o.Config
+		c.Gpus, c.CgroupParent, c.Runtime, c.UsernsMode, c.Isolation, c.IpcMode = `"device=0,1"`, "millwright-test", "runc", "host", "default", "private"
+		c.LogOptions = map[string]string{"labels": "team"}
+	})
+	if _, _, err := j.script(t.Context(), executor.Build, "true"); err != nil {
+		t.Logf("without such GPUs: %v", err)
+	}
+	built, ok := j.inspected(t)["build"]
+	if !ok {
+		t.Fatal("there is no build container")
+	}
+	h := built.HostConfig
+	if len(h.DeviceRequests) != 1 || strings.Join(h.DeviceRequests[0].DeviceIDs, ",") != "0,1" || len(h.DeviceRequests[0].Capabilities) != 1 || h.DeviceRequests[0].Capabilities[0][0] != "gpu" {
+		t.Errorf("GPUs: %+v", h.DeviceRequests)
+	}
+	if h.CgroupParent != "millwright-test" || h.Runtime != "runc" || h.UsernsMode != "host" || h.Isolation != "default" || h.IpcMode != "private" || h.LogConfig.Config["labels"] != "team" {
+		t.Errorf("%+v", h)
+	}
+}
+
 // The ways of entrypoints: an empty list is none, [""] clears the image's, and an operator may forbid them.
 func TestEntrypoint(t *testing.T) {
 	for _, tt := range []struct {
