@@ -19,6 +19,21 @@ func (a *app) driverCommand() *cobra.Command {
 	return c
 }
 
+// driversHere lists the drivers that an agent would have.
+func (a *app) driversHere(c *cobra.Command, stateDir string) (list supervisor.ModuleList, err error) {
+	path, _ := c.Flags().GetString("config")
+	drivers, err := supervisor.OpenDrivers(existing(filepath.Join(stateDir, supervisor.ModuleCache)))
+	if err != nil {
+		return list, err
+	}
+	defer drivers.Close(c.Context())
+	log := a.quietLogger()
+	if err := drivers.UseFolder(c.Context(), a.operator(path, log), log); err != nil {
+		return list, err
+	}
+	return drivers.List(), nil
+}
+
 func (a *app) driverOptions() *cobra.Command {
 	c := &cobra.Command{
 		Use: "options NAME", Aliases: []string{"describe"}, Short: "List a driver's options, for MachineOptions", Args: oneArg("the driver's name, as MachineDriver gives it"),

@@ -46,10 +46,18 @@ func (a *app) moduleLs(kind string) *cobra.Command {
 		Use: "ls", Short: "List the " + folderOf[kind] + " of the running agent", Args: noArgs,
 		Long: "Lists the " + folderOf[kind] + " of the running agent, how they fare, and why a file is not used.",
 	}
+	if kind == abi.KindDriver {
+		c.Short = "List the drivers that there are"
+		c.Long += "\nWithout an agent they are those that one would have: the built-in ones, those of the folder drivers.d, and docker-machine's\n" +
+			"plug-ins on the PATH."
+	}
 	stateDir := stateDirFlag(c)
 	asJSON := c.Flags().Bool("json", false, "print JSON")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		list, err := dialAgent(*stateDir).modules(c.Context(), http.MethodGet, "")
+		if errors.Is(err, errNoAgent) && kind == abi.KindDriver {
+			list, err = a.driversHere(c, *stateDir)
+		}
 		if err != nil {
 			return err
 		}

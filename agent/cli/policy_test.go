@@ -141,7 +141,7 @@ func TestDriverOptionsOfNone(t *testing.T) {
 }
 
 func TestPolicyWithoutAgent(t *testing.T) {
-	for _, args := range []string{"policy ls", "policy explain", "policy reload", "policy rollback a", "driver ls"} {
+	for _, args := range []string{"policy ls", "policy explain", "policy reload", "policy rollback a"} {
 		out, err := command(t, append(strings.Fields(args), "--state-dir", t.TempDir())...)
 		if err == nil || !strings.Contains(err.Error(), "no agent is running") {
 			t.Errorf("%s: %v\n%s", args, err, out)

@@ -122,6 +122,17 @@ func (s *Supervisor) railsAt(runner string, at time.Time) []fleet.Rail {
 	return nil
 }
 
+// List lists the drivers that there are, and what is wrong with their folder.
+func (d *Drivers) List() ModuleList {
+	var list ModuleList
+	if d.dropped != nil {
+		list.Modules, list.Problems = d.dropped.Status()
+	}
+	list.Modules = slices.DeleteFunc(list.Modules, func(s dropin.Status) bool { return s.Kind != abi.KindDriver })
+	list.Modules = d.all(list.Modules)
+	return list
+}
+
 // Modules lists the modules with how they fare.
 func (s *Supervisor) Modules() ModuleList {
 	modules, problems := s.dropped.Status()
