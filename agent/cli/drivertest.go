@@ -29,17 +29,20 @@ func (a *app) driverTest() *cobra.Command {
 			"contract of drivers: one machine however often it is asked for, nothing of others touched, every failure with its kind.\n\n" +
 			"--option is as in MachineOptions. " + cloudMark + " in a value is the address of a small cloud that the command starts for the time of\n" +
 			"the test, and that then fails in all the ways that clouds do. Without it the driver is tested against the provider that the\n" +
-			"options name: the machines that it makes there are real, and are removed at the end.",
+			"options name: the machines that it makes there are real, and are removed at the end.\n\n" +
+			"The driver may reach what its options name. With --config it gets instead what the millwright.toml beside that config.toml grants it\n" +
+			"by [grants.NAME], NAME being the file's: hostnames, the credentials that its requests are signed with, ca_file of a private endpoint.",
 	}
 	list := c.Flags().StringArray("option", nil, "NAME=VALUE, as in MachineOptions; may be repeated")
 	invalid := c.Flags().StringArray("invalid", nil, "NAME=VALUE over the options, which create must refuse; may be repeated")
+	path := c.Flags().StringP("config", "c", "", "a config.toml, whose millwright.toml grants the driver what it may do (default: what the options name)")
 	settle := c.Flags().Duration("settle", time.Minute, "how long the provider may take to show what was done")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt) // what was made is removed all the same
 		defer stop()
 		t := &driverTrial{a: a, settle: *settle}
 		defer t.end()
-		if err := t.start(args[0], *list, *invalid); err != nil {
+		if err := t.start(args[0], *path, *list, *invalid); err != nil {
 			return err
 		}
 		return t.run(ctx)
@@ -57,18 +60,24 @@ type driverTrial struct {
 	host   *module.Host
 	cloud  *fakecloud.Cloud // nil when no option asks for it
 	source module.Source
+	grants *trialGrants // nil: what the options name
 
 	list, invalid []string // NAME=VALUE
 	failed        int
 }
 
-func (t *driverTrial) start(path string, list, invalid []string) (err error) {
+func (t *driverTrial) start(path, configPath string, list, invalid []string) (err error) {
 	t.source.Name = path
 	if t.source.Wasm, err = os.ReadFile(path); err != nil {
 		return err
 	}
 	if t.host, err = module.NewHost(module.Options{Logger: t.a.quietLogger()}); err != nil {
 		return err
+	}
+	if configPath != "" {
+		if t.grants, err = t.a.trialGrants(t.host, configPath, path); err != nil {
+			return err
+		}
 	}
 	if strings.Contains(strings.Join(append(list, invalid...), "\n"), cloudMark) {
 		// Machines boot while the test looks, and a list of a few has pages.
@@ -96,6 +105,9 @@ func (t *driverTrial) mention(option string) string {
 func (t *driverTrial) end() {
 	if t.cloud != nil {
 		t.cloud.Close()
+	}
+	if t.grants != nil {
+		t.grants.store.Close()
 	}
 	if t.host != nil {
 		t.host.Close(context.Background())
@@ -133,9 +145,9 @@ func (t *driverTrial) run(ctx context.Context) error {
 	return nil
 }
 
-// suite runs the suite of the driver's contract, with what the options name granted.
+// suite runs the suite of the driver's contract, with what is granted.
 func (t *driverTrial) suite(ctx context.Context, d abi.Describe, options abi.Options) error {
-	if err := wasm.Grant(&t.source, d, options); err != nil {
+	if err := t.grant(d, options); err != nil {
 		return err
 	}
 	m, err := t.host.Load(ctx, t.source)
@@ -147,6 +159,9 @@ func (t *driverTrial) suite(ctx context.Context, d abi.Describe, options abi.Opt
 		return err
 	}
 	subject := drivertest.Subject{Driver: driver, Options: options, Settle: t.settle}
+	if t.grants != nil {
+		subject.Secrets = t.grants.secrets
+	}
 	if len(t.invalid) > 0 {
 		if subject.Invalid, err = readOptions(d, append(t.list, t.invalid...)); err != nil {
 			return err
@@ -168,6 +183,19 @@ func (t *driverTrial) suite(ctx context.Context, d abi.Describe, options abi.Opt
 	drivertest.Examine(ctx, func() drivertest.Subject { return subject }, func(o drivertest.Outcome) {
 		t.row(o.Check, o.Problems, o.Skipped, "", o.Took)
 	})
+	return nil
+}
+
+// grant grants the driver what it may reach and sign with.
+func (t *driverTrial) grant(d abi.Describe, options abi.Options) error {
+	if t.grants == nil {
+		return wasm.Grant(&t.source, d, options)
+	}
+	cloud := ""
+	if t.cloud != nil {
+		cloud = t.cloud.URL()
+	}
+	t.grants.give(&t.source, cloud)
 	return nil
 }
 

@@ -1,11 +1,17 @@
 package cli
 
 import (
+	"encoding/pem"
+	"fmt"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/millwright-ci/millwright/agent/internal/fakecloud"
 	"github.com/millwright-ci/millwright/agent/internal/guests"
 	"github.com/millwright-ci/millwright/agent/module/moduletest"
 )
@@ -67,5 +73,64 @@ func TestDriverTestFindsFaults(t *testing.T) {
 	}
 	if _, err := command(t, "driver", "test", policy); err == nil || !strings.Contains(err.Error(), "is a policy") {
 		t.Errorf("a policy: %v", err)
+	}
+}
+
+// A driver whose requests are signed meets its author's own cloud, which has an authority of its own and wants a token: both are of millwright.toml.
+func TestDriverTestSigned(t *testing.T) {
+	const token = "token-of-the-author"
+	cloud, err := fakecloud.Start(fakecloud.Options{Settings: fakecloud.Settings{BootMS: 20, Token: token}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cloud.Close()
+	behind, err := url.Parse(cloud.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := httptest.NewTLSServer(httputil.NewSingleHostReverseProxy(behind))
+	defer front.Close()
+	dir := t.TempDir()
+	write := func(name string, data []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	file := write("fakecloud.wasm", guests.Wasm(t, "examples/drivers/fakecloud"))
+	authority := write("ca.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: front.Certificate().Raw}))
+	grants := fmt.Sprintf(`
+ca_file = %q
+[credentials.mine]
+kind = "bearer"
+secret_env = "TOKEN_OF_MINE"
+[grants.fakecloud]
+hostnames = [%[2]q]
+private_addresses = ["127.0.0.0/8"]
+[grants.fakecloud.credentials.mine]
+hostnames = [%[2]q]
+`, authority, front.URL)
+	try := func(millwrightTOML string) (string, error) {
+		write("millwright.toml", []byte(millwrightTOML))
+		return command(t, "driver", "test", file, "--config", filepath.Join(dir, "config.toml"), "--option", "fakecloud-endpoint="+front.URL,
+			"--option", "fakecloud-credential=mine")
+	}
+
+	t.Setenv("TOKEN_OF_MINE", token)
+	out, err := try(grants)
+	if err != nil || strings.Contains(out, "FAIL") || !strings.Contains(out, "create twice gives one machine\n") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if left := cloud.Summary().Live; len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+
+	t.Setenv("TOKEN_OF_MINE", "another")
+	if out, err = try(grants); err == nil || !strings.Contains(out, "auth: ") || !strings.Contains(out, "nothing else is tried\n1 checks failed\n") {
+		t.Errorf("with a wrong token: %v\n%s", err, out)
+	}
+	if _, err = try(""); err == nil || !strings.Contains(err.Error(), "[grants.fakecloud] is missing or has no hostnames") {
+		t.Errorf("without grants: %v", err)
 	}
 }

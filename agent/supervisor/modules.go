@@ -62,13 +62,13 @@ func folders(o *dropin.Options, op *config.Operator, again func() (*config.Opera
 		if err != nil {
 			return nil, err
 		}
-		return granted(op, store)
+		return Granted(op, store)
 	}
 }
 
-// granted turns what millwright.toml says into what the modules' manager takes. A credential that changed there is in force for whoever
+// Granted turns what millwright.toml says of modules into what the modules' manager takes. A credential that changed there is in force for whoever
 // was granted it, without a reload of the module.
-func granted(op *config.Operator, store *credentials.Store) (map[string]dropin.Grant, error) {
+func Granted(op *config.Operator, store *credentials.Store) (map[string]dropin.Grant, error) {
 	store.Set(grants.Credentials(op.Credentials))
 	out := make(map[string]dropin.Grant, len(op.Grants))
 	for name, g := range op.Grants {
