@@ -10,14 +10,12 @@ import (
 	"github.com/millwright-ci/millwright/agent/module"
 	"github.com/millwright-ci/millwright/agent/module/dropin"
 	"github.com/millwright-ci/millwright/agent/supervisor"
-	"github.com/millwright-ci/millwright/hostfuncs/credentials"
 )
 
 // trialGrants are what the millwright.toml beside a config.toml grants a driver that is tried, as it would the driver of that file name in drivers.d.
 type trialGrants struct {
-	name    string // of the module
 	grant   dropin.Grant
-	store   *credentials.Store
+	end     func()
 	secrets []string // which no answer may show
 }
 
@@ -33,18 +31,16 @@ func (a *app) trialGrants(host *module.Host, configPath, file string) (_ *trialG
 		return nil, err
 	}
 	host.Trust(roots)
-	g := &trialGrants{name: strings.TrimSuffix(filepath.Base(file), ".wasm"), store: credentials.NewStore(credentials.Options{Logger: log})}
-	all, err := supervisor.Granted(op, g.store)
-	if err == nil && len(all[g.name].Hostnames) == 0 {
-		err = fmt.Errorf("%s: [grants.%s] is missing or has no hostnames; name those that %s may reach", op.Path, g.name, filepath.Base(file))
+	name := strings.TrimSuffix(filepath.Base(file), ".wasm")
+	if len(op.Grants[name].Hostnames) == 0 {
+		return nil, fmt.Errorf("%s: [grants.%s] is missing or has no hostnames; name those that %s may reach", op.Path, name, filepath.Base(file))
 	}
-	if err != nil {
-		g.store.Close()
+	g := &trialGrants{}
+	if g.grant, g.end, err = supervisor.GrantOf(op, name, log); err != nil {
 		return nil, err
 	}
-	g.grant = all[g.name]
-	for name := range op.Grants[g.name].Credentials {
-		g.secrets = append(g.secrets, secretsOf(op.Credentials[name])...)
+	for credential := range op.Grants[name].Credentials {
+		g.secrets = append(g.secrets, secretsOf(op.Credentials[credential])...)
 	}
 	return g, nil
 }

@@ -107,7 +107,7 @@ func (t *driverTrial) end() {
 		t.cloud.Close()
 	}
 	if t.grants != nil {
-		t.grants.store.Close()
+		t.grants.end()
 	}
 	if t.host != nil {
 		t.host.Close(context.Background())

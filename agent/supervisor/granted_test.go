@@ -20,7 +20,7 @@ func TestGranted(t *testing.T) {
 			}},
 		}
 	}
-	one, err := Granted(operator("https://gitlab.example.com"), store)
+	one, err := granted(operator("https://gitlab.example.com"), store)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func TestGranted(t *testing.T) {
 	if got.Credential == nil || got.Credential.Scheme() != "bearer" {
 		t.Errorf("the credential is %+v; it should sign by bearer", got)
 	}
-	other, err := Granted(operator("https://gitlab.example.org"), store)
+	other, err := granted(operator("https://gitlab.example.org"), store)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func TestGranted(t *testing.T) {
 	if strings.Contains(one["queue"].Signing, "shown") {
 		t.Error("the secret stands in what tells grants apart")
 	}
-	if _, err := Granted(operator("*"), store); err == nil || !strings.Contains(err.Error(), "grants.queue.credentials.api") {
+	if _, err := granted(operator("*"), store); err == nil || !strings.Contains(err.Error(), "grants.queue.credentials.api") {
 		t.Errorf("a bad hostname gives %v; it should name the section", err)
 	}
 }

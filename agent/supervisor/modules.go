@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"time"
@@ -62,13 +63,13 @@ func folders(o *dropin.Options, op *config.Operator, again func() (*config.Opera
 		if err != nil {
 			return nil, err
 		}
-		return Granted(op, store)
+		return granted(op, store)
 	}
 }
 
-// Granted turns what millwright.toml says of modules into what the modules' manager takes. A credential that changed there is in force for whoever
+// granted turns what millwright.toml says into what the modules' manager takes. A credential that changed there is in force for whoever
 // was granted it, without a reload of the module.
-func Granted(op *config.Operator, store *credentials.Store) (map[string]dropin.Grant, error) {
+func granted(op *config.Operator, store *credentials.Store) (map[string]dropin.Grant, error) {
 	store.Set(grants.Credentials(op.Credentials))
 	out := make(map[string]dropin.Grant, len(op.Grants))
 	for name, g := range op.Grants {
@@ -91,6 +92,17 @@ func Granted(op *config.Operator, store *credentials.Store) (map[string]dropin.G
 		out[name] = made
 	}
 	return out, nil
+}
+
+// GrantOf returns what millwright.toml grants a module of that name, for a trial without an agent; end closes what its credentials hold.
+func GrantOf(op *config.Operator, name string, log *slog.Logger) (grant dropin.Grant, end func(), err error) {
+	store := credentials.NewStore(credentials.Options{Logger: log})
+	all, err := granted(op, store)
+	if err != nil {
+		store.Close()
+		return dropin.Grant{}, nil, err
+	}
+	return all[name], store.Close, nil
 }
 
 // moduleSettings reads a NAME.toml.
