@@ -41,6 +41,7 @@ type Machine struct {
 
 	Slots     int     // jobs that it takes at once; 0 counts as 1
 	Taken     int     // slots that leases hold, with a job or without; not journalled
+	Closed    bool    // nobody gets its free slots for now: it is on its way out, or not well; not journalled
 	UsedCount int     // jobs that ran on it, those that run included
 	JobID     int64   // the job that runs on it, of several the one that began first; 0 when none
 	OtherJobs []int64 // those that run beside JobID, in the order in which they began; replaced, never changed
@@ -63,15 +64,6 @@ func (m *Machine) Stuck() bool { return m.State == Removing && m.RemoveTries >= 
 
 // Capacity returns how many jobs the machine takes at once.
 func (m *Machine) Capacity() int { return max(m.Slots, 1) }
-
-// Free returns how many slots of a ready machine nobody holds. Whether they may be had is not its matter.
-func (m *Machine) Free() int {
-	switch m.State {
-	case Idle, Acquired, Used:
-		return max(m.Capacity()-m.Taken, 0)
-	}
-	return 0
-}
 
 // Jobs returns the jobs that run on the machine, in the order in which they began.
 func (m *Machine) Jobs() []int64 {

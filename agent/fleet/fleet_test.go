@@ -26,27 +26,6 @@ func TestJobs(t *testing.T) {
 	}
 }
 
-func TestFree(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		m    Machine
-		want int
-	}{
-		{"a machine of one job", Machine{State: Idle}, 1},
-		{"with its job", Machine{State: Used, Taken: 1}, 0},
-		{"several slots", Machine{State: Used, Slots: 5, Taken: 2}, 3},
-		{"more taken than there are, after its capacity was read anew", Machine{State: Used, Slots: 1, Taken: 2}, 0},
-		{"not ready", Machine{State: Creating, Slots: 5}, 0},
-		{"on its way out", Machine{State: Removing, Slots: 5}, 0},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			if got := tt.m.Free(); got != tt.want {
-				t.Errorf("%d free, want %d", got, tt.want)
-			}
-		})
-	}
-}
-
 func TestAsksAhead(t *testing.T) {
 	yes, no := true, false
 	for _, tt := range []struct {

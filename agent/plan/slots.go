@@ -8,7 +8,7 @@ import (
 )
 
 // Slots counts the places for jobs, as policies see them. A machine that is being removed has none. What nobody holds and no job gets any
-// more is unavailable: MaxBuilds leaves none over, the operator keeps the machine from jobs, or it is too old.
+// more is unavailable: MaxBuilds leaves none over, the operator keeps the machine from jobs, or it is too old or closed.
 func Slots(now time.Time, f fleet.Fleet, d fleet.Decision, l fleet.Limits) abi.Slots {
 	var sum abi.Slots
 	for _, m := range f {
@@ -52,7 +52,7 @@ func slots(now time.Time, m *fleet.Machine, d fleet.Decision, l fleet.Limits) (s
 		usable = min(rest, max(limit-m.UsedCount-s.Reserved, 0))
 	}
 	switch {
-	case m.Kept():
+	case m.Kept(), m.Closed:
 		usable = 0
 	case m.State == fleet.Creating:
 		s.Creating, s.Unavailable = usable, rest-usable

@@ -28,10 +28,16 @@ func (p *Pool) take(l *Lease, again bool) {
 		return
 	}
 	p.assign()
-	if m := p.idlest(); m != nil {
+	now := time.Now()
+	if !l.waits && p.throttled(now) {
+		p.fail(l, ErrNoMachine)
+		return
+	}
+	if m := p.pick(now); m != nil {
 		p.pair(l, m)
 		return
 	}
+	l.waiting(now)
 	switch {
 	case l.waits && again:
 		l.state = wanting
@@ -40,7 +46,7 @@ func (p *Pool) take(l *Lease, again bool) {
 		l.state = wanting
 		p.wanting = append(p.wanting, l)
 		l.answer(nil)
-	case p.mayReserve(time.Now()):
+	case p.mayReserve(now):
 		l.state = reserved
 		p.reserved++
 		l.answer(nil)
@@ -49,27 +55,19 @@ func (p *Pool) take(l *Lease, again bool) {
 	}
 }
 
-// idlest returns the idle machine that the next job should get, or nil.
-func (p *Pool) idlest() *machine {
-	now := time.Now()
-	var d fleet.Decision // before the first, no policy has tightened anything
-	if p.decision != nil {
-		d = *p.decision
-	}
-	if best := plan.Pick(now, p.view, d, p.limits(now)); best != nil {
-		return p.byName[best.Name]
-	}
-	return nil
-}
-
 // mayReserve tells whether a machine could be made for one more job, beside those that others wait for or may have made.
 func (p *Pool) mayReserve(now time.Time) bool {
 	if p.decision == nil || p.decision.AsksAhead() {
 		return false
 	}
+	limits := p.limits(now)
+	if p.settings.Runner.Instances != nil {
+		limits.Throttle = fleet.Throttle{} // a machine that may be made a little later is one
+		return plan.SlotRoom(now, p.view, p.effective(), limits) > p.reserved+len(p.wanting)
+	}
 	c := p.view.Counts()
 	owed := p.reserved + max(len(p.wanting)-(c.Available-c.Acquired), 0)
-	return plan.Room(p.view, p.effective(), p.limits(now)) > owed
+	return plan.Room(p.view, p.effective(), limits) > owed
 }
 
 // want makes l wait for a machine, unless it has one or waits already.
@@ -81,11 +79,11 @@ func (p *Pool) want(l *Lease) {
 	}
 }
 
-// assign gives idle machines to the leases that wait, the longest waiting first. So the machine that is made for a job reaches it
+// assign gives free slots to the leases that wait, the longest waiting first. So the machine that is made for a job reaches it
 // unless another one is ready sooner, and nobody who comes later overtakes.
 func (p *Pool) assign() {
 	for len(p.wanting) > 0 {
-		m := p.idlest()
+		m := p.pick(time.Now())
 		if m == nil {
 			return
 		}
@@ -97,7 +95,7 @@ func (p *Pool) assign() {
 
 // wake tells the feed about machines that became idle and that no job waited for.
 func (p *Pool) wake() {
-	if p.newIdle && p.idlest() != nil {
+	if p.newIdle && p.pick(time.Now()) != nil {
 		p.out.idle()
 	}
 	p.newIdle = false
@@ -105,8 +103,9 @@ func (p *Pool) wake() {
 
 // pair gives m to l once its engine has answered.
 func (p *Pool) pair(l *Lease, m *machine) {
-	l.m, m.lease = m, l
-	p.enter(m, fleet.Acquired, "")
+	p.waitedFor(l)
+	m.hold(l)
+	p.settleState(m, "")
 	if !m.busy && !m.dirty && time.Since(m.fresh) < fresh {
 		p.settle(l)
 		return
@@ -138,34 +137,40 @@ func (p *Pool) probe(m fleet.Machine, dirty bool) error {
 	return p.opts.Provisioner.Check(ctx, m)
 }
 
-// probed goes on after a probe: with the lease that m was probed for, if it still wants it.
+// probed goes on after a probe: with the leases that m was probed for, if they still want it.
 func (p *Pool) probed(m *machine, err error) {
 	p.free(m)
 	if m.State == fleet.Removing {
 		return
 	}
-	l := m.lease
 	if p.ctx.Err() != nil { // cut off by Stop, which says nothing about the machine
-		if l != nil {
+		for _, l := range m.in(pairing) {
 			p.fail(l, ErrStopped)
 		}
 		return
 	}
+	inUse := m.State == fleet.Used
 	switch {
+	case err == nil && m.broken != "" && inUse:
+		p.moveOn(m)
+		return
 	case err == nil && m.broken != "":
-		p.remove(m, m.broken) // and l takes another one
+		p.remove(m, m.broken) // and who waits for it takes another one
+		return
+	case err != nil && inUse:
+		p.silentInUse(m, err)
 		return
 	case err != nil:
 		p.unavailable(m, err)
 		return
 	}
-	m.dirty = false
+	m.dirty = m.dirty && inUse
 	p.alive(m)
-	switch {
-	case l != nil:
+	for _, l := range m.in(pairing) {
 		p.settle(l)
-	case m.State == fleet.Acquired: // given back meanwhile
-		p.returned(m, false)
+	}
+	if m.State == fleet.Acquired && len(m.leases) == 0 { // given back meanwhile
+		p.returned(m, nil, false)
 	}
 }
 
@@ -176,8 +181,13 @@ func (p *Pool) unserved(now time.Time) int {
 		if n == 0 {
 			break
 		}
-		if m.State == fleet.Used && now.Sub(m.endingAt) < endingGrace && m.broken == "" && !p.wornOut(m) && !m.Kept() {
-			n--
+		if m.State != fleet.Used || m.Closed || p.wornOut(m) || m.Kept() {
+			continue
+		}
+		for _, l := range m.leases {
+			if n > 0 && now.Sub(l.endingAt) < endingGrace {
+				n--
+			}
 		}
 	}
 	return n
@@ -229,10 +239,14 @@ func (p *Pool) use(l *Lease, job int64, then func()) error {
 // begin starts l's job on its machine, and calls then once the journal knows.
 func (p *Pool) begin(l *Lease, then func()) {
 	m := l.m
+	l.began = time.Now()
 	m.UsedCount++
-	m.JobID = l.job
+	m.SetJobs(append(m.Jobs(), l.job))
 	m.IdleSince = time.Time{}
-	p.enter(m, fleet.Used, "")
+	if m.State == fleet.Used {
+		p.tell(m, fleet.MachineEvent{From: m.State, JobID: l.job})
+	}
+	p.settleState(m, "")
 	p.save(m, func(error) { then() }) // not written: the job runs, and a crash takes the machine for idle, to be cleaned
 }
 
@@ -252,22 +266,27 @@ func (p *Pool) release(l *Lease, broken bool) {
 	if m == nil {
 		return
 	}
-	m.lease, l.m = nil, nil
+	m.let(l)
 	if had == pairing && !broken {
 		return // probed goes on
 	}
-	p.returned(m, broken)
+	p.returned(m, l, broken)
 }
 
-// returned is m after its lease: idle again, or to be removed.
-func (p *Pool) returned(m *machine, broken bool) {
+// returned is m after a lease of it, nil when that ended before: idle again, or to be removed, unless others are on it.
+func (p *Pool) returned(m *machine, l *Lease, broken bool) {
 	now := time.Now()
-	job := m.State == fleet.Used
+	job := l != nil && !l.began.IsZero()
 	if job {
-		p.demand.finished(now, now.Sub(m.StateSince))
-		m.JobID = 0
+		p.demand.finished(now, now.Sub(l.began))
+		m.SetJobs(slices.DeleteFunc(m.Jobs(), func(id int64) bool { return id == l.job }))
+	}
+	if m.JobID != 0 {
+		p.stillUsed(m, broken)
+		return
+	}
+	if job {
 		m.IdleSince = now
-		m.endingAt = time.Time{}
 	}
 	switch {
 	case broken:
@@ -283,34 +302,42 @@ func (p *Pool) returned(m *machine, broken bool) {
 		p.idle(m, "")
 		p.save(m, nil)
 	default: // no job came: the idle clock goes on, and the feed, which is asking, needs no wake-up
-		p.enter(m, fleet.Idle, "")
+		p.settleState(m, "")
 	}
 }
 
-// idle makes m idle and wakes the feed unless a job waits.
+// stillUsed is m after a lease of it while jobs are on it.
+func (p *Pool) stillUsed(m *machine, broken bool) {
+	if broken && m.broken == "" {
+		p.spoil(m, reasonUnavailable)
+	}
+	p.settleState(m, "")
+	p.newIdle = true // a slot of it is free
+	p.save(m, nil)
+}
+
+// idle makes a slot of m free and wakes the feed unless a job waits.
 func (p *Pool) idle(m *machine, reason string) {
-	p.enter(m, fleet.Idle, reason)
+	p.settleState(m, reason)
 	p.newIdle = true
 }
 
-// detach takes m away from its lease, since it is to be removed. A lease that had it probed looks for another one, one without a job
+// detach takes m away from its leases, since it is to be removed. A lease that had it probed looks for another one, one without a job
 // has the right to one; a job finds out.
 func (p *Pool) detach(m *machine) {
-	if m.State == fleet.Used {
-		now := time.Now()
-		p.demand.finished(now, now.Sub(m.StateSince))
-		m.JobID = 0
-	}
-	l := m.lease
-	if l == nil {
-		return
-	}
-	m.lease, l.m = nil, nil
-	switch {
-	case l.state == pairing:
-		p.take(l, true)
-	case l.state == held && l.job == 0:
-		p.promise(l)
+	now := time.Now()
+	m.Closed = true
+	m.SetJobs(nil)
+	for _, l := range slices.Clone(m.leases) {
+		m.let(l)
+		switch {
+		case !l.began.IsZero():
+			p.demand.finished(now, now.Sub(l.began))
+		case l.state == pairing:
+			p.take(l, true)
+		case l.state == held && l.job == 0:
+			p.promise(l)
+		}
 	}
 }
 

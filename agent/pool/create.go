@@ -27,9 +27,13 @@ func (p *Pool) create(reason string) {
 	if !p.shared.take(p.opts.Key, now) {
 		return // another runner was faster; the plan will know
 	}
+	if t := p.settings.Throttle; t.PerSecond > 0 {
+		p.bucket = p.bucket.Refill(now, t).Take(1)
+	}
 	name, choice := p.newName(now), p.next(now)
 	m := &machine{choice: choice.Name, Machine: fleet.Machine{
 		Name: name, Runner: p.opts.Key, Driver: p.settings.Driver, Options: p.machineOptions(name, choice), CreatedAt: now,
+		Slots: p.settings.limits().Slots,
 	}}
 	if life := p.life(now); life > 0 {
 		m.ExpiresAt = now.Add(life)

@@ -111,6 +111,9 @@ func phaseTimes(m *machine, now time.Time) string {
 
 // tell sends e about m as it is now.
 func (p *Pool) tell(m *machine, e fleet.MachineEvent) {
-	e.Name, e.State, e.JobID, e.Target = m.Name, m.State, m.JobID, fleet.TargetOf(m.Driver, m.Options)
+	if e.JobID == 0 {
+		e.JobID = m.JobID
+	}
+	e.Name, e.State, e.Target = m.Name, m.State, fleet.TargetOf(m.Driver, m.Options)
 	p.out.send(fleet.Event{At: time.Now(), Runner: p.settings.Runner.Name, Machine: &e})
 }

@@ -87,15 +87,15 @@ func (p *Pool) mark(ctx context.Context, name string, change func(*machine)) err
 	}
 }
 
-// reclaim takes a machine that is kept from jobs back from a lease that has no job yet; the lease becomes the right to another one.
+// reclaim takes a machine that is kept from jobs back from leases that have no job yet; a lease becomes the right to another one.
 func (p *Pool) reclaim(m *machine) {
-	l := m.lease
-	if !m.Kept() || m.State != fleet.Acquired || l == nil || l.state != held {
+	if !m.Kept() || m.State != fleet.Acquired && m.State != fleet.Used {
 		return
 	}
-	m.lease, l.m = nil, nil
-	p.promise(l)
-	p.returned(m, false)
+	p.shed(m)
+	if m.State == fleet.Acquired && len(m.leases) == 0 && !m.busy {
+		p.returned(m, nil, false)
+	}
 }
 
 // Sync returns when the pool has taken in what was changed elsewhere, such as a freeze.
@@ -116,7 +116,7 @@ func (p *Pool) endHold(m *machine, why string) {
 	m.Hold = fleet.Hold{}
 	m.dirty = true
 	p.save(m, func(error) { // a removal writes for itself, and nothing may be written after it
-		if m.broken != "" && m.lease == nil && !m.Held() {
+		if m.broken != "" && len(m.leases) == 0 && !m.Held() {
 			p.remove(m, m.broken)
 		}
 	})

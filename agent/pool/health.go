@@ -7,9 +7,9 @@ import (
 	"github.com/millwright-ci/millwright/agent/fleet"
 )
 
-// Of the probes of idle machines. A machine that fails one is asked again soon, and is removed when it failed probeTries in a row.
+// Of the probes of idle machines. A machine that fails one is asked again soon, and is removed when it failed Settings.ProbeTries in a row.
 const (
-	probeTries      = 3
+	defaultTries    = 3
 	probeAgain      = 5 * time.Second
 	allSilentLimit  = 10 * time.Minute // after it machines go though none answers
 	allSilentRemind = time.Minute      // between two lines of the log about that
@@ -22,10 +22,18 @@ type probes struct {
 	warned   time.Time // when the log was told that none answers
 }
 
+func (p *Pool) probeTries() int {
+	if n := p.settings.ProbeTries; n > 0 {
+		return n
+	}
+	return defaultTries
+}
+
 // alive notes a sign of life of m's engine.
 func (p *Pool) alive(m *machine) {
 	now := time.Now()
 	m.fresh, m.Silent, m.silentSince = now, 0, time.Time{}
+	m.close()
 	p.probes.answered = now
 	p.scheduleProbe(m, now)
 }
@@ -49,12 +57,13 @@ func (p *Pool) probeIdle(now time.Time) {
 		if p.probes.running >= p.opts.ProbeParallel {
 			return
 		}
-		if m.State != fleet.Idle || m.busy || m.Held() || now.Before(m.probeAt) { // a held one is not removed, whatever it is like
+		shared := m.State == fleet.Used && m.Capacity() > 1                                  // else its job finds out
+		if m.State != fleet.Idle && !shared || m.busy || m.Held() || now.Before(m.probeAt) { // a held one is not removed, whatever it is like
 			continue
 		}
 		m.busy = true
 		p.probes.running++
-		record, dirty := m.Machine, m.dirty
+		record, dirty := m.Machine, m.dirty && !shared
 		p.call(func() func() {
 			err := p.probe(record, dirty)
 			return func() {
@@ -78,7 +87,7 @@ func (p *Pool) idleProbed(m *machine, err error) {
 	}
 	p.scheduleProbe(m, now)
 	p.log.Debug("Idle machine does not answer", "name", m.Name, "tries", m.Silent, "error", err)
-	if m.Silent >= probeTries && !p.allSilent(m, now) {
+	if m.Silent >= p.probeTries() && !p.allSilent(m, now) {
 		p.unavailable(m, err)
 	}
 }
@@ -91,7 +100,7 @@ func (p *Pool) allSilent(m *machine, now time.Time) bool {
 	}
 	silent := 0
 	for _, other := range p.fleet {
-		if other.State == fleet.Idle && other.Silent > 0 {
+		if (other.State == fleet.Idle || other.State == fleet.Used) && other.Silent > 0 {
 			silent++
 		}
 	}

@@ -22,10 +22,13 @@ func (p *Pool) withdrawn(m *machine, status abi.Status, message string) {
 		p.log.Warn("The provider takes a machine back", "name", m.Name, "instance", m.Instance.ID, "job", m.JobID, "message", message)
 		p.tell(m, fleet.MachineEvent{From: m.State, Interrupted: true, Err: told})
 	}
-	if m.State == fleet.Used && m.lease != nil {
-		m.lease.interrupt(told)
+	for _, l := range m.leases {
+		if l.began.IsZero() {
+			continue
+		}
+		l.interrupt(told)
 		if status != abi.StatusInterrupted {
-			m.lease.lose(told)
+			l.lose(told)
 		}
 	}
 	p.spoil(m, reason)
@@ -34,8 +37,12 @@ func (p *Pool) withdrawn(m *machine, status abi.Status, message string) {
 // spoil removes a machine that is of no more use, once no job runs on it and no probe is under way. The driver's remove clears away
 // what the instance left.
 func (p *Pool) spoil(m *machine, reason string) {
-	if m.State == fleet.Used || m.busy && m.lease != nil {
+	if m.State == fleet.Used || m.busy && len(m.leases) > 0 {
 		m.broken = reason
+		m.close()
+		if m.State == fleet.Used {
+			p.shed(m)
+		}
 		return
 	}
 	p.remove(m, reason)

@@ -18,18 +18,23 @@ var (
 	ErrLost = errors.New("the machine was removed from under the lease")
 )
 
-// Lease is the hold of one worker on one machine, or on the right to have one made. Its methods may be called from any goroutine.
+// Lease is the hold of one worker on a slot of one machine, or on the right to have one made. Its methods may be called from any goroutine.
 // Who has a lease must Release it.
 type Lease struct {
 	p *Pool
 
 	// What follows belongs to the pool's loop.
-	state  leaseState
-	m      *machine // of pairing and held
-	waits  bool     // has a job, or is promised one: it waits rather than fails
-	job    int64    // 0 before Use
-	fails  int      // creations that failed while it waited
-	answer func(error)
+	state leaseState
+	m     *machine // of pairing and held
+	waits bool     // has a job, or is promised one: it waits rather than fails
+	job   int64    // 0 before Use
+	fails int      // creations that failed while it waited
+
+	since    time.Time // that it has its machine
+	wantedAt time.Time // that it looks for one; zero while it has one
+	began    time.Time // when its job began on the machine; zero before
+	endingAt time.Time // when its job was about to end; zero unless it is
+	answer   func(error)
 
 	err error // why it ended
 
@@ -92,13 +97,16 @@ func (p *Pool) lease(ctx context.Context, waits bool) (*Lease, error) {
 	}
 }
 
-// goOn makes the lease of a machine whose job an agent before has begun and this one goes on with.
+// goOn makes the leases of a machine whose jobs an agent before has begun and this one goes on with.
 func (p *Pool) goOn(m *machine) {
-	l := &Lease{p: p, state: held, m: m, waits: true, job: m.JobID, answer: func(error) {}, ready: make(chan struct{}), notice: make(chan struct{}), lost: make(chan struct{})}
-	close(l.ready)
-	m.lease = l
-	p.kept[m.JobID] = l
-	p.demand.arrived(time.Now())
+	for _, job := range m.Jobs() {
+		l := &Lease{p: p, state: held, waits: true, job: job, began: m.StateSince, answer: func(error) {}, ready: make(chan struct{}), notice: make(chan struct{}), lost: make(chan struct{})}
+		close(l.ready)
+		m.hold(l)
+		p.kept[job] = l
+		p.demand.arrived(time.Now())
+	}
+	m.close()
 	if p.otherDriver(m) {
 		p.spoil(m, reasonDriver)
 	}
@@ -183,8 +191,8 @@ func (l *Lease) held() (m fleet.Machine, at fleet.Endpoint, ok bool, err error) 
 // that comes meanwhile (often the next stage of the same pipeline) waits for this machine rather than for one made for it.
 func (l *Lease) Ending() {
 	l.p.do(func() {
-		if l.m != nil && l.m.State == fleet.Used {
-			l.m.endingAt = time.Now()
+		if l.m != nil && !l.began.IsZero() {
+			l.endingAt = time.Now()
 		}
 	})
 }

@@ -58,6 +58,13 @@ type Settings struct {
 	// Overridable are the names of the options that a decision's NextMachine may replace (zone, type, spot). Others are ignored.
 	Overridable []string
 
+	// What [runners.autoscaler] says beyond what policies see. The zero value is as with docker+machine.
+
+	Throttle              fleet.Throttle // of creations
+	ReservationThrottling bool           // leases without a job leave some of the idle machines alone, so that these age
+	AcquireWait           time.Duration  // how long a job may wait for machines, all its tries together; 0: for ever
+	ProbeTries            int            // probes in a row that a machine may leave unanswered; default 3
+
 	Ceilings       fleet.Ceilings // the operator's, of this runner
 	Alternatives   []Alternative  // to be tried in order when the provider has none of what Options say
 	CapacityMemory time.Duration  // how long one that it had none of is passed over; default 3m
@@ -65,7 +72,7 @@ type Settings struct {
 
 func (s Settings) limits() fleet.Limits {
 	l := fleet.LimitsOf(s.Runner)
-	l.Own = s.Ceilings
+	l.Own, l.Throttle = s.Ceilings, s.Throttle
 	return l
 }
 
@@ -97,7 +104,7 @@ type Options struct {
 
 	// GoesOn are the machines of jobs that an agent before has begun and this one goes on with, by the machine's name. Kept gives their
 	// leases out; who names a job here asks for it.
-	GoesOn map[string]int64
+	GoesOn map[string][]int64
 
 	// Decider is nil for a runner that is no more: its machines are taken up so that Stop can drain them, and none is made.
 	Decider Decider

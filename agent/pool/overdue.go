@@ -29,7 +29,7 @@ func (p *Pool) watch(now time.Time) {
 		case p.stopping:
 		case m.State == fleet.Creating:
 			p.watchCreating(m, now)
-		case m.State == fleet.Acquired:
+		default:
 			p.watchAcquired(m, now)
 		}
 	}
@@ -50,16 +50,20 @@ func (p *Pool) watchCreating(m *machine, now time.Time) {
 	p.creationFailed(m, err)
 }
 
-// watchAcquired takes a machine back from a lease that has no job for too long. The lease stays as good as one without a machine.
+// watchAcquired takes slots back from leases that have no job for too long. The leases stay as good as those without a machine.
 func (p *Pool) watchAcquired(m *machine, now time.Time) {
-	if m.lease == nil || m.lease.state != held || now.Sub(m.StateSince) < p.opts.AcquireTimeout {
+	late := slices.DeleteFunc(m.in(held), func(l *Lease) bool { return l.job != 0 || now.Sub(l.since) < p.opts.AcquireTimeout })
+	if len(late) == 0 {
 		return
 	}
 	p.overdue(m, overdueAcquired, fmt.Sprintf("no job came for %s; it is idle again", p.opts.AcquireTimeout))
-	l := m.lease
-	m.lease, l.m = nil, nil
-	p.promise(l)
-	p.returned(m, false)
+	for _, l := range late {
+		m.let(l)
+		p.promise(l)
+	}
+	if m.State == fleet.Acquired && len(m.leases) == 0 {
+		p.returned(m, nil, false)
+	}
 }
 
 // watchRemoving tells of removals that do not come to their end. They are tried for ever.

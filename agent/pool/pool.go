@@ -43,7 +43,7 @@ type Pool struct {
 	view     fleet.Fleet // the same as plan reads it
 
 	decision *fleet.Decision // nil before the first
-	usedThen int             // machines in use when it was made
+	usedThen int             // jobs that ran when it was made
 	stale    bool            // the settings changed since
 	announce bool            // the decision changed and nobody was told yet
 	asking   bool            // the Decider is at it
@@ -55,6 +55,8 @@ type Pool struct {
 	reserved int              // leases that may have a machine made
 	newIdle  bool             // a machine became idle since the last step
 
+	bucket     fleet.Bucket        // of Settings.Throttle
+	waited     map[int64]*waitedOf // jobs that waited for machines
 	breaker    breaker
 	ladder     ladder
 	setbacks   setbackWrites
@@ -92,15 +94,13 @@ type machine struct {
 	fleet.Machine
 	writes writes
 
-	lease  *Lease
+	leases []*Lease           // one for each slot that is taken
 	busy   bool               // a call for it is under way: create, provision, check, remove
 	ctx    context.Context    // of its creation; nil when this agent did not begin it
 	cancel context.CancelFunc // ends ctx
 	broken string             // why it is removed once nobody holds it
-	// endingAt is when its job was about to end; zero unless one is.
-	endingAt time.Time
-	dirty    bool      // a dead agent's job may have left containers on it
-	fresh    time.Time // when its engine was last known to work
+	dirty  bool               // a dead agent's job may have left containers on it
+	fresh  time.Time          // when its engine was last known to work
 
 	probeAt     time.Time // of its next probe while it is idle
 	silentSince time.Time
@@ -222,6 +222,7 @@ func (p *Pool) tick() {
 	p.drainOn()
 	p.retryRemovals(now)
 	p.watch(now)
+	p.watchWaits(now)
 	if p.stopping {
 		return
 	}
@@ -376,7 +377,7 @@ func (p *Pool) adopt(found []fleet.Machine) {
 		m := &machine{Machine: f, answered: now, listed: f.Instance.ID != "", dirty: true}
 		p.add(m)
 		switch {
-		case f.State == fleet.Used && f.JobID != 0 && p.opts.GoesOn[f.Name] == f.JobID:
+		case f.State == fleet.Used && p.goesOn(m):
 			p.goOn(m)
 		case p.otherDriver(m):
 			p.remove(m, reasonDriver)
@@ -390,12 +391,35 @@ func (p *Pool) adopt(found []fleet.Machine) {
 			p.startRemoval(m)
 		default:
 			if f.State == fleet.Used && f.JobID != 0 {
-				p.log.Warn("A machine's job can't be taken up; unless it is reported, the coordinator ends it when it hears nothing of it", "name", m.Name, "job", f.JobID)
+				p.log.Warn(jobsLost, "name", m.Name, "jobs", f.Jobs())
 			}
 			p.remove(m, "was "+string(f.State)+" when the agent ended")
 		}
 		p.log.Info("Machine adopted", "name", m.Name, "state", f.State, "usedCount", m.UsedCount, "lifetime", now.Sub(m.CreatedAt))
 	}
+}
+
+const jobsLost = "A machine's jobs can't be taken up; unless they are reported, the coordinator ends them when it hears nothing of them"
+
+// goesOn tells whether jobs go on that an agent before has begun on m, and strikes those that don't.
+func (p *Pool) goesOn(m *machine) bool {
+	going := p.opts.GoesOn[m.Name]
+	var on, over []int64
+	for _, job := range m.Jobs() {
+		if slices.Contains(going, job) {
+			on = append(on, job)
+		} else {
+			over = append(over, job)
+		}
+	}
+	if len(on) == 0 {
+		return false
+	}
+	if len(over) > 0 {
+		p.log.Warn(jobsLost, "name", m.Name, "jobs", over)
+	}
+	m.SetJobs(on)
+	return true
 }
 
 func (p *Pool) add(m *machine) {

@@ -11,6 +11,9 @@ import (
 func (p *Pool) limits(now time.Time) fleet.Limits {
 	l := p.settings.limits()
 	l.All, l.Agent = p.shared.view(p.opts.Key, now)
+	if l.Throttle.PerSecond > 0 {
+		l.Bucket = p.bucket.Refill(now, l.Throttle)
+	}
 	l.Frozen = p.shared.frozen()
 	state := p.breaker.state(now)
 	l.Paused, l.Trial = state == BreakerOpen, state != BreakerClosed

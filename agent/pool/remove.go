@@ -52,7 +52,7 @@ func (p *Pool) RemoveMachine(ctx context.Context, name string) error {
 			return nil, ErrHeld
 		case p.shared.frozen():
 			return nil, ErrFrozen
-		case m.State == fleet.Used || m.lease != nil && m.lease.job != 0: // one that only waits for a job gets another machine
+		case m.wanted(): // one that only waits for a job gets another machine
 			return nil, ErrInUse
 		case m.State == fleet.Removing:
 			m.retryAt = time.Time{}
@@ -239,10 +239,6 @@ func (p *Pool) retryRemovals(now time.Time) {
 
 // wornOut tells whether m ran all the jobs that it may.
 func (p *Pool) wornOut(m *machine) bool {
-	var d fleet.Decision
-	if p.decision != nil {
-		d = *p.decision
-	}
-	limit := plan.MaxBuilds(d, p.settings.limits())
+	limit := plan.MaxBuilds(p.tightened(), p.settings.limits())
 	return limit > 0 && m.UsedCount >= limit
 }

@@ -17,6 +17,10 @@ func (p *Pool) snapshot(now time.Time) abi.Snapshot {
 		Demand:   p.demandNow(now),
 		Failures: p.failures.byKind(now),
 	}
+	if p.settings.Runner.Instances != nil {
+		slots := p.slots(now)
+		s.Slots = &slots
+	}
 	if p.opts.WantMachines() {
 		for _, m := range p.fleet {
 			s.Machines = append(s.Machines, machineView(now, &m.Machine))
@@ -27,24 +31,13 @@ func (p *Pool) snapshot(now time.Time) abi.Snapshot {
 
 // demandNow counts jobs: those on machines, those that wait for one, and those of the windows.
 func (p *Pool) demandNow(now time.Time) abi.Demand {
-	d := abi.Demand{Running: p.used(), Windows: p.demand.windows(now)}
+	d := abi.Demand{Running: p.running(), Windows: p.demand.windows(now)}
 	for _, l := range p.wanting {
 		if l.job != 0 {
 			d.Waiting++
 		}
 	}
 	return d
-}
-
-// used counts the machines that run a job.
-func (p *Pool) used() int {
-	n := 0
-	for _, m := range p.fleet {
-		if m.State == fleet.Used {
-			n++
-		}
-	}
-	return n
 }
 
 func machineView(now time.Time, m *fleet.Machine) abi.MachineView {

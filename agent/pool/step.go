@@ -63,7 +63,7 @@ func (p *Pool) effective() fleet.Decision {
 	switch {
 	case p.stale:
 		d.IdleTarget, d.IdleTime, d.Remove = 0, never, nil
-	case p.usedThen != p.used():
+	case p.usedThen != p.running():
 		d.IdleTime = never
 	}
 	if !p.stale {
@@ -86,11 +86,11 @@ func (p *Pool) ask(now time.Time) {
 		ctx, cancel := context.WithTimeout(p.ctx, p.opts.CallTimeout)
 		defer cancel()
 		d := p.opts.Decider.Decide(ctx, snapshot)
-		return func() { p.decided(d, snapshot.Fleet.Used) }
+		return func() { p.decided(d, snapshot.Demand.Running) }
 	})
 }
 
-// decided takes a decision that was made while used machines were used.
+// decided takes a decision that was made while so many jobs ran.
 func (p *Pool) decided(d fleet.Decision, used int) {
 	p.asking = false
 	if p.stopping {

@@ -69,11 +69,11 @@ func (s *Supervisor) keepJob(r *job.Record) string {
 }
 
 // goesOn are the machines of a runner whose jobs are taken up.
-func (s *Supervisor) goesOn(key string) map[string]int64 {
-	machines := map[string]int64{}
+func (s *Supervisor) goesOn(key string) map[string][]int64 {
+	machines := map[string][]int64{}
 	for _, k := range s.kept {
 		if s.resumes && k.RunnerKey == key && k.Prepared && k.Machine != "" {
-			machines[k.Machine] = k.Job.ID
+			machines[k.Machine] = append(machines[k.Machine], k.Job.ID)
 		}
 	}
 	return machines
