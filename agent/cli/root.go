@@ -150,7 +150,7 @@ func (a *app) root() *cobra.Command {
 	logFlags(root)
 	root.AddCommand(a.registerCommand(), a.unregisterCommand(), a.verifyCommand(), a.listCommand(), a.resetTokenCommand())
 	root.AddCommand(a.serviceCommands()...)
-	root.AddCommand(a.runCommand(), a.runSingleCommand(), a.execCommand(), a.configCommand(), a.machineCommand(), a.policyCommand(), a.driverCommand())
+	root.AddCommand(a.runCommand(), a.runSingleCommand(), a.execCommand(), a.configCommand(), a.machineCommand(), a.policyCommand(), a.driverCommand(), a.fleetingCommand())
 	root.AddCommand(a.freezeCommand(), a.unfreezeCommand())
 	return root
 }

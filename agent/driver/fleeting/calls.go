@@ -122,7 +122,13 @@ var states = []group.State{
 
 // List returns what the plug-in lists. A list that contradicts itself is refused as a whole.
 func (g *Group) List(ctx context.Context) ([]group.Instance, error) {
-	return call(ctx, g, "list", g.serial, g.list)
+	return call(ctx, g, "list", g.serial, func(ctx context.Context, s *session) ([]group.Instance, error) {
+		all, err := g.list(ctx, s)
+		if err == nil {
+			g.forget(all)
+		}
+		return all, err
+	})
 }
 
 func (g *Group) list(ctx context.Context, s *session) ([]group.Instance, error) {
@@ -240,15 +246,49 @@ func (g *Group) decrease(ctx context.Context, s *session, instances []string) ([
 	return taken, nil
 }
 
-// Connect tells how an instance is reached.
+// Connect tells how an instance is reached. A plug-in is asked once for each instance: it may change the instance then, and one that was started anew may
+// have another key than the instance knows.
 func (g *Group) Connect(ctx context.Context, id string) (group.Connection, error) {
+	if c, ok := g.remembered(id); ok {
+		return c, nil
+	}
 	return call(ctx, g, "connect", g.aside, func(ctx context.Context, s *session) (group.Connection, error) {
 		var answer connectResponse
 		if err := s.invoke(ctx, g.opts.Limits.Connect, "ConnectInfo", &one{id}, &answer); err != nil {
 			return group.Connection{}, err
 		}
-		return answer.connection(id)
+		c, err := answer.connection(id)
+		if err == nil {
+			g.mu.Lock()
+			g.reached[id] = c
+			g.mu.Unlock()
+		}
+		return c, err
 	})
+}
+
+// remembered is what Connect returned, until it expires.
+func (g *Group) remembered(id string) (group.Connection, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c, ok := g.reached[id]
+	return c, ok && !g.closed && (c.Expires.IsZero() || time.Now().Add(expiryMargin).Before(c.Expires))
+}
+
+// expiryMargin is how long credentials must last that are handed out again.
+const expiryMargin = time.Minute
+
+// forget drops what is known of instances that are gone.
+func (g *Group) forget(listed []group.Instance) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for id := range g.reached {
+		if !slices.ContainsFunc(listed, func(i group.Instance) bool {
+			return i.ID == id && (i.State == group.Running || i.State == group.Creating)
+		}) {
+			delete(g.reached, id)
+		}
+	}
 }
 
 // connection is the answer, if it can be true.

@@ -30,12 +30,13 @@ type Group struct {
 
 	mu       sync.Mutex // guards what follows
 	closed   bool
-	now      *session      // serves; nil: none
-	starting chan struct{} // closed when the start under way has ended; nil: none is
-	failures int           // starts and sessions that failed one after the other
-	next     time.Time     // no start before
-	why      error         // of the last failure
-	known    group.Info    // since the first start; its ID does not change
+	now      *session                    // serves; nil: none
+	starting chan struct{}               // closed when the start under way has ended; nil: none is
+	failures int                         // starts and sessions that failed one after the other
+	next     time.Time                   // no start before
+	why      error                       // of the last failure
+	known    group.Info                  // since the first start; its ID does not change
+	reached  map[string]group.Connection // of instances, by id
 }
 
 var _ group.Group = (*Group)(nil)
@@ -57,7 +58,7 @@ func New(o Options) *Group {
 		o.Env = agentsown.Environment(nil)
 	}
 	g := &Group{opts: o, env: o.Env[:len(o.Env):len(o.Env)], log: o.Log.With("plugin", o.Plugin), hide: child.Hider(o.secrets(o.Env)),
-		serial: make(chan struct{}, 1), aside: make(chan struct{}, maxAside)}
+		serial: make(chan struct{}, 1), aside: make(chan struct{}, maxAside), reached: map[string]group.Connection{}}
 	g.ctx, g.stop = context.WithCancel(context.Background())
 	return g
 }

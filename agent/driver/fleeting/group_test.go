@@ -209,8 +209,40 @@ func TestConnect(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
+	if again, err := g.Connect(t.Context(), "i-0001"); err != nil || again != got || len(c.Calls("connect")) != 2 { // what has expired is asked for again
+		t.Errorf("%v, %v, %d calls", again, err, len(c.Calls("connect")))
+	}
 	if _, err := g.Connect(t.Context(), "i-0002"); err == nil || !strings.Contains(err.Error(), "there is no instance i-0002") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A plug-in that was started anew may hand out another key; an instance goes on with the one that it knows.
+func TestConnectOnce(t *testing.T) {
+	t.Parallel()
+	c := fleetingtest.Start(t)
+	g, _ := open(t, c)
+	info(t, g)
+	if _, err := g.Increase(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	first, err := g.Connect(t.Context(), "i-0001")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Fail("connect", fleetingtest.Fault{Lie: map[string]any{"Machine": map[string]any{"Internal": "192.0.2.9"}}})
+	c.Fail("list", fleetingtest.Fault{Do: "crash", Once: true})
+	if _, err := g.List(t.Context()); err == nil {
+		t.Error("no crash")
+	}
+	until(t, "the next process", func() bool { _, err := g.List(t.Context()); return err == nil })
+	if second, err := g.Connect(t.Context(), "i-0001"); err != nil || second != first {
+		t.Errorf("got %v, %v", second, err)
+	}
+	c.Reclaim("i-0001")
+	until(t, "its end", func() bool { list, err := g.List(t.Context()); return err == nil && len(list) == 0 })
+	if third, err := g.Connect(t.Context(), "i-0001"); err != nil || third.InternalAddr != "192.0.2.9" {
+		t.Errorf("one that is gone is remembered: %v, %v", third, err)
 	}
 }
 
