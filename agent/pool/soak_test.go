@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/millwright-ci/millwright/agent/driver"
 	"github.com/millwright-ci/millwright/agent/driver/fake"
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/internal/soak"
@@ -20,7 +21,7 @@ import (
 
 // TestGuardRailsForLong lets a live pool live for 10,000 ticks of virtual time in a random world: jobs come and go, lease and break
 // machines; the provider refuses, loses answers, hides machines, is slow and lets machines die; settings change, people remove, cordon and
-// hold machines, the agent starts again. No guard rail breaks, no machine with a job is touched, and none is lost.
+// hold machines and freeze all, the agent starts again, by another clock too. No guard rail breaks, no machine with a job is touched, and none is lost.
 func TestGuardRailsForLong(t *testing.T) {
 	soak.Run(t, func(t *testing.T, r *rand.Rand) {
 		cryptotest.SetGlobalRandom(t, r.Uint64())       // machines' names
@@ -44,14 +45,15 @@ func TestGuardRailsForLong(t *testing.T) {
 // soakWorld is a world on a journal in memory, with the jobs that run in it.
 type soakWorld struct {
 	*world
-	r       *rand.Rand
-	journal *memoryJournal
-	jobs    []*soakJob
-	lastJob int64
-	served  int
-	seen    int             // events that were looked at
-	killed  map[string]bool // machines that the world took away
-	foreign []string        // machines of another owner
+	r        *rand.Rand
+	journal  *memoryJournal
+	jobs     []*soakJob
+	lastJob  int64
+	served   int
+	seen     int             // events that were looked at
+	killed   map[string]bool // machines that the world took away
+	foreign  []string        // machines of another owner
+	operator operator
 }
 
 // soakJob is one job with its lease. Only the world's goroutine reads it, but for the machine, which comes through got.
@@ -76,7 +78,9 @@ func newSoakWorld(t *testing.T, r *rand.Rand) *soakWorld {
 	w.opts.Settings = w.settings()
 	w.opts.Setbacks = w.journal
 	w.engines.apart = true
-	w.startOn(w.journal)
+	w.operator = operator{held: map[string]time.Time{}, cordoned: map[string]bool{}}
+	w.opts.Drivers = func(string) (driver.Driver, error) { return watched{w.cloud, w}, nil }
+	w.start()
 	for _, name := range []string{"runner-other-1", "runner-other-2"} {
 		if _, err := w.cloud.Create(t.Context(), abi.CreateRequest{Owner: abi.Owner{ID: "zzzzzzzzzzzzzzzz"}, Name: name}); err != nil {
 			t.Fatal(err)
@@ -104,7 +108,7 @@ func (w *soakWorld) settings() pool.Settings {
 	s.Ceilings = fleet.Ceilings{}
 	if w.r.IntN(3) == 0 {
 		s.Ceilings = fleet.Ceilings{
-			MaxMachines: w.r.IntN(25), MaxCreatesPerHour: w.r.IntN(200), MaxMachineAge: time.Duration(w.r.IntN(7200)) * time.Second,
+			MaxMachines: w.r.IntN(25), MaxCreatesPerHour: w.r.IntN(1 + w.r.IntN(200)), MaxMachineAge: time.Duration(w.r.IntN(7200)) * time.Second,
 		}
 	}
 	s.Alternatives = nil
@@ -133,11 +137,7 @@ func (w *soakWorld) chance() {
 	switch w.r.IntN(400) {
 	case 0, 1, 2:
 		synctest.Wait()
-		w.check() // by the settings before
-		w.opts.Settings = w.settings()
-		if err := w.pool.Reconfigure(w.opts.Settings); err != nil {
-			w.t.Fatal(err)
-		}
+		w.change()
 	case 3, 4:
 		if name := w.any(); name != "" {
 			ctx, cancel := context.WithCancel(w.t.Context())
@@ -147,7 +147,11 @@ func (w *soakWorld) chance() {
 	case 5:
 		w.restart()
 	case 6, 7:
+		synctest.Wait()
 		w.keep(w.any())
+	case 10, 11:
+		synctest.Wait()
+		w.freeze()
 	case 9:
 		w.pool.SetCare(pool.Care{
 			Probe: time.Duration(w.r.IntN(60)-1) * time.Second, CreateTimeout: time.Duration(1+w.r.IntN(30)) * time.Minute,
@@ -173,9 +177,16 @@ func (w *soakWorld) keep(name string) {
 	if name == "" {
 		return
 	}
-	err := w.pool.Cordon(w.t.Context(), name, w.r.IntN(2) == 0)
+	w.look() // at what happened before
+	on, until := w.r.IntN(2) == 0, time.Now().Add(time.Duration(w.r.IntN(3600))*time.Second)
+	err := w.pool.Cordon(w.t.Context(), name, on)
+	if err == nil {
+		w.operator.cordoned[name] = on
+	}
 	if err == nil && w.r.IntN(2) == 0 {
-		err = w.pool.Hold(w.t.Context(), name, fleet.Hold{Until: time.Now().Add(time.Duration(w.r.IntN(3600)) * time.Second)})
+		if err = w.pool.Hold(w.t.Context(), name, fleet.Hold{Until: until}); err == nil {
+			w.operator.held[name] = until
+		}
 	}
 	if m := machineOf(w.world, name); err != nil && m.Name != "" && m.State != fleet.Removing {
 		w.t.Errorf("%s is not kept: %v", name, err)
@@ -291,7 +302,11 @@ func (w *soakWorld) restart() {
 		}
 	}
 	w.jobs = nil
-	w.startOn(w.journal)
+	w.operator.judge(w)
+	if w.r.IntN(2) == 0 {
+		w.moveClock()
+	}
+	w.start()
 	synctest.Wait()
 }
 
@@ -325,6 +340,7 @@ func (w *soakWorld) check() {
 		}
 		serves[j.machine] = j.id
 	}
+	w.checkCeilings(s)
 	cloud := map[string]bool{}
 	for _, m := range w.cloud.Machines() {
 		cloud[m.Name] = true
@@ -350,6 +366,7 @@ func (w *soakWorld) look() (created int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, e := range w.events[w.seen:] {
+		w.kept(e)
 		if m := e.Machine; m != nil && m.From == "" && m.State == fleet.Creating {
 			created++
 		}
@@ -361,13 +378,14 @@ func (w *soakWorld) look() (created int) {
 // settle lets everything end well: when the faults are over and the jobs have ended, all know the same machines, and none stays.
 func (w *soakWorld) settle() {
 	w.cloud.Heal()
+	w.opts.Shared.SetFreeze(fleet.Freeze{})
 	for len(w.jobs) > 0 {
 		wait(time.Second)
 		w.proceed()
 	}
 	for _, m := range w.pool.Status().Machines {
-		if m.State != fleet.Removing {
-			w.pool.Cordon(w.t.Context(), m.Name, false)
+		if m.State != fleet.Removing && w.pool.Cordon(w.t.Context(), m.Name, false) == nil {
+			w.operator.cordoned[m.Name] = false
 		}
 	}
 	wait(2 * time.Hour) // holds end too
