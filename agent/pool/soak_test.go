@@ -241,6 +241,9 @@ func (w *soakWorld) proceed() {
 			w.served++
 		default:
 		}
+		if j.id == 0 && w.r.IntN(20) == 0 {
+			w.begin(j) // it came at last
+		}
 		if j.ticks--; j.ticks > 0 {
 			return false
 		}
