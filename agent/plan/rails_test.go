@@ -1,10 +1,12 @@
 package plan_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/plan"
@@ -68,4 +70,42 @@ func TestRemovalOrder(t *testing.T) {
 	if diff := cmp.Diff([]string{"silent", "idle", "finished"}, order); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+}
+
+// TestWarmedGoesLast has random fleets shrink: a machine that was warmed within the last minute and ran no job yet goes only when no other that
+// may go for the same reason is left.
+func TestWarmedGoesLast(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var f fleet.Fleet
+		warm := map[string]bool{}
+		for i := range rapid.IntRange(1, 12).Draw(t, "machines") {
+			ready := now.Add(-time.Duration(rapid.IntRange(0, 180).Draw(t, "ready")) * time.Second)
+			m := &fleet.Machine{Name: fmt.Sprintf("m%d", i), State: fleet.Idle, CreatedAt: ready.Add(-time.Minute), ReadyAt: ready, IdleSince: ready}
+			if rapid.Bool().Draw(t, "used") {
+				m.UsedCount = 1
+				m.IdleSince = ready.Add(now.Sub(ready) / 2)
+			}
+			warm[m.Name] = m.UsedCount == 0 && now.Sub(ready) < time.Minute
+			f = append(f, m)
+		}
+		d := fleet.Decision{IdleTarget: rapid.IntRange(0, 12).Draw(t, "target"), IdleTime: time.Duration(rapid.IntRange(0, 120).Draw(t, "idle time")) * time.Second}
+		l := fleet.Limits{Limit: rapid.IntRange(0, 12).Draw(t, "limit")}
+		why := map[string]string{}
+		for _, a := range plan.Plan(now, f, d, l) {
+			if a.Kind == fleet.Remove {
+				why[a.Machine] = a.Reason
+			}
+		}
+		for name, reason := range why {
+			if !warm[name] {
+				continue
+			}
+			for _, m := range f {
+				may := reason == plan.TooManyMachines || now.Sub(m.IdleSince) > d.IdleTime
+				if why[m.Name] == "" && !warm[m.Name] && may {
+					t.Fatalf("%s goes for %q just warmed, and %s stays, idle for %s", name, reason, m.Name, now.Sub(m.IdleSince))
+				}
+			}
+		}
+	})
 }

@@ -2,6 +2,7 @@ package pool_test
 
 import (
 	"context"
+	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -135,6 +136,7 @@ func (w *soakWorld) moveClock() {
 		}
 		w.journal.machines[name] = m
 	}
+	maps.DeleteFunc(w.operator.held, func(_ string, until time.Time) bool { return !time.Now().Before(until) }) // these have ended
 	for name, until := range w.operator.held {
 		w.operator.held[name] = until.Add(by)
 	}

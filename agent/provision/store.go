@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+
+	"github.com/millwright-ci/millwright/agent/journal"
 )
 
 // Names of files in the store. certs/ has caFile, caKeyFile, certFile and keyFile; machines/NAME/ has the rest and copies of
@@ -52,7 +54,7 @@ func writeFile(path string, data []byte, perm fs.FileMode) error {
 		os.Remove(tmp)
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return journal.SyncDir(filepath.Dir(path))
 }
 
 // createFile is writeFile for a path that must not exist yet; otherwise its error is fs.ErrExist and nothing changes.
@@ -65,7 +67,7 @@ func createFile(path string, data []byte, perm fs.FileMode) error {
 	if err := os.Link(tmp, path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return journal.SyncDir(filepath.Dir(path))
 }
 
 // writeTemp writes data to a new file beside path, down to the disk, and returns its name.

@@ -31,13 +31,3 @@ func lock(ctx context.Context, path string) (release func(), err error) {
 		}
 	}
 }
-
-// syncDir makes a rename in dir last.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}

@@ -31,6 +31,3 @@ func lock(ctx context.Context, path string) (release func(), err error) {
 		}
 	}
 }
-
-// syncDir does nothing: Windows has no such call for folders.
-func syncDir(string) error { return nil }

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"github.com/millwright-ci/millwright/agent/journal"
 )
 
 // File is the file's name. The journal reads it too, for the driver's part of config.json.
@@ -102,5 +104,5 @@ func replace(path string, data []byte) error {
 		os.Remove(tmp.Name())
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return journal.SyncDir(filepath.Dir(path))
 }

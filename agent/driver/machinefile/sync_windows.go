@@ -1,4 +1,0 @@
-package machinefile
-
-// syncDir does nothing: Windows has no such call for folders.
-func syncDir(string) error { return nil }
