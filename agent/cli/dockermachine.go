@@ -52,8 +52,7 @@ func (h *handStore) commands() []*cobra.Command {
 		h.create(), h.inspect(), h.ssh(), h.scp(), h.mount(), h.env(), h.active(), h.regenerateCerts(), h.version(),
 		h.simple("ip [NAME...]", "Print the addresses of machines", (*dockermachine.Machines).IP),
 		h.simple("url [NAME]", "Print where a machine's engine answers", (*dockermachine.Machines).URL),
-		h.simple("logs [NAME]", "Print what provisioning a machine that was made by hand wrote", (*dockermachine.Machines).Logs),
-		h.config(),
+		h.logs(), h.config(),
 		h.simpleContext("status [NAME]", "Print a machine's state in a word", (*dockermachine.Machines).Status),
 		h.simpleContext("provision [NAME...]", "Provision machines again; what is as it should be stays", (*dockermachine.Machines).Provision),
 		h.simpleContext("upgrade [NAME...]", "Bring the engines of machines up to date", (*dockermachine.Machines).Upgrade),
@@ -95,6 +94,18 @@ func (h *handStore) config() *cobra.Command {
 		return m.Config(ctx, names)
 	})
 	swarmFlag(c, &swarm)
+	return c
+}
+
+func (h *handStore) logs() *cobra.Command {
+	var which dockermachine.LogKind
+	c := h.simpleContext("logs [NAME]", "Print a machine's console, or what provisioning it wrote", func(m *dockermachine.Machines, ctx context.Context, names []string) error {
+		return m.Logs(ctx, names, which)
+	})
+	c.Long = "Prints what a machine wrote to its console, where its driver can tell (google, amazonec2, docker), and else what provisioning it wrote."
+	c.Flags().BoolVar(&which.Console, "console", false, "the console, or why there is none")
+	c.Flags().BoolVar(&which.Provision, "provision", false, "what provisioning it wrote")
+	c.MarkFlagsMutuallyExclusive("console", "provision")
 	return c
 }
 

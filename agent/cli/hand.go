@@ -190,6 +190,9 @@ func freezeText(f fleet.Freeze) string {
 // condition is a machine's state, with what the operator said of it.
 func condition(m supervisor.Machine) string {
 	text := string(m.State)
+	if m.Phase != "" {
+		text += " (" + m.Phase + ")"
+	}
 	if m.Cordoned {
 		text += ",cordoned"
 	}

@@ -179,6 +179,12 @@ func (d *handDrivers) For(name string, s dockermachine.Secrets) driver.Driver {
 	return d.HandDrivers.For(name, s.Values, s.Written)
 }
 
+// Logs implements dockermachine.Drivers.
+func (d *handDrivers) Logs(ctx context.Context, m fleet.Machine, owner abi.Owner, s dockermachine.Secrets) (string, error) {
+	d.For(m.Driver, s)
+	return d.HandDrivers.Logs(ctx, m, owner)
+}
+
 // Switch implements dockermachine.Drivers.
 func (d *handDrivers) Switch(ctx context.Context, op string, m fleet.Machine, owner abi.Owner, s dockermachine.Secrets) error {
 	d.For(m.Driver, s)

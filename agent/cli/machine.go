@@ -123,7 +123,7 @@ func withByHand(stateDir string, machines []supervisor.Machine) ([]supervisor.Ma
 	for _, name := range names {
 		if e, err := store.Entry(name); err == nil && e.Kind == journal.KindByHand {
 			m := supervisor.View(e.Machine)
-			m.ByHand = true
+			m.ByHand, m.Phase = true, e.Phase
 			machines = append(machines, m)
 		}
 	}

@@ -58,7 +58,7 @@ type inspection struct {
 }
 
 var knownExports = []string{abi.ExportDescribe, abi.ExportValidate, abi.ExportDecide, abi.ExportObserve, abi.ExportCreate, abi.ExportList,
-	abi.ExportRemove, abi.ExportCheck}
+	abi.ExportRemove, abi.ExportCheck, abi.ExportStart, abi.ExportStop, abi.ExportRestart, abi.ExportKill, abi.ExportLogs}
 
 func (a *app) moduleInspect(kind string) *cobra.Command {
 	c := &cobra.Command{Use: "inspect FILE", Short: "Say what a " + kind + "'s file is: exports, ABI, wishes, size, hash", Args: oneArg("a .wasm file")}

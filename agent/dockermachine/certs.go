@@ -100,7 +100,7 @@ func (c *Machines) reprovision(ctx context.Context, names []string, words string
 				return fmt.Errorf("machine %s: it is nothing but the URL of an engine", name)
 			}
 			if s := c.now(ctx, e); s.state == stateStopped {
-				if err := c.power(ctx, "start", *e); err != nil {
+				if err := c.power(ctx, "start", e); err != nil {
 					return fmt.Errorf("machine %s: start: %w", name, err)
 				}
 				if err := c.until(ctx, e, operations["start"].reached, false); err != nil {

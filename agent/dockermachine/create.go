@@ -1,18 +1,11 @@
 package dockermachine
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/url"
-	"os"
-	"path/filepath"
 	"regexp"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/driver"
@@ -170,14 +163,15 @@ func (c *Machines) made(ctx context.Context, d driver.Driver, e *journal.Entry, 
 		return false, err
 	}
 	e.Machine.SSHUser = keys.SSHUser
+	words := noted{c.o.Words, c, e}
+	words.Phase(phaseInsert)
 	if err := c.o.Store.Save(*e); err != nil {
 		return false, err
 	}
-	c.o.Words.Phase(phaseInsert)
 	if e.Machine.Instance, err = insert(ctx, d, *e, keys); err != nil {
 		return false, err
 	}
-	c.o.Words.Phase(phaseBoot)
+	words.Phase(phaseBoot)
 	err = c.boot(ctx, d, e)
 	if serr := c.o.Store.Save(*e); err == nil {
 		err = serr
@@ -185,7 +179,7 @@ func (c *Machines) made(ctx context.Context, d driver.Driver, e *journal.Entry, 
 	if err != nil {
 		return true, err
 	}
-	return true, c.provisioned(ctx, c.o.Words, p, e)
+	return true, c.provisioned(ctx, words, p, e)
 }
 
 // provisioned makes the engine of a machine ready and writes that down.
@@ -196,173 +190,6 @@ func (c *Machines) provisioned(ctx context.Context, words Progress, p *provision
 	if _, err := p.Provision(ctx, e.Machine, words.Phase); err != nil {
 		return err
 	}
-	e.Machine.State, e.Machine.ReadyAt = fleet.Idle, time.Now().UTC().Truncate(time.Second)
+	e.Phase, e.Machine.State, e.Machine.ReadyAt = "", fleet.Idle, time.Now().UTC().Truncate(time.Second)
 	return c.o.Store.Save(*e)
-}
-
-// Limits of calls of a driver.
-const (
-	callTimeout  = 2 * time.Minute // of one
-	insertTries  = 5
-	longestPause = 2 * time.Minute // that a provider may ask for before it is an error
-	bootPoll     = 2 * time.Second
-)
-
-// insert asks the provider for the machine. Where it has too many calls, it is asked again when it says so.
-func insert(ctx context.Context, d driver.Driver, e journal.Entry, keys abi.Bootstrap) (abi.Instance, error) {
-	req := abi.CreateRequest{
-		ABI: abi.Version, Owner: ownerOf(e), Name: e.Machine.Name, Options: driverOptions(e.Machine.Options), Bootstrap: keys,
-	}
-	for try := 1; ; try++ {
-		// Once it is asked, the end of ctx does not cut the call off: an answer that nobody waits for may be an instance that nobody knows.
-		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
-		i, err := d.Create(call, req)
-		cancel()
-		var told *driver.Error
-		if !errors.As(err, &told) || told.Info.Kind != abi.RateLimited || try == insertTries {
-			return i, err
-		}
-		pause := time.Duration(max(told.Info.RetryAfterS, 1<<try)) * time.Second
-		if pause > longestPause || wait(ctx, pause) != nil {
-			return i, err
-		}
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// boot waits until the instance runs and has an address. One list call shows it; what a failed list lacks is not gone.
-func (c *Machines) boot(ctx context.Context, d driver.Driver, e *journal.Entry) error {
-	missing := 0
-	for {
-		switch i := e.Machine.Instance; i.Status {
-		case abi.StatusRunning:
-			if i.Address != "" {
-				return nil
-			}
-		case abi.StatusStopped, abi.StatusGone, abi.StatusInterrupted:
-			if i.Error != nil {
-				return &driver.Error{Driver: e.Machine.Driver, Op: abi.ExportCreate, Info: *i.Error}
-			}
-			return fmt.Errorf("the instance is %s before it ever ran: %s", i.Status, i.Message)
-		}
-		if err := wait(ctx, bootPoll); err != nil {
-			return fmt.Errorf("the instance is %s: %w", e.Machine.Instance.Status, err)
-		}
-		i, known, err := look(ctx, d, *e)
-		switch {
-		case err != nil:
-			c.o.Log.Warn("The provider does not answer; it is asked again", "machine", e.Machine.Name, "error", err)
-		case known:
-			missing = 0
-			e.Machine.Instance = i
-		default:
-			if missing++; missing > goneAfter {
-				return errors.New("the provider's lists do not have it any more")
-			}
-		}
-	}
-}
-
-// goneAfter is how many complete lists in a row must lack a new machine before that is believed: providers' lists lag behind.
-const goneAfter = 15
-
-// look returns the provider's record of a machine; known is false when a complete list lacks it.
-func look(ctx context.Context, d driver.Driver, e journal.Entry) (i abi.Instance, known bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	found, err := d.List(ctx, abi.ListRequest{ABI: abi.Version, Owner: ownerOf(e), Options: driverOptions(e.Machine.Options)})
-	if err != nil {
-		return i, false, err
-	}
-	for _, i := range found.Instances {
-		if i.Name == e.Machine.Name {
-			if len(i.State) == 0 {
-				i.State = e.Machine.Instance.State
-			}
-			return i, true, nil
-		}
-	}
-	if !found.Complete {
-		err = errors.New("its list is not complete")
-	}
-	return i, false, err
-}
-
-// ownerOf is the tag of what is made for a machine.
-func ownerOf(e journal.Entry) abi.Owner { return abi.Owner{ID: e.Owner, Runner: "by-hand"} }
-
-// driverOptions leaves out the options that are the host's.
-func driverOptions(o abi.Options) abi.Options {
-	d := make(abi.Options, len(o))
-	for name, values := range o {
-		if !provision.IsHostOption(name) {
-			d[name] = values
-		}
-	}
-	return d
-}
-
-const (
-	optURL   = "url"
-	optCerts = "none-cert-path"
-)
-
-// createNone notes an engine that is there already. Nobody is asked, as in docker-machine.
-func (c *Machines) createNone(e journal.Entry, options []string) error {
-	given := abi.Options{}
-	for _, entry := range options {
-		name, value, _ := strings.Cut(entry, "=")
-		given[name] = append(given[name], value)
-	}
-	if err := c.judge(provision.ValidateOptions(given)); err != nil {
-		return fmt.Errorf("Error setting machine configuration from flags provided: %w", err) //nolint:staticcheck // docker-machine's words
-	}
-	link, certs := given.Get(optURL), given.Get(optCerts)
-	u, err := url.Parse(link)
-	if err != nil || u.Hostname() == "" || u.Scheme != "tcp" && u.Scheme != "https" && u.Scheme != "http" {
-		return fmt.Errorf("Error setting machine configuration from flags provided: --url: %q is no URL of an engine; give tcp://HOST:2376", link) //nolint:staticcheck // docker-machine's words
-	}
-	port, _ := strconv.Atoi(u.Port()) // the parser let digits alone through
-	e.Machine.Options = given
-	e.Machine.State, e.Machine.Instance = fleet.Idle, abi.Instance{
-		Name: e.Machine.Name, ID: net.JoinHostPort(u.Hostname(), strconv.Itoa(cmp.Or(port, 2376))), Status: abi.StatusRunning, Address: u.Hostname(), EnginePort: port,
-	}
-	c.o.Words.Phase(phaseCheck)
-	err = c.o.Store.Add(e)
-	if errors.Is(err, journal.ErrExists) {
-		return c.exists(e.Machine.Name)
-	}
-	if err == nil && certs != "" {
-		if err = copyCerts(certs, c.o.Store.Dir(e.Machine.Name)); err != nil {
-			err = errors.Join(err, c.o.Store.Remove(e.Machine.Name))
-		}
-	}
-	if err != nil {
-		return err
-	}
-	c.say("To see how to connect your Docker Client to the Docker Engine running on this virtual machine, run: %s env %s", c.o.Command, e.Machine.Name)
-	return nil
-}
-
-func copyCerts(from, to string) error {
-	for _, name := range []string{"ca.pem", "cert.pem", "key.pem"} {
-		data, err := os.ReadFile(filepath.Join(from, name))
-		if err != nil {
-			return fmt.Errorf("--%s: %w", optCerts, err)
-		}
-		if err := os.WriteFile(filepath.Join(to, name), data, 0o600); err != nil {
-			return err
-		}
-	}
-	return nil
 }

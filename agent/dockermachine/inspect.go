@@ -9,6 +9,7 @@ import (
 	"text/template"
 
 	"github.com/millwright-ci/millwright/agent/journal"
+	"github.com/millwright-ci/millwright/agent/migrate"
 )
 
 // Inspect prints what is known of a machine: config.json, or what a template makes of it.
@@ -44,7 +45,7 @@ func (c *Machines) Inspect(names []string, format string) error {
 	return nil
 }
 
-// config is the machine's config.json. Numbers keep all their digits.
+// config is the machine's config.json, with the fields of docker-machine's driver, which our own drivers keep elsewhere. Numbers keep all their digits.
 func (c *Machines) config(e journal.Entry) (map[string]any, error) {
 	data, err := os.ReadFile(filepath.Join(c.o.Store.Dir(e.Machine.Name), "config.json"))
 	if err != nil {
@@ -55,6 +56,14 @@ func (c *Machines) config(e journal.Entry) (map[string]any, error) {
 	var config map[string]any
 	if err := decoder.Decode(&config); err != nil {
 		return nil, fmt.Errorf("machine %s: config.json: %w", e.Machine.Name, err)
+	}
+	driver, ok := config["Driver"].(map[string]any)
+	if ok && e.Kind != journal.KindForeign {
+		for name, value := range migrate.DriverFields(e.Machine) {
+			if _, there := driver[name]; !there {
+				driver[name] = value
+			}
+		}
 	}
 	return config, nil
 }

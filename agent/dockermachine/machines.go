@@ -52,6 +52,8 @@ type Drivers interface {
 	Login(m fleet.Machine) (provision.Login, bool)
 	// Switch has the driver switch a machine: start, stop, restart, kill. driver.ErrNoSwitch: it can't.
 	Switch(ctx context.Context, op string, m fleet.Machine, owner abi.Owner, s Secrets) error
+	// Logs is the end of what a machine wrote to its console. driver.ErrNoLogs: its driver can't tell.
+	Logs(ctx context.Context, m fleet.Machine, owner abi.Owner, s Secrets) (string, error)
 }
 
 // Agent is who has the machines of the store that were not made by hand.

@@ -12,6 +12,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/journal"
 	"github.com/millwright-ci/millwright/agent/provision"
+	"github.com/millwright-ci/millwright/agent/wait"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -73,7 +74,7 @@ func (c *Machines) switchOne(ctx context.Context, op string, e *journal.Entry) e
 		op = "start"
 	}
 	c.say(o.doing, name)
-	if err := c.power(ctx, op, *e); err != nil {
+	if err := c.power(ctx, op, e); err != nil {
 		return fmt.Errorf("machine %s: %s: %w", name, op, err)
 	}
 	err := c.until(ctx, e, o.reached, op == "restart")
@@ -90,31 +91,54 @@ func (c *Machines) switchOne(ctx context.Context, op string, e *journal.Entry) e
 	return nil
 }
 
-// power switches a machine through its driver, or from inside where the driver can't.
-func (c *Machines) power(ctx context.Context, op string, e journal.Entry) error {
-	if isNone(e) {
+// power switches a machine through its driver, or from inside where the driver can't. A restart that the driver has not is a stop and a start, as
+// docker-machine does it.
+func (c *Machines) power(ctx context.Context, op string, e *journal.Entry) error {
+	if isNone(*e) {
 		return driver.ErrNoSwitch
 	}
-	drivers, err := c.lookUp()
-	if err != nil {
-		return err
-	}
-	err = drivers.Switch(ctx, op, e.Machine, ownerOf(e), secretsOf(e))
+	err := c.demand(ctx, op, *e)
 	if !errors.Is(err, driver.ErrNoSwitch) {
 		return err
 	}
-	if op == "start" {
+	switch op {
+	case "start":
 		return fmt.Errorf("%w; start it at its provider", err)
+	case "restart":
+		if err = c.demand(ctx, "stop", *e); err == nil {
+			if err = c.until(ctx, e, abi.StatusStopped, false); err == nil {
+				err = c.demand(ctx, "start", *e)
+			}
+		}
+		if !errors.Is(err, driver.ErrNoSwitch) {
+			return err
+		}
 	}
-	p, perr := c.provisioner(e, c.o.Debug, sshPatience)
-	if perr != nil {
-		return perr
+	p, err := c.provisioner(*e, c.o.Debug, sshPatience)
+	if err != nil {
+		return err
 	}
 	defer p.Close()
 	if op == "restart" {
 		return p.Reboot(ctx, e.Machine)
 	}
 	return p.PowerOff(ctx, e.Machine)
+}
+
+// demand has the driver switch a machine. While the provider is still at what it was asked before, it is asked again.
+func (c *Machines) demand(ctx context.Context, op string, e journal.Entry) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, switchTimeout, fmt.Errorf("not within %s", switchTimeout))
+	defer cancel()
+	drivers, err := c.lookUp()
+	if err != nil {
+		return err
+	}
+	for {
+		err := drivers.Switch(ctx, op, e.Machine, ownerOf(e), secretsOf(e))
+		if !errors.Is(err, driver.ErrConflict) || wait.For(ctx, bootPoll) != nil {
+			return err
+		}
+	}
 }
 
 // switchTimeout is how long a machine may take to be as it should.
@@ -130,10 +154,13 @@ func (c *Machines) until(ctx context.Context, e *journal.Entry, want abi.Status,
 		if i.Status == want && (want != abi.StatusRunning || i.Address != "") {
 			return nil
 		}
+		if want == abi.StatusStopped && i.Status == abi.StatusInterrupted { // off, and one that the provider may take back
+			return nil
+		}
 		if restarted && now.state == stateError { // it does not answer yet
 			return nil
 		}
-		if err := wait(ctx, bootPoll); err != nil {
+		if err := wait.For(ctx, bootPoll); err != nil {
 			return fmt.Errorf("%w; it is %s", err, i.Status)
 		}
 	}

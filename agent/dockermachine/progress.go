@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millwright-ci/millwright/agent/journal"
 	"github.com/millwright-ci/millwright/agent/provision"
 )
 
@@ -21,6 +22,22 @@ const (
 type Progress interface {
 	Phase(name string) // begins; the one before has ended
 	End(err error)     // of all
+}
+
+// noted is a Progress whose phases are written down too, for whoever lists the machines meanwhile.
+type noted struct {
+	Progress
+	c *Machines
+	e *journal.Entry
+}
+
+// Phase implements Progress. A phase that could not be written down is missing from lists alone.
+func (n noted) Phase(name string) {
+	n.Progress.Phase(name)
+	n.e.Phase = name
+	if err := n.c.o.Store.Save(*n.e); err != nil {
+		n.c.o.Log.Warn("The phase of a creation is not written down", "machine", n.e.Machine.Name, "error", err)
+	}
 }
 
 // dockerWords are what docker-machine says of the phases; scripts look for some.

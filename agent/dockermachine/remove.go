@@ -14,6 +14,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/driver"
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/journal"
+	"github.com/millwright-ci/millwright/agent/wait"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -152,7 +153,7 @@ func (c *Machines) destroy(ctx context.Context, e journal.Entry) error {
 		call, cancel := context.WithTimeout(ctx, callTimeout)
 		err := d.Remove(call, req)
 		cancel()
-		if err == nil || try == removeTries || errors.Is(err, driver.ErrAuth) || wait(ctx, removePause) != nil {
+		if err == nil || try == removeTries || errors.Is(err, driver.ErrAuth) || wait.For(ctx, removePause) != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package dockermachine
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -39,6 +40,9 @@ type account struct {
 	lists     int
 	silent    bool // list never answers
 	err       error
+
+	console    string
+	consoleErr error // beside err
 }
 
 func (a *account) Create(_ context.Context, req abi.CreateRequest) (abi.Instance, error) {
@@ -105,6 +109,9 @@ func (a accounts) For(string, Secrets) driver.Driver                 { return a.
 func (accounts) Login(fleet.Machine) (l provision.Login, known bool) { return l, false }
 func (accounts) Switch(context.Context, string, fleet.Machine, abi.Owner, Secrets) error {
 	return driver.ErrNoSwitch
+}
+func (a accounts) Logs(context.Context, fleet.Machine, abi.Owner, Secrets) (string, error) {
+	return a.console, cmp.Or(a.err, a.consoleErr)
 }
 
 // world is a store, an account and an engine.

@@ -73,6 +73,7 @@ type Entry struct {
 	Secrets map[string]string // values of secret options, by the credential's key; of machines by hand
 	Written bool              // whether the secrets were options, not found in the environment
 	KeyFile string            // of a foreign one: the key that logs in
+	Phase   string            // of one that is being made by hand: how far that is
 	Err     error             // why the rest is not known; nil when it is
 }
 
@@ -87,6 +88,7 @@ type handRecord struct {
 	Written bool              `json:"secrets_were_options,omitempty"`
 
 	State     fleet.State   `json:"state"`
+	Phase     string        `json:"phase,omitempty"`
 	CreatedAt time.Time     `json:"created_at"`
 	ReadyAt   time.Time     `json:"ready_at,omitzero"`
 	SSHUser   string        `json:"ssh_user,omitempty"`
@@ -187,7 +189,7 @@ func readHand(name string, data []byte, err error) Entry {
 		e.Err = fmt.Errorf("%w %s: %w", ErrCorrupt, handFile, err)
 		return e
 	}
-	e.Owner, e.Secrets, e.Written = r.Owner, r.Secrets, r.Written
+	e.Owner, e.Secrets, e.Written, e.Phase = r.Owner, r.Secrets, r.Written, r.Phase
 	e.Machine = fleet.Machine{
 		Name: name, Driver: r.Driver, Options: r.Options, State: r.State, CreatedAt: r.CreatedAt, ReadyAt: r.ReadyAt, SSHUser: r.SSHUser,
 	}
@@ -268,7 +270,7 @@ func (h *Hand) write(dir string, e Entry) error {
 	m := e.Machine
 	r := handRecord{
 		Version: schemaVersion, ReadsAs: schemaVersion, Owner: e.Owner, Driver: m.Driver, Options: m.Options, Secrets: e.Secrets, Written: e.Written,
-		State: m.State, CreatedAt: m.CreatedAt, ReadyAt: m.ReadyAt, SSHUser: m.SSHUser,
+		State: m.State, Phase: e.Phase, CreatedAt: m.CreatedAt, ReadyAt: m.ReadyAt, SSHUser: m.SSHUser,
 	}
 	if m.Instance.Name != "" || m.Instance.ID != "" {
 		r.Instance = &m.Instance

@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,7 +15,8 @@ import (
 )
 
 // native writes the driver's part of config.json for a machine that a driver of ours made. Its fields are those of docker-machine's drivers in
-// GitLab's fork, and of the hetzner plug-in; a reader takes those that it knows. o are the machine's options with their secrets.
+// GitLab's fork, and of the hetzner plug-in; a reader takes those that it knows. o are the machine's options with their secrets. The error says why
+// docker-machine could not go on with the machine; what is known is there all the same.
 var native = map[string]func(m fleet.Machine, o options) (object, error){
 	"google": google, "amazonec2": amazonec2, "azure": azure, "digitalocean": digitalocean, "hetzner": hetzner, "generic": generic, "none": noDriver,
 }
@@ -51,17 +53,10 @@ func google(m fleet.Machine, o options) (object, error) {
 	var state struct {
 		Zone string `json:"zone"`
 	}
-	if len(m.Instance.State) > 0 {
-		if err := json.Unmarshal(m.Instance.State, &state); err != nil {
-			return nil, fmt.Errorf("the driver's state: %w", err)
-		}
-	}
-	zone := state.Zone
-	if zone == "" {
-		zone = o.text("zone")
-	}
-	if zone == "" || o.text("project") == "" {
-		return nil, errors.New("its project or zone is not known")
+	err := readState(m, &state)
+	zone := cmp.Or(state.Zone, o.text("zone"))
+	if err == nil && (zone == "" || o.text("project") == "") {
+		err = errors.New("its project or zone is not known")
 	}
 	return object{
 		"Zone": zone, "MachineType": o.text("machine-type"), "MinCPUPlatform": o.text("min-cpu-platform"), "MachineImage": o.text("machine-image"),
@@ -73,7 +68,18 @@ func google(m fleet.Machine, o options) (object, error) {
 		"MetadataFromFile": fields(o.list("metadata-from-file"), "="), "Accelerator": o.text("accelerator"),
 		"MaintenancePolicy": o.text("maintenance-policy"), "SkipFirewall": o.flag("skip-firewall-create"),
 		"OperationBackoffFactory": backoff(o),
-	}, nil
+	}, err
+}
+
+// readState reads what the driver keeps with a machine.
+func readState(m fleet.Machine, into any) error {
+	if len(m.Instance.State) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(m.Instance.State, into); err != nil {
+		return fmt.Errorf("the driver's state: %w", err)
+	}
+	return nil
 }
 
 // backoff is what GitLab's fork can do nothing without.
@@ -99,14 +105,15 @@ func backoff(o options) object {
 }
 
 func amazonec2(m fleet.Machine, o options) (object, error) {
+	var err error
 	if !strings.HasPrefix(m.Instance.ID, "i-") {
-		return nil, fmt.Errorf("its instance is %q, and no instance of EC2", m.Instance.ID)
+		err = fmt.Errorf("its instance is %q, and no instance of EC2", m.Instance.ID)
 	}
 	key, existing := o.text("keypair-name"), true
 	if key == "" { // the driver made one by the machine's name
 		key, existing = m.Name, false
 	}
-	out := object{
+	return object{
 		"Id": "", "AccessKey": o.text("access-key"), "SecretKey": o.text("secret-key"), "SessionToken": o.text("session-token"),
 		"Region": o.text("region"), "AMI": o.text("ami"), "SSHKeyID": 0, "ExistingKey": existing, "KeyName": key, "InstanceId": m.Instance.ID,
 		"InstanceType": o.text("instance-type"), "PrivateIPAddress": "", "SecurityGroupNames": o.list("security-group"), "SecurityGroupIds": []string{},
@@ -119,13 +126,13 @@ func amazonec2(m fleet.Machine, o options) (object, error) {
 		"SSHPrivateKeyPath": "", "RetryCount": o.number("retries"), "Endpoint": o.text("endpoint"), "DisableSSL": o.flag("insecure-transport"),
 		"UserDataFile": o.text("userdata"), "MetadataTokenSetting": o.text("metadata-token"),
 		"MetadataTokenResponseHopLimit": o.number("metadata-token-response-hop-limit"),
-	}
-	return out, nil
+	}, err
 }
 
 func azure(_ fleet.Machine, o options) (object, error) {
+	var err error
 	if o.text("client-secret") == "" || o.text("client-id") == "" {
-		return nil, missing("azure-client-id and azure-client-secret")
+		err = missing("azure-client-id and azure-client-secret")
 	}
 	return object{
 		"ClientID": o.text("client-id"), "ClientSecret": o.text("client-secret"), "Environment": o.text("environment"),
@@ -135,24 +142,20 @@ func azure(_ fleet.Machine, o options) (object, error) {
 		"StorageType": o.text("storage-type"), "OpenPorts": o.list("open-port"), "PrivateIPAddr": o.text("private-ip-address"),
 		"UsePrivateIP": o.flag("use-private-ip"), "NoPublicIP": o.flag("no-public-ip"), "StaticPublicIP": o.flag("static-public-ip"),
 		"DNSLabel": o.text("dns"), "CustomDataFile": o.text("custom-data"),
-	}, nil
+	}, err
 }
 
 func digitalocean(m fleet.Machine, o options) (object, error) {
-	id, err := strconv.Atoi(m.Instance.ID)
-	if err != nil {
-		return nil, fmt.Errorf("its instance is %q, and no droplet's number", m.Instance.ID)
-	}
-	if o.text("access-token") == "" {
-		return nil, missing("digitalocean-access-token")
-	}
 	var state struct {
 		Key int `json:"key"`
 	}
-	if len(m.Instance.State) > 0 {
-		if err := json.Unmarshal(m.Instance.State, &state); err != nil {
-			return nil, fmt.Errorf("the driver's state: %w", err)
-		}
+	err := readState(m, &state)
+	id, noID := strconv.Atoi(m.Instance.ID)
+	switch {
+	case noID != nil:
+		err = fmt.Errorf("its instance is %q, and no droplet's number", m.Instance.ID)
+	case o.text("access-token") == "":
+		err = missing("digitalocean-access-token")
 	}
 	fingerprint := o.text("ssh-key-fingerprint")
 	if state.Key == 0 && fingerprint == "" {
@@ -163,16 +166,16 @@ func digitalocean(m fleet.Machine, o options) (object, error) {
 		"SSHKeyID": state.Key, "SSHKeyFingerprint": fingerprint, "SSHKey": "", "Size": o.text("size"), "IPv6": o.flag("ipv6"),
 		"Backups": o.flag("backups"), "PrivateNetworking": o.flag("private-networking"), "UserDataFile": o.text("userdata"),
 		"Monitoring": o.flag("monitoring"), "Tags": o.text("tags"),
-	}, nil
+	}, err
 }
 
 func hetzner(m fleet.Machine, o options) (object, error) {
 	id, err := strconv.ParseInt(m.Instance.ID, 10, 64)
-	if err != nil {
-		return nil, fmt.Errorf("its instance is %q, and no server's number", m.Instance.ID)
-	}
-	if o.text("api-token") == "" {
-		return nil, missing("hetzner-api-token")
+	switch {
+	case err != nil:
+		err = fmt.Errorf("its instance is %q, and no server's number", m.Instance.ID)
+	case o.text("api-token") == "":
+		err = missing("hetzner-api-token")
 	}
 	return object{
 		"AccessToken": o.text("api-token"), "Image": o.text("image"), "ImageID": o.number("image-id"), "ImageArch": o.text("image-arch"),
@@ -182,7 +185,7 @@ func hetzner(m fleet.Machine, o options) (object, error) {
 		"PrimaryIPv4": o.text("primary-ipv4"), "PrimaryIPv6": o.text("primary-ipv6"), "Firewalls": o.list("firewalls"),
 		"ServerLabels": fields(o.list("server-label"), "="), "AdditionalKeys": []string{}, "AdditionalKeyIDs": []int{},
 		"WaitOnError": o.number("wait-on-error"), "WaitOnPolling": o.number("wait-on-polling"), "WaitForRunningTimeout": o.number("wait-for-running-timeout"),
-	}, nil
+	}, err
 }
 
 func generic(m fleet.Machine, o options) (object, error) {
@@ -211,4 +214,21 @@ func nativeDrivers() []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// secretFields are those of native that hold credentials.
+var secretFields = []string{"AccessKey", "SecretKey", "SessionToken", "ClientSecret", "AccessToken"}
+
+// DriverFields returns what docker-machine's driver of the name would have in config.json for a machine of ours, as far as it is known, and without
+// what is secret: scripts read some by `inspect --format`. It is empty for drivers that docker-machine does not have.
+func DriverFields(m fleet.Machine) map[string]any {
+	write, ok := native[m.Driver]
+	if !ok {
+		return nil
+	}
+	fields, _ := write(m, options{m.Driver, m.Options}) // nobody is to go on with it
+	for _, name := range secretFields {
+		delete(fields, name)
+	}
+	return fields
 }

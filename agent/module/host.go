@@ -103,7 +103,7 @@ func (l Limits) time(export string) time.Duration {
 	case abi.ExportObserve:
 		return l.ObserveTime
 	case abi.ExportCreate, abi.ExportList, abi.ExportRemove, abi.ExportCheck,
-		abi.ExportStart, abi.ExportStop, abi.ExportRestart, abi.ExportKill:
+		abi.ExportStart, abi.ExportStop, abi.ExportRestart, abi.ExportKill, abi.ExportLogs:
 		return l.DriverTime
 	}
 	return l.OtherTime

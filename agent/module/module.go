@@ -155,7 +155,7 @@ func (m *Module) Measure(ctx context.Context, export string, input []byte, grant
 func asksTheWorld(export string) bool {
 	switch export {
 	case abi.ExportObserve, abi.ExportCreate, abi.ExportList, abi.ExportRemove, abi.ExportCheck,
-		abi.ExportStart, abi.ExportStop, abi.ExportRestart, abi.ExportKill:
+		abi.ExportStart, abi.ExportStop, abi.ExportRestart, abi.ExportKill, abi.ExportLogs:
 		return true
 	}
 	return false

@@ -15,7 +15,8 @@ type Status struct {
 	Runner string
 	Key    string
 
-	Machines []fleet.Machine // in order of creation, without options and driver state, which may hold secrets
+	Machines []fleet.Machine   // in order of creation, without options and driver state, which may hold secrets
+	Phases   map[string]string // of the machines that are being created, by name
 	Counts   abi.Counts
 	Targets  map[fleet.Target]abi.Counts // Counts by where the machines are
 	Demand   abi.Demand
@@ -84,6 +85,12 @@ func (p *Pool) status() Status {
 		shown := *m
 		shown.Options, shown.Instance.State = nil, nil
 		s.Machines = append(s.Machines, shown)
+	}
+	s.Phases = map[string]string{}
+	for _, m := range p.fleet {
+		if m.phase != "" {
+			s.Phases[m.Name] = m.phase
+		}
 	}
 	s.Targets = make(map[fleet.Target]abi.Counts, len(at))
 	for t, f := range at {

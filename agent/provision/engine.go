@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/fleet"
+	"github.com/millwright-ci/millwright/agent/wait"
 )
 
 // engine is the second phase: it finds out what the machine is, installs an engine where there is none, configures and starts it,
@@ -167,7 +168,7 @@ func (r *run) waitEngine(ctx context.Context) error {
 			}
 			looked = time.Now()
 		}
-		if sleep(ctx, pause()) != nil {
+		if wait.For(ctx, pause()) != nil {
 			return fmt.Errorf("%s: %w: %w", at.Host, context.Cause(ctx), err)
 		}
 	}

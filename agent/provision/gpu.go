@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/millwright-ci/millwright/agent/wait"
 )
 
 // gpuPause is between two looks at GPUs.
@@ -31,7 +33,7 @@ func (r *run) gpus(ctx context.Context) error {
 			}
 		}
 		r.debug.printf("gpu: %v", err)
-		if sleep(ctx, pause()) != nil {
+		if wait.For(ctx, pause()) != nil {
 			return fmt.Errorf("%w; does the image have NVIDIA's driver, or install it: %w", context.Cause(ctx), err)
 		}
 	}

@@ -27,6 +27,7 @@ import (
 
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/internal/need"
+	"github.com/millwright-ci/millwright/agent/wait"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -74,7 +75,7 @@ func TestRealMirror(t *testing.T) {
 		if err == nil {
 			break
 		}
-		if sleep(ctx, 50*time.Millisecond) != nil {
+		if wait.For(ctx, 50*time.Millisecond) != nil {
 			t.Fatalf("the image never came: %v", err)
 		}
 	}

@@ -223,18 +223,6 @@ func (r *run) step(ctx context.Context, name string, do func(context.Context) er
 	return err
 }
 
-// sleep waits for d, or until ctx ends, and then returns why.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
 // backoff returns growing pauses: first, then half as much again each time, up to limit.
 func backoff(first, limit time.Duration) func() time.Duration {
 	next := first

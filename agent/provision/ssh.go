@@ -13,6 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/millwright-ci/millwright/agent/fleet"
+	"github.com/millwright-ci/millwright/agent/wait"
 )
 
 // ErrHostKey means that whoever answers at the machine's address shows another host key than the one the machine was given.
@@ -69,7 +70,7 @@ func (r *run) login(ctx context.Context) error {
 		} else if time.Since(mismatch) > r.p.opts.HostKeyGrace {
 			return fmt.Errorf("%s: %w", addr, err)
 		}
-		if sleep(ctx, pause()) != nil {
+		if wait.For(ctx, pause()) != nil {
 			return loginError(ctx, addr, user, err)
 		}
 	}

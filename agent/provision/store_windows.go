@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/windows"
+
+	"github.com/millwright-ci/millwright/agent/wait"
 )
 
 // lock takes the lock file at path, waiting for other processes, and returns its release. The kernel frees it when the process dies.
@@ -25,7 +27,7 @@ func lock(ctx context.Context, path string) (release func(), err error) {
 			f.Close()
 			return nil, &os.PathError{Op: "lock", Path: path, Err: err}
 		}
-		if err := sleep(ctx, 10*time.Millisecond); err != nil {
+		if err := wait.For(ctx, 10*time.Millisecond); err != nil {
 			f.Close()
 			return nil, err
 		}

@@ -107,5 +107,23 @@ func (h *HandDrivers) Switch(ctx context.Context, op string, m fleet.Machine, ow
 	return s.Switch(ctx, op, req)
 }
 
+// Logs returns the end of what a machine wrote to its console; For must have been called with its secrets. errors.Is(err, driver.ErrNoLogs)
+// when the driver can't tell.
+func (h *HandDrivers) Logs(ctx context.Context, m fleet.Machine, owner abi.Owner) (string, error) {
+	if h.d.pluginDriver(m.Driver).Has(m.Name) {
+		return "", fmt.Errorf("driver %s: %w", m.Driver, driver.ErrNoLogs)
+	}
+	drv, done, err := h.d.prepared(h.d.unforced, m.Driver, m.Options)
+	if err != nil {
+		return "", err
+	}
+	defer done()
+	l, ok := drv.(driver.Logger)
+	if !ok {
+		return "", fmt.Errorf("driver %s: %w", m.Driver, driver.ErrNoLogs)
+	}
+	return l.Logs(ctx, abi.LogsRequest{ABI: abi.Version, Owner: owner, Name: m.Name, ID: m.Instance.ID, Options: m.Options, State: m.Instance.State})
+}
+
 // Close unloads what was loaded, and ends the plug-ins that run.
 func (h *HandDrivers) Close(ctx context.Context) error { return h.d.Close(ctx) }

@@ -129,6 +129,7 @@ type Machine struct {
 	Runner    string      `json:"runner"`
 	Driver    string      `json:"driver"`
 	State     fleet.State `json:"state"`
+	Phase     string      `json:"phase,omitempty"` // of its creation: insert, boot, ssh, gpu, engine, image
 	Address   string      `json:"address,omitempty"`
 	CreatedAt time.Time   `json:"created_at"`
 	IdleSince time.Time   `json:"idle_since,omitzero"`
@@ -159,8 +160,11 @@ func View(m fleet.Machine) Machine {
 func (s *Supervisor) Machines() []Machine {
 	machines := []Machine{} // so that none is [] in JSON
 	for _, p := range s.pools() {
-		for _, m := range p.Status().Machines {
-			machines = append(machines, View(m))
+		status := p.Status()
+		for _, m := range status.Machines {
+			view := View(m)
+			view.Phase = status.Phases[m.Name]
+			machines = append(machines, view)
 		}
 	}
 	slices.SortFunc(machines, func(a, b Machine) int { return strings.Compare(a.Name, b.Name) })

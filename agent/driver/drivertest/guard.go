@@ -37,6 +37,20 @@ func (g guard) Remove(ctx context.Context, req abi.RemoveRequest) error {
 	return err
 }
 
+// Switch implements driver.Switcher.
+func (g guard) Switch(ctx context.Context, op string, req abi.SwitchRequest) error {
+	err := g.Driver.(driver.Switcher).Switch(ctx, op, req) // the check is run with those alone that can
+	g.look(op, nil, err, hostKeySecret)
+	return err
+}
+
+// Logs implements driver.Logger.
+func (g guard) Logs(ctx context.Context, req abi.LogsRequest) (string, error) {
+	text, err := g.Driver.(driver.Logger).Logs(ctx, req) // the check is run with those alone that can
+	g.look(abi.ExportLogs, text, err, hostKeySecret)
+	return text, err
+}
+
 func (g guard) look(op string, answer any, err error, more ...string) {
 	data, _ := json.Marshal(answer) // plain values
 	text := string(data)

@@ -36,6 +36,10 @@ type Subject struct {
 	States []abi.Status
 	// Calls counts the requests that the provider has had so far; nil when nobody counts.
 	Calls func() int
+	// Switches says that the provider switches machines off and on.
+	Switches bool
+	// Console is a part of what machines write to their consoles; "" when the provider keeps none.
+	Console string
 	// Secrets are what no answer may show, beside the host key of a machine: the operator's credentials, as far as the test knows them.
 	Secrets []string
 	// Settle is how long the provider may take to show what was done; 0 means one minute.
@@ -96,6 +100,8 @@ var checks = []check{
 	{"an ended context makes nothing that stays", cancelled, nil},
 	{"a list costs no more for more machines", frugal, counts},
 	{"each state has its word", states, puts},
+	{"a machine is switched off and on", switched, switches},
+	{"a machine's console is shown", console, consoles},
 	{"refusals have their kind", refusals, fails},
 	{"a creation whose answer is lost makes one machine", lostAnswer, fails},
 	{"a list that lacks a part is not complete", partialList, fails},

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/millwright-ci/millwright/agent/wait"
 )
 
 const (
@@ -44,7 +46,7 @@ func (h *Host) retry(ctx context.Context, f func(ctx context.Context) (gotOn boo
 		}
 		ask.Do(func() { asking.Go(func() { h.askProvider(there, end) }) })
 		h.o.Log.Warn("The connection to the job's host is lost; dialling anew", "error", err)
-		if wait(there, pause) != nil && ctx.Err() != nil {
+		if wait.For(there, pause) != nil && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 	}
@@ -73,23 +75,11 @@ func (h *Host) askProvider(ctx context.Context, end context.CancelCauseFunc) {
 	told, heard := context.WithCancel(ctx)
 	defer heard()
 	asking.Go(func() { // again and again: one list that lacks a host proves nothing
-		for wait(told, hesitation) == nil {
+		for wait.For(told, hesitation) == nil {
 			h.o.Provider.Suspect()
 		}
 	})
-	if notice := h.o.Provider.Interrupted(ctx); notice != nil && wait(ctx, hesitation) == nil { // one that is merely to be taken back answers by then
+	if notice := h.o.Provider.Interrupted(ctx); notice != nil && wait.For(ctx, hesitation) == nil { // one that is merely to be taken back answers by then
 		end(&LostError{fmt.Errorf("the host is gone: %w", notice)})
-	}
-}
-
-// wait waits for d, or returns why ctx ended before.
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }

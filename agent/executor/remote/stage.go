@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/executor"
+	"github.com/millwright-ci/millwright/agent/wait"
 )
 
 // Run runs a stage's script to its end: once, however often the connection is lost meanwhile, and every byte of its output is written once.
@@ -128,7 +129,7 @@ func (at *stage) stop(ctx context.Context) {
 		if _, left := at.h.command(graceful, fmt.Sprintf(leftScript, pid), nil); left != nil {
 			break
 		}
-		if wait(graceful, 100*time.Millisecond) != nil {
+		if wait.For(graceful, 100*time.Millisecond) != nil {
 			break
 		}
 	}

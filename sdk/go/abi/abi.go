@@ -28,6 +28,7 @@ const (
 	ExportStop    = "stop"
 	ExportRestart = "restart"
 	ExportKill    = "kill"
+	ExportLogs    = "logs"
 )
 
 // ErrorKind tells the host what to do about a failed call; the host alone retries.

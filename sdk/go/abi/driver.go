@@ -93,6 +93,13 @@ type SwitchRequest = RemoveRequest
 // CodeNoSwitch is the code of the error, of the kind invalid, with which a driver says that it can't switch machines off and on.
 const CodeNoSwitch = "no_switch"
 
+// LogsRequest is the input of logs; it says the same as that of remove. The result is a string: the end of what the machine wrote to its console,
+// as its provider keeps it. The host shows 1 MB of it at most.
+type LogsRequest = RemoveRequest
+
+// CodeNoLogs is the code of the error, of the kind invalid, with which a driver says that its provider keeps no console.
+const CodeNoLogs = "no_logs"
+
 // ValidateRequest is the input of validate.
 type ValidateRequest struct {
 	ABI     int     `json:"abi"`              // the version that the host speaks

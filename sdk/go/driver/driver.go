@@ -49,6 +49,12 @@ type Switcher interface {
 	Switch(export string, req abi.SwitchRequest) error
 }
 
+// Logger is a Driver that can show what a machine wrote to its console, for people. It is optional.
+type Logger interface {
+	// Logs returns the end of it, as the provider keeps it: some 100 KB are enough. Nothing yet is no error.
+	Logs(req abi.LogsRequest) (string, error)
+}
+
 var registered Driver
 
 // Register makes d the driver of this module. Call it once, in an init function.
@@ -100,6 +106,12 @@ func call(d Driver, export, input string) ([]byte, error) {
 	case abi.ExportStart, abi.ExportStop, abi.ExportRestart, abi.ExportKill:
 		var req abi.SwitchRequest
 		return answer(export, req.DecodeJSON(input), func() (appender, error) { return emptyObject, switchMachine(d, export, req) })
+	case abi.ExportLogs:
+		var req abi.LogsRequest
+		return answer(export, req.DecodeJSON(input), func() (appender, error) {
+			text, err := logs(d, req)
+			return func(dst []byte) ([]byte, error) { return abi.AppendString(dst, text), nil }, err
+		})
 	}
 	return nil, errors.New("a driver has no export " + export)
 }
@@ -118,6 +130,14 @@ func switchMachine(d Driver, export string, req abi.SwitchRequest) error {
 		return s.Switch(export, req)
 	}
 	return &abi.Error{Kind: abi.Invalid, Code: abi.CodeNoSwitch, Message: "this driver can't switch machines off and on"}
+}
+
+// logs is Logs of a driver that may not have it.
+func logs(d Driver, req abi.LogsRequest) (string, error) {
+	if l, ok := d.(Logger); ok {
+		return l.Logs(req)
+	}
+	return "", &abi.Error{Kind: abi.Invalid, Code: abi.CodeNoLogs, Message: "this driver's provider keeps no console of a machine"}
 }
 
 // appender appends the JSON of a result.

@@ -35,6 +35,9 @@ func exportRestart() int32 { return export(abi.ExportRestart) }
 //go:wasmexport kill
 func exportKill() int32 { return export(abi.ExportKill) }
 
+//go:wasmexport logs
+func exportLogs() int32 { return export(abi.ExportLogs) }
+
 // export runs one export between Extism's input and output. It returns 0, or 1 with Extism's error set.
 func export(name string) int32 {
 	out, err := call(registered, name, kernel.Input())

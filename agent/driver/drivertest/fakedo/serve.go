@@ -23,6 +23,7 @@ func (c *Cloud) routes() []fakerest.Route {
 		{Pattern: "POST /v2/droplets", Scope: "droplet:create", Status: http.StatusAccepted, Handle: c.createDroplet},
 		{Pattern: "GET /v2/droplets", Scope: "droplet:read", Query: append(slices.Clone(paged), "tag_name", "name", "type"), Handle: c.listDroplets},
 		{Pattern: "DELETE /v2/droplets/{id}", Scope: "droplet:delete", Handle: c.deleteDroplet},
+		{Pattern: "POST /v2/droplets/{id}/actions", Scope: "droplet:update", Status: http.StatusCreated, Handle: c.act},
 		{Pattern: "POST /v2/account/keys", Scope: "ssh_key:create", Status: http.StatusCreated, Handle: c.createKey},
 		{Pattern: "GET /v2/account/keys", Scope: "ssh_key:read", Query: paged, Handle: c.listKeys},
 		{Pattern: "GET /v2/account/keys/{id}", Scope: "ssh_key:read", Handle: c.getKey},
@@ -158,6 +159,33 @@ func (c *Cloud) deleteDroplet(r *fakerest.Request) (any, error) {
 		}
 	}
 	return nil, missing()
+}
+
+// act switches a droplet, which is done at once.
+func (c *Cloud) act(r *fakerest.Request) (any, error) {
+	var req godo.ActionRequest
+	if err := r.Read(&req); err != nil {
+		return nil, err
+	}
+	kind, _ := req["type"].(string)
+	i := slices.IndexFunc(c.droplets, func(m *machine) bool { return int64(m.ID) == r.Number("id") })
+	if i < 0 {
+		return nil, missing()
+	}
+	m := c.droplets[i]
+	switch on := m.Status == "active"; {
+	case kind == "power_on" && on:
+		return nil, unprocessable("Droplet is already powered on.")
+	case kind == "power_on":
+		m.Status = "active"
+	case (kind == "shutdown" || kind == "power_off" || kind == "reboot") && !on:
+		return nil, unprocessable("Droplet is currently powered off. Please power it on to run this event.")
+	case kind == "shutdown" || kind == "power_off":
+		m.Status = "off"
+	case kind != "reboot":
+		return nil, unprocessable("The action %s is not valid.", kind)
+	}
+	return map[string]any{"action": godo.Action{ID: c.id(), Status: "in-progress", Type: kind, ResourceID: m.ID, ResourceType: "droplet"}}, nil
 }
 
 func (c *Cloud) createKey(r *fakerest.Request) (any, error) {

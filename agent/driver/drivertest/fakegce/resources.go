@@ -120,7 +120,9 @@ func (c *Cloud) network(i *instance) {
 	for _, n := range interfaces {
 		n, _ := n.(object)
 		c.ids++
-		n["networkIP"] = fmt.Sprintf("10.128.%d.%d", c.ids>>8&255, c.ids&255)
+		if n["networkIP"] == nil {
+			n["networkIP"] = fmt.Sprintf("10.128.%d.%d", c.ids>>8&255, c.ids&255)
+		}
 		configs, _ := n["accessConfigs"].([]any)
 		for _, a := range configs {
 			if a, _ := a.(object); a["natIP"] == nil {

@@ -26,6 +26,7 @@ func (c *Cloud) routes() []fakerest.Route {
 		{Pattern: "POST /v1/servers", Scope: write, Status: http.StatusCreated, Handle: c.createServer},
 		{Pattern: "GET /v1/servers", Scope: read, Query: append(slices.Clone(list), "status"), Handle: c.listServers},
 		{Pattern: "DELETE /v1/servers/{id}", Scope: write, Handle: c.deleteServer},
+		{Pattern: "POST /v1/servers/{id}/actions/{action}", Scope: write, Status: http.StatusCreated, Handle: c.act},
 		{Pattern: "GET /v1/servers/actions", Scope: read, Query: []string{"page", "per_page", "sort", "status", "id"}, Handle: c.listActions},
 		{Pattern: "POST /v1/ssh_keys", Scope: write, Status: http.StatusCreated, Handle: c.createKey},
 		{Pattern: "GET /v1/ssh_keys", Scope: read, Query: append(slices.Clone(list), "fingerprint"), Handle: c.listKeys},
@@ -223,6 +224,29 @@ func (c *Cloud) deleteServer(r *fakerest.Request) (any, error) {
 		}
 	}
 	return nil, missing("server")
+}
+
+// act switches a server, which is done at once.
+func (c *Cloud) act(r *fakerest.Request) (any, error) {
+	c.settle()
+	i := slices.IndexFunc(c.servers, func(m *machine) bool { return m.ID == r.Number("id") })
+	if i < 0 {
+		return nil, missing("server")
+	}
+	command := map[string]string{"poweron": "start_server", "poweroff": "stop_server", "shutdown": "shutdown_server", "reboot": "reboot_server"}[r.PathValue("action")]
+	switch m := c.servers[i]; command {
+	case "start_server":
+		m.Status = "running"
+	case "stop_server", "shutdown_server":
+		m.Status = "off"
+	case "reboot_server":
+		if m.Status != "running" {
+			return nil, fakerest.Refuse(http.StatusConflict, "server_not_running", "the server does not run")
+		}
+	default:
+		return nil, &fakerest.Refusal{Status: http.StatusNotFound, Message: "there is no such action", Wrong: true}
+	}
+	return schema.ServerActionPoweronResponse{Action: schema.Action{ID: c.id(), Command: command, Status: "running"}}, nil
 }
 
 func (c *Cloud) listActions(r *fakerest.Request) (any, error) {

@@ -5,6 +5,7 @@ package native
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"testing"
 	"time"
 
@@ -36,6 +37,30 @@ func (d Driver) Check(ctx context.Context, req abi.CheckRequest) ([]abi.Permissi
 	var res abi.CheckResult
 	err := d.call(ctx, abi.ExportCheck, req, &res)
 	return res.Permissions, err
+}
+
+// Switch implements driver.Switcher.
+func (d Driver) Switch(ctx context.Context, op string, req abi.SwitchRequest) error {
+	err := d.call(ctx, op, req, &struct{}{})
+	if coded(err, abi.CodeNoSwitch) {
+		err = driver.ErrNoSwitch
+	}
+	return err
+}
+
+// Logs implements driver.Logger.
+func (d Driver) Logs(ctx context.Context, req abi.LogsRequest) (text string, err error) {
+	err = d.call(ctx, abi.ExportLogs, req, &text)
+	if coded(err, abi.CodeNoLogs) {
+		err = driver.ErrNoLogs
+	}
+	return text, err
+}
+
+// coded tells whether err is the driver's, with that code.
+func coded(err error, code string) bool {
+	var told *driver.Error
+	return errors.As(err, &told) && told.Info.Kind == abi.Invalid && told.Info.Code == code
 }
 
 // Validate asks the driver what is wrong with options.

@@ -46,6 +46,18 @@ func (c *cloud) machineServer(r *request) *computefake.VirtualMachinesServer {
 			c.begin(r, c.settings.GoneTime)
 			return changed(202, none, nil)
 		},
+		BeginStart: func(context.Context, string, string, *armcompute.VirtualMachinesClientBeginStartOptions) (azfake.PollerResponder[armcompute.VirtualMachinesClientStartResponse], azfake.ErrorResponder) {
+			return changed(202, armcompute.VirtualMachinesClientStartResponse{}, c.turn(r, "running"))
+		},
+		BeginDeallocate: func(context.Context, string, string, *armcompute.VirtualMachinesClientBeginDeallocateOptions) (azfake.PollerResponder[armcompute.VirtualMachinesClientDeallocateResponse], azfake.ErrorResponder) {
+			return changed(202, armcompute.VirtualMachinesClientDeallocateResponse{}, c.turn(r, "deallocated"))
+		},
+		BeginPowerOff: func(context.Context, string, string, *armcompute.VirtualMachinesClientBeginPowerOffOptions) (azfake.PollerResponder[armcompute.VirtualMachinesClientPowerOffResponse], azfake.ErrorResponder) {
+			return changed(202, armcompute.VirtualMachinesClientPowerOffResponse{}, c.turn(r, "stopped"))
+		},
+		BeginRestart: func(context.Context, string, string, *armcompute.VirtualMachinesClientBeginRestartOptions) (azfake.PollerResponder[armcompute.VirtualMachinesClientRestartResponse], azfake.ErrorResponder) {
+			return changed(202, armcompute.VirtualMachinesClientRestartResponse{}, c.turn(r, "running"))
+		},
 		NewListPager: func(_ string, _ *armcompute.VirtualMachinesClientListOptions) azfake.PagerResponder[armcompute.VirtualMachinesClientListResponse] {
 			var page armcompute.VirtualMachinesClientListResponse
 			page.Value, page.NextLink = c.list(r, lower(r.URL.Path)+"/", false)
@@ -57,6 +69,18 @@ func (c *cloud) machineServer(r *request) *computefake.VirtualMachinesServer {
 			return onePage(page)
 		},
 	}
+}
+
+// turn switches the machine of a request, which is done at once.
+func (c *cloud) turn(r *request, power string) *refusal {
+	id := r.URL.Path[:strings.LastIndexByte(r.URL.Path, '/')]
+	m := c.machines[lower(id)]
+	if m == nil {
+		return missing(id)
+	}
+	m.power = power
+	c.begin(r, c.settings.OpTime)
+	return nil
 }
 
 // list is one page of machines. With their states alone they have neither tags nor a model.
