@@ -205,6 +205,7 @@ func boot(t *testing.T, base, dir, userData string, sshPort, enginePort int) vm 
 		return func() {
 			_ = cmd.Process.Kill() // it may have ended
 			<-done
+			t.Logf("its processor time was %v", (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Round(time.Second))
 			if said.Len() > 0 {
 				t.Log(said.String())
 			}
@@ -237,7 +238,7 @@ func boot(t *testing.T, base, dir, userData string, sshPort, enginePort int) vm 
 		stop()
 		t.Logf("no kernel starts under KVM within %s", probeTime)
 	}
-	stop, _ := power("-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max")
+	stop, _ := power("-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max")
 	t.Cleanup(stop)
 	return vm{"tcg"}
 }

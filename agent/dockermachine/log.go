@@ -96,7 +96,7 @@ func tame(text string) string {
 			return -1
 		}
 		return r
-	}, escapes.ReplaceAllString(strings.ReplaceAll(text, "\r\n", "\n"), ""))
+	}, escapes.ReplaceAllString(strings.ReplaceAll(strings.ToValidUTF8(text, ""), "\r\n", "\n"), ""))
 	if text != "" && !strings.HasSuffix(text, "\n") {
 		text += "\n"
 	}

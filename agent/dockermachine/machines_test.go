@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/driver"
+	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/journal"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
@@ -187,6 +188,46 @@ func TestInspect(t *testing.T) {
 	}
 	if err := w.machines().Inspect([]string{"old"}, "{{.Driver"); err == nil || !strings.HasPrefix(err.Error(), "Template parsing error: ") {
 		t.Errorf("a bad template: %v", err)
+	}
+}
+
+// TestInspectOurs has a machine of a driver of ours: docker-machine's driver keeps more in config.json, which scripts read.
+func TestInspectOurs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	owner, err := w.store.Owner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, m := range map[string]fleet.Machine{
+		"g": {Driver: "google", Instance: abi.Instance{Name: "g", ID: "4711", Address: "192.0.2.1", State: abi.Raw(`{"zone":"europe-west1-c"}`)}, Options: abi.Options{
+			"google-project": {"p"}, "google-zone": {"europe-west1-b"}, "google-machine-type": {"n2-standard-2"}, "google-disk-size": {"20"}, "google-preemptible": {"true"},
+		}},
+		"a": {Driver: "amazonec2", Instance: abi.Instance{Name: "a", ID: "i-0123", Address: "192.0.2.2", SSHPort: 2222}, Options: abi.Options{
+			"amazonec2-region": {"eu-west-1"}, "amazonec2-zone": {"b"}, "amazonec2-secret-key": {"given"}, "amazonec2-access-key": {"given"},
+		}},
+		"d": {Driver: "digitalocean", Instance: abi.Instance{Name: "d", ID: "33"}, Options: abi.Options{"digitalocean-access-token": {"given"}, "digitalocean-region": {"fra1"}}},
+		"h": {Driver: "hetzner", Instance: abi.Instance{Name: "h", ID: "44"}, Options: abi.Options{"hetzner-server-type": {"cx23"}}},
+		"z": {Driver: "azure", Options: abi.Options{"azure-location": {"westeurope"}, "azure-client-secret": {"given"}}},
+	} {
+		m.Name, m.State, m.SSHUser = name, fleet.Idle, "ubuntu"
+		if err := w.store.Add(journal.Entry{Owner: owner, Machine: m}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct{ name, format, want string }{
+		{"g", "{{.Driver.Zone}} {{.Driver.Project}} {{.Driver.MachineType}} {{.Driver.DiskSize}} {{.Driver.Preemptible}}", "europe-west1-c p n2-standard-2 20 true"},
+		{"g", "{{.Driver.IPAddress}} {{.Driver.MachineName}} {{.Driver.SSHUser}} {{.Driver.SSHPort}} {{.DriverName}}", "192.0.2.1 g ubuntu 22 google"},
+		{"g", "{{.Driver.SSHKeyPath}} {{.Driver.StorePath}}", filepath.Join(w.store.Dir("g"), "id_ed25519") + " " + w.store.Root()},
+		{"a", "{{.Driver.InstanceId}} {{.Driver.Region}}{{.Driver.Zone}} {{.Driver.IPAddress}}:{{.Driver.SSHPort}} {{.Driver.KeyName}}", "i-0123 eu-west-1b 192.0.2.2:2222 a"},
+		{"a", "{{.Driver.SecretKey}} {{.Driver.AccessKey}}", "<no value> <no value>"},
+		{"d", "{{.Driver.DropletID}} {{.Driver.Region}} {{.Driver.AccessToken}}", "33 fra1 <no value>"},
+		{"h", "{{.Driver.ServerID}} {{.Driver.Type}} {{.Driver.AccessToken}}", "44 cx23 <no value>"},
+		{"z", "{{.Driver.Location}} {{.Driver.ClientSecret}}", "westeurope <no value>"},
+	} {
+		if err := w.machines().Inspect([]string{tt.name}, tt.format); err != nil || w.out.String() != tt.want+"\n" {
+			t.Errorf("%s of %s: %q, %v; want %q", tt.format, tt.name, w.out.String(), err, tt.want)
+		}
 	}
 }
 

@@ -41,6 +41,10 @@ type account struct {
 	silent    bool // list never answers
 	err       error
 
+	switching bool // it can, but for restarts
+	stopping  bool
+	turns     []string
+
 	console    string
 	consoleErr error // beside err
 }
@@ -89,6 +93,27 @@ func (a *account) set(name string, s abi.Status) {
 	a.instances[name] = i
 }
 
+// turn switches a machine, if the account can. A machine that was stopped is stopping for one more call, and gets another address with its start.
+func (a *account) turn(op, name string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.turns = append(a.turns, op)
+	i := a.instances[name]
+	switch {
+	case !a.switching, op == "restart":
+		return driver.ErrNoSwitch
+	case op == "start" && a.stopping:
+		a.stopping = false
+		return &driver.Error{Driver: "cloud", Op: op, Info: abi.Error{Kind: abi.Conflict, Message: "it is still at it"}}
+	case op == "start":
+		i.Status, i.Address = abi.StatusRunning, "127.0.0.2"
+	default:
+		i.Status, a.stopping = abi.StatusStopped, true
+	}
+	a.instances[name] = i
+	return nil
+}
+
 func (a *account) fail(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -107,8 +132,8 @@ func (accounts) Read(context.Context, string, []string) (abi.Options, Secrets, [
 }
 func (a accounts) For(string, Secrets) driver.Driver                 { return a.account }
 func (accounts) Login(fleet.Machine) (l provision.Login, known bool) { return l, false }
-func (accounts) Switch(context.Context, string, fleet.Machine, abi.Owner, Secrets) error {
-	return driver.ErrNoSwitch
+func (a accounts) Switch(_ context.Context, op string, m fleet.Machine, _ abi.Owner, _ Secrets) error {
+	return a.turn(op, m.Name)
 }
 func (a accounts) Logs(context.Context, fleet.Machine, abi.Owner, Secrets) (string, error) {
 	return a.console, cmp.Or(a.err, a.consoleErr)

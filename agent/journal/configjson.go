@@ -94,7 +94,7 @@ func machineConfig(store, dir string, m fleet.Machine) object {
 		"Driver": object{
 			"IPAddress":      m.Instance.Address,
 			"MachineName":    m.Name,
-			"SSHUser":        cmp.Or(m.SSHUser, "root"),
+			"SSHUser":        cmp.Or(m.Instance.SSHUser, m.SSHUser, "root"),
 			"SSHPort":        cmp.Or(m.Instance.SSHPort, 22),
 			"SSHKeyPath":     filepath.Join(dir, "id_ed25519"),
 			"StorePath":      store,
