@@ -38,7 +38,7 @@ func TestSchemas(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"periods", "idlescale"} {
+	for _, name := range []string{"periods", "idlescale", "instances"} {
 		cases, err := vectors.Policies(name)
 		if err != nil || len(cases) == 0 {
 			t.Fatalf("%d vectors of %s, %v", len(cases), name, err)

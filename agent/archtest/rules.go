@@ -128,7 +128,7 @@ var rules = []rule{
 
 // pure packages may not import these, nor read the clock.
 var (
-	purePackages   = []string{"agent/plan", "agent/fleet", "sdk/go/abi", "sdk/go/period", "policies/periods", "policies/idlescale"}
+	purePackages   = []string{"agent/plan", "agent/fleet", "sdk/go/abi", "sdk/go/period", "sdk/go/policy/calendar", "policies/periods", "policies/idlescale", "policies/instances"}
 	impureImports  = []string{"os", "net", "net/http", "sync", "math/rand", "math/rand/v2", "crypto/rand", "io/fs"}
 	clockFunctions = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
 )

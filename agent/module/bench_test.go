@@ -27,7 +27,7 @@ func BenchmarkDecide(b *testing.B) {
 // BenchmarkDecideThousand is one decision with 1,000 machines in the fleet, through the built-in chain and a policy that has them listed.
 func BenchmarkDecideThousand(b *testing.B) {
 	h := builtinHost(b)
-	links, err := h.BuiltinLinks(b.Context())
+	links, err := h.BuiltinLinks(b.Context(), module.PoliciesFor(false)...)
 	if err != nil {
 		b.Fatal(err)
 	}

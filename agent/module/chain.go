@@ -123,25 +123,38 @@ func newLinkset(links []Link) (*linkset, error) {
 	return &linkset{links: links}, nil
 }
 
-// BuiltinChain loads the built-in policies and puts them into a chain: periods, then idlescale, which decide as GitLab does.
+// BuiltinChain loads the built-in policies of docker+machine and puts them into a chain: periods, then idlescale, which decide as GitLab does.
 func (h *Host) BuiltinChain(ctx context.Context) (*Chain, error) {
-	links, err := h.BuiltinLinks(ctx)
+	links, err := h.BuiltinLinks(ctx, machinePolicies...)
 	if err != nil {
 		return nil, err
 	}
 	return NewChain(h.logger, links...)
 }
 
-// BuiltinPolicies are the names of the policies that are in every chain, unless a dropped-in module replaces them.
-var BuiltinPolicies = []string{"periods", "idlescale"}
+// The names of the built-in policies, by what runners are.
+var (
+	machinePolicies  = []string{"periods", "idlescale"} // of docker+machine
+	instancePolicies = []string{"instances"}            // with [runners.autoscaler]
 
-// BuiltinLinks loads the built-in policies side by side.
-func (h *Host) BuiltinLinks(ctx context.Context) ([]Link, error) {
-	if err := h.Preload(ctx, BuiltinPolicies...); err != nil {
+	BuiltinPolicies = slices.Concat(machinePolicies, instancePolicies)
+)
+
+// PoliciesFor returns the names of the policies that are in every chain of a runner, unless a dropped-in module replaces them.
+func PoliciesFor(instances bool) []string {
+	if instances {
+		return slices.Clone(instancePolicies)
+	}
+	return slices.Clone(machinePolicies)
+}
+
+// BuiltinLinks loads built-in policies side by side.
+func (h *Host) BuiltinLinks(ctx context.Context, names ...string) ([]Link, error) {
+	if err := h.Preload(ctx, names...); err != nil {
 		return nil, err
 	}
-	links := make([]Link, 0, len(BuiltinPolicies))
-	for _, name := range BuiltinPolicies {
+	links := make([]Link, 0, len(names))
+	for _, name := range names {
 		m, err := h.Builtin(ctx, name)
 		if err != nil {
 			return nil, err

@@ -214,7 +214,7 @@ func TestBuiltinIsLoadedOnce(t *testing.T) {
 	if first == nil || !first.Builtin() || first.Describe().Position != 10 {
 		t.Errorf("loaded %+v", first)
 	}
-	if _, err := h.Builtin(t.Context(), "../periods"); err == nil || !strings.Contains(err.Error(), "there are idlescale, periods") {
+	if _, err := h.Builtin(t.Context(), "../periods"); err == nil || !strings.Contains(err.Error(), "there are idlescale, instances, periods") {
 		t.Errorf("a name that leads elsewhere: %v", err)
 	}
 }
@@ -223,7 +223,7 @@ func TestBuiltinIsLoadedOnce(t *testing.T) {
 func policiesDist(t testing.TB) fs.FS {
 	t.Helper()
 	dist := fstest.MapFS{}
-	for _, name := range []string{"periods", "idlescale"} {
+	for _, name := range module.BuiltinPolicies {
 		dist["dist/"+name+guests.Suffix] = &fstest.MapFile{Data: guests.Packed(t, "policies/"+name)}
 	}
 	return dist

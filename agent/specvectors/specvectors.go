@@ -1,5 +1,5 @@
 // Package specvectors is the table of what docker+machine does in numbers, for tests: passes of scaling (V), period expressions (P), the
-// documentation's example of periods (D), sequences (S) and bounds (B). Each vector has an id, says what it is about, and holds what is
+// documentation's example of periods (D), sequences (S) and bounds (B), and of what the scaling rule of [runners.autoscaler] does (A). Each vector has an id, says what it is about, and holds what is
 // expected of the policies, of the plan and of the live pool. Where GitLab Runner does otherwise by a flaw, Today says what, and
 // docs/differences.md lists it.
 //
@@ -23,6 +23,8 @@ const (
 	Periods   Family = "periods"   // P: one expression at one instant
 	Examples  Family = "examples"  // D: the documentation's weekday and weekend sections at one instant
 	Sequences Family = "sequences" // S and B: what becomes of a runner over time
+	Instances Family = "instances" // A: how many instances a runner with [runners.autoscaler] wants
+	Throttles Family = "throttles" // A24: how fast they are created
 )
 
 // Tag is who a vector is for.
@@ -45,6 +47,7 @@ type Vector struct {
 	Config   Config  // of passes and sequences
 	Machines []Group // of passes: the fleet, from the oldest machine to the newest
 	Period   Period  // of periods and examples
+	Scaling  Scaling // of instances and throttles
 
 	Want map[Tag]Want // what is expected; the keys are the vector's tags
 }
@@ -117,7 +120,7 @@ type Period struct {
 // All returns the whole table.
 func All() []Vector {
 	var all []Vector
-	for _, f := range []Family{Passes, Periods, Examples, Sequences} {
+	for _, f := range []Family{Passes, Periods, Examples, Sequences, Instances, Throttles} {
 		all = append(all, Of(f)...)
 	}
 	return all
@@ -134,6 +137,10 @@ func Of(f Family) []Vector {
 		return examples
 	case Sequences:
 		return sequences
+	case Instances:
+		return instances
+	case Throttles:
+		return throttles
 	}
 	return nil
 }

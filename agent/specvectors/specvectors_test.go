@@ -39,7 +39,10 @@ func TestEveryVectorIsRun(t *testing.T) {
 type run struct{ family, tag string }
 
 func family(id string) string {
-	return map[byte]string{'V': "passes", 'P': "periods", 'D': "examples", 'S': "sequences", 'B': "sequences"}[id[0]]
+	if id == "A24" {
+		return "throttles"
+	}
+	return map[byte]string{'V': "passes", 'P': "periods", 'D': "examples", 'S': "sequences", 'B': "sequences", 'A': "instances"}[id[0]]
 }
 
 // calls finds the calls of Run in tests of the whole repository.
@@ -119,7 +122,7 @@ func TestNoNumberIsMissing(t *testing.T) {
 		}
 		names[v.Name()], ids[v.ID] = true, true
 	}
-	for letter, last := range map[string]int{"V": 51, "P": 24, "D": 6, "S": 10, "B": 4} {
+	for letter, last := range map[string]int{"V": 51, "P": 24, "D": 6, "S": 10, "B": 4, "A": 24} {
 		for n := 1; n <= last; n++ {
 			if id := fmt.Sprint(letter, n); !ids[id] {
 				t.Errorf("%s is not in the table", id)
@@ -132,7 +135,7 @@ func TestNoNumberIsMissing(t *testing.T) {
 // out no period.
 func TestABIVectors(t *testing.T) {
 	named := map[string]bool{}
-	for _, policy := range []string{"periods", "idlescale"} {
+	for _, policy := range []string{"periods", "idlescale", "instances"} {
 		all, err := vectors.Policies(policy)
 		if err != nil {
 			t.Fatal(err)

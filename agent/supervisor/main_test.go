@@ -251,7 +251,7 @@ func builtins(t *testing.T) func(*Options) {
 	t.Helper()
 	need.Command(t, "go")
 	dist := fstest.MapFS{}
-	for _, folder := range []string{"policies/periods", "policies/idlescale", "providers/docker"} {
+	for _, folder := range []string{"policies/periods", "policies/idlescale", "policies/instances", "providers/docker"} {
 		dist["dist/"+filepath.Base(folder)+guests.Suffix] = &fstest.MapFile{Data: guests.Packed(t, folder)}
 	}
 	cache := guests.CompilationCache(t)

@@ -20,7 +20,7 @@ import (
 // newPool makes the pool of a runner with machines.
 func (s *Supervisor) newPool(w *worker, settings pool.Settings) (*pool.Pool, error) {
 	var err error
-	if w.policies, err = s.dropped.Runner(context.Background(), w.key, settings.Runner.Name); err != nil {
+	if w.policies, err = s.dropped.Runner(context.Background(), w.key, settings.Runner.Name, settings.Runner.Instances != nil); err != nil {
 		return nil, fmt.Errorf("runner %s: %w", settings.Runner.Name, err)
 	}
 	o := s.poolOptions(w.key, settings)

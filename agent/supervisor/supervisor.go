@@ -212,7 +212,7 @@ func (s *Supervisor) preload() {
 	var names []string
 	for _, r := range s.config.Runners {
 		if m := driven(&r); m != nil {
-			names = append(names, "periods", "idlescale", m.MachineDriver)
+			names = append(append(names, module.PoliciesFor(autoscaled(r.Executor))...), m.MachineDriver)
 		}
 	}
 	slices.Sort(names)

@@ -7,6 +7,7 @@ import (
 	_ "time/tzdata" // the cases name zones
 
 	"github.com/millwright-ci/millwright/sdk/go/abi"
+	"github.com/millwright-ci/millwright/sdk/go/policy/calendar"
 )
 
 // TestEdgesInZones holds the policy against the standard library's clock around every change of the offset in ten years, and around the
@@ -44,11 +45,11 @@ func TestEdgesInZones(t *testing.T) {
 			for _, at := range instants(loc) {
 				zone := zoneAt(at)
 				for _, w := range windows {
-					found := look(zone, []string{w.expression}, at.UnixMilli())
-					if got, want := found.active != "", w.active(at); got != want {
+					found := calendar.Machine.Look(zone, []string{w.expression}, at.UnixMilli())
+					if got, want := found.Active != "", w.active(at); got != want {
 						t.Fatalf("%s at %s: active %v, want %v", w.expression, at.Format(time.RFC3339), got, want)
 					}
-					if next := at.Add(time.Duration(found.nextMS)*time.Millisecond - time.Second); next.After(at) && w.active(next) != w.active(at) {
+					if next := at.Add(time.Duration(found.NextMS)*time.Millisecond - time.Second); next.After(at) && w.active(next) != w.active(at) {
 						t.Fatalf("%s at %s: changes before %s, when it wants to be asked again", w.expression, at.Format(time.RFC3339), next.Format(time.RFC3339))
 					}
 				}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/millwright-ci/millwright/sdk/go/abi"
+	"github.com/millwright-ci/millwright/sdk/go/policy/calendar"
 )
 
 // periods proposes the settings of the last autoscaling section that is active now, else those of [runners.machine].
@@ -32,22 +33,22 @@ func (periods) Decide(s abi.Snapshot) (abi.Proposal, error) {
 	}
 
 	why := "no period is active"
-	next := int64(longestWaitMS)
+	next := int64(calendar.LongestWaitMS)
 	var skipped []string
 	for i, section := range runner.Autoscaling {
-		zone, ok := find(s.Zones, section.Timezone)
+		zone, ok := calendar.Find(s.Zones, section.Timezone)
 		if !ok {
 			skipped = append(skipped, sectionName(i)+": its time zone `"+section.Timezone+"` is unknown, so it is skipped")
 			continue
 		}
-		found := look(zone, section.Periods, s.NowUnixMS)
-		next = min(next, found.nextMS)
-		for _, problem := range found.problems {
+		found := calendar.Machine.Look(zone, section.Periods, s.NowUnixMS)
+		next = min(next, found.NextMS)
+		for _, problem := range found.Problems {
 			skipped = append(skipped, sectionName(i)+": "+problem+", so it is skipped")
 		}
-		if found.active != "" {
+		if found.Active != "" {
 			settings = chosen(section.IdleCount, section.IdleCountMin, section.IdleScaleFactor, section.IdleTimeS)
-			why = "period `" + found.active + "` (" + zone.Name + ") is active"
+			why = "period `" + found.Active + "` (" + zone.Name + ") is active"
 		}
 	}
 	askAgain := float64(next) / 1000
@@ -56,19 +57,6 @@ func (periods) Decide(s abi.Snapshot) (abi.Proposal, error) {
 }
 
 func sectionName(i int) string { return "autoscaling[" + strconv.Itoa(i) + "]" }
-
-// find returns the zone of a section; no name and "Local" are the host's own.
-func find(zones []abi.Zone, name string) (abi.Zone, bool) {
-	if name == "" {
-		name = "Local"
-	}
-	for _, z := range zones {
-		if z.Name == name {
-			return z, true
-		}
-	}
-	return abi.Zone{}, false
-}
 
 // choice is one set of the four settings.
 type choice struct {

@@ -136,7 +136,7 @@ func (w *world) start(change ...func(*dropin.Options)) {
 	if w.m, err = dropin.Open(w.t.Context(), o); err != nil {
 		w.t.Fatal(err)
 	}
-	if w.r, err = w.m.Runner(w.t.Context(), "build/abc", "build"); err != nil {
+	if w.r, err = w.m.Runner(w.t.Context(), "build/abc", "build", false); err != nil {
 		w.t.Fatal(err)
 	}
 }

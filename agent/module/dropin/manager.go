@@ -57,8 +57,8 @@ type Manager struct {
 	problems  map[string]string
 	savedAt   time.Time
 
-	mu       sync.Mutex // guards what follows
-	builtin  []module.Link
+	mu       sync.Mutex                // guards what follows
+	builtin  map[string]*module.Module // the built-in policies that runners have
 	loaded   map[id]*generation
 	refused  map[id]string   // why a file as it is now is not used
 	blocked  map[id]Settings // required policies that can't be loaded
@@ -106,7 +106,7 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 	m := &Manager{
 		o: o, log: o.Log, commands: make(chan func(context.Context)), files: map[id]*file{}, problems: map[string]string{},
 		loaded: map[id]*generation{}, refused: map[id]string{}, blocked: map[id]Settings{}, grants: map[string]Grant{},
-		runners: map[*Runner]struct{}{}, observed: map[string]observation{},
+		builtin: map[string]*module.Module{}, runners: map[*Runner]struct{}{}, observed: map[string]observation{},
 	}
 	m.ctx, m.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	m.grantsNow = stampOf(o.GrantsPath)

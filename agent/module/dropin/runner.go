@@ -29,6 +29,7 @@ type Runner struct {
 	m       *Manager
 	key     string
 	name    string
+	builtin []module.Link // never changed
 	chain   *module.Chain
 	history *history.History
 	dir     string            // "" keeps nothing
@@ -41,14 +42,14 @@ type states struct {
 	States map[string]string `json:"states"` // by the policy's name
 }
 
-// Runner makes the chain of a runner: the built-in policies and what lies in the folder for it. key tells runners apart and names what
-// is kept of one; name is what NAME.toml matches. Close ends it.
-func (m *Manager) Runner(ctx context.Context, key, name string) (*Runner, error) {
-	builtin, err := m.o.Host.BuiltinLinks(ctx)
+// Runner makes the chain of a runner: the built-in policies of its kind and what lies in the folder for it. key tells runners apart and names
+// what is kept of one; name is what NAME.toml matches; instances is set for one with [runners.autoscaler]. Close ends it.
+func (m *Manager) Runner(ctx context.Context, key, name string, instances bool) (*Runner, error) {
+	builtin, err := m.o.Host.BuiltinLinks(ctx, module.PoliciesFor(instances)...)
 	if err != nil {
 		return nil, err
 	}
-	r := &Runner{m: m, key: key, name: name}
+	r := &Runner{m: m, key: key, name: name, builtin: builtin}
 	if m.o.StateDir != "" {
 		sum := sha256.Sum256([]byte(key))
 		r.dir = filepath.Join(m.o.StateDir, "runners", hex.EncodeToString(sum[:8]))
@@ -64,9 +65,11 @@ func (m *Manager) Runner(ctx context.Context, key, name string) (*Runner, error)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.builtin = builtin
+	for _, l := range builtin {
+		m.builtin[l.Name] = l.Module
+	}
 	o := module.ChainOptions{Logger: m.log.With("runner", name), States: r.saved, Observed: m.observation, History: r.history.Sum}
-	if r.chain, err = o.Chain(m.linksFor(name)...); err != nil {
+	if r.chain, err = o.Chain(m.linksFor(r)...); err != nil {
 		return nil, err
 	}
 	m.runners[r] = struct{}{}
@@ -153,17 +156,22 @@ func (r *Runner) load() (map[string]string, error) {
 	return s.States, nil
 }
 
-// linksFor is the chain of a runner of that name. A dropped-in policy with the name of a built-in one takes its place, unless it is in
-// shadow. A required one that can't be loaded stands there as one that fails. Called with mu held.
-func (m *Manager) linksFor(runner string) []module.Link {
+// linksFor is the chain of a runner. A dropped-in policy with the name of a built-in one takes its place, unless it is in
+// shadow. A required one that can't be loaded stands there as one that fails.
+// One that replaces a built-in policy of the other kind of runner is not in it. Called with mu held.
+func (m *Manager) linksFor(r *Runner) []module.Link {
 	var links []module.Link
 	replaced := map[string]bool{}
 	place := map[string]int{}
-	for _, l := range m.builtin {
+	for _, l := range r.builtin {
 		place[l.Name] = l.Module.Describe().Position
 	}
+	foreign := func(name string) bool {
+		_, ours := place[name]
+		return !ours && slices.Contains(module.BuiltinPolicies, name)
+	}
 	for key, g := range m.loaded {
-		if key.kind != abi.KindPolicy || !g.settings.serves(runner) {
+		if key.kind != abi.KindPolicy || !g.settings.serves(r.name) || foreign(key.name) {
 			continue
 		}
 		l := g.link()
@@ -176,11 +184,11 @@ func (m *Manager) linksFor(runner string) []module.Link {
 		links = append(links, l)
 	}
 	for key, s := range m.blocked {
-		if s.serves(runner) {
+		if s.serves(r.name) && !foreign(key.name) {
 			links = append(links, module.Link{Name: key.name, Position: cmp.Or(s.Position, place[key.name]), Required: true, Missing: m.refused[key]})
 		}
 	}
-	for _, l := range m.builtin {
+	for _, l := range r.builtin {
 		if !replaced[l.Name] {
 			links = append(links, l)
 		}
@@ -195,7 +203,7 @@ func (m *Manager) swapAll() []func() {
 	defer m.mu.Unlock()
 	var idle []func()
 	for r := range m.runners {
-		wait, err := r.chain.Swap(m.linksFor(r.name)...)
+		wait, err := r.chain.Swap(m.linksFor(r)...)
 		if err != nil { // a driver among them, which load refuses
 			m.log.Error("policies stay as they are", "runner", r.name, "error", err)
 			continue

@@ -62,12 +62,12 @@ func (m *Manager) Status() (modules []Status, problems []string) {
 	runners := m.allRunners()
 	m.mu.Lock()
 	byID := map[id]*Status{}
-	for _, l := range m.builtin {
-		key := id{abi.KindPolicy, l.Name}
-		s := describe(l.Module)
-		s.Builtin, s.Position = true, l.Module.Describe().Position
+	for name, builtin := range m.builtin {
+		key := id{abi.KindPolicy, name}
+		s := describe(builtin)
+		s.Builtin, s.Position = true, builtin.Describe().Position
 		if g := m.loaded[key]; g == nil || g.settings.Shadow || len(g.settings.Runners) > 0 {
-			byID[id{"builtin", l.Name}] = &s
+			byID[id{"builtin", name}] = &s
 		}
 	}
 	for key, g := range m.loaded {

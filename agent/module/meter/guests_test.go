@@ -73,7 +73,16 @@ func exchanges(t testing.TB) map[string][]exchange {
 			{Seconds: 60, Arrivals: 2}, {Seconds: 3600, Arrivals: 90, Finished: 85, MeanDuration: 181.5},
 		}},
 	})
+	instances := marshal(t, abi.Snapshot{
+		Now: "2024-01-15T12:00:00Z", NowUnixMS: 1705320000000,
+		Runner: abi.RunnerSettings{Name: "fleet", Instances: &abi.InstanceSettings{CapacityPerInstance: 5, MaxInstances: 10, Policy: []abi.InstancePolicy{
+			{Periods: []string{"* * * * *"}, Timezone: "UTC", IdleCount: 5, IdleTimeS: 1200, ScaleFactor: 0.5, PreemptiveMode: true},
+		}}},
+		Zones: []abi.Zone{{Name: "UTC", Local: "2024-01-15T12:00:00Z"}},
+		Fleet: abi.Counts{Used: 4, Total: 4}, Slots: &abi.Slots{Free: 3, Used: 17},
+	})
 	return map[string][]exchange{
+		"policies/instances": {{"describe", nil}, {"decide", instances}, {"decide", snapshot}, {"decide", []byte("{")}},
 		"policies/idlescale": {{"describe", nil}, {"decide", snapshot}, {"decide", snapshot}, {"decide", []byte("{")}},
 		"policies/periods":   {{"describe", nil}, {"decide", snapshot}, {"decide", snapshot}},
 		"providers/docker":   {{"describe", nil}, {"validate", []byte(`{"options":{}}`)}, {"list", []byte(`{"owner":"nobody"}`)}},

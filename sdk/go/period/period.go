@@ -101,6 +101,35 @@ func Parse(s string) (Expr, error) {
 	return e, nil
 }
 
+// cronLayout names the fields of unix cron for messages.
+const cronLayout = "unix cron's 5 fields: `minute hour day-of-month month day-of-week`"
+
+// ParseCron reads one expression of unix cron, as [[runners.autoscaler.policy]] has them: five fields, and the shortcuts, which name single
+// minutes here. It is active through every second of the minutes that it names. All else is as with Parse.
+func ParseCron(s string) (Expr, error) {
+	var e Expr
+	text := strings.ToLower(strings.TrimSpace(s))
+	if strings.HasPrefix(text, "@") {
+		full, ok := shortcuts[text]
+		if !ok {
+			return Expr{}, failure(s, "unknown shortcut; use @yearly, @annually, @monthly, @weekly, @daily, @hourly or "+cronLayout)
+		}
+		text = strings.TrimSuffix(strings.TrimPrefix(full, "0 "), " *")
+		e.warn("is active for a single minute only; use " + cronLayout + " for a window")
+	}
+	fields := strings.Fields(text)
+	switch n := len(fields); {
+	case n == 7:
+		return Expr{}, failure(s, "7 fields, as in [[runners.machine.autoscaling]]; here it is "+cronLayout)
+	case n != 5:
+		return Expr{}, failure(s, "not 5 fields; use "+cronLayout)
+	}
+	if err := e.parseFields(append(append([]string{"*"}, fields...), "*")); err != nil {
+		return Expr{}, failure(s, err.Error())
+	}
+	return e, nil
+}
+
 // Warnings tells, for people, where the expression may not mean what its author thought, or means something else to GitLab
 // Runner. Each follows on the quoted expression: "has 5 fields and ...".
 func (e Expr) Warnings() []string { return e.warnings }
