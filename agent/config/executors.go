@@ -1,5 +1,10 @@
 package config
 
+import (
+	"cmp"
+	"slices"
+)
+
 // Sections of executors and features that stand beside docker and machine. Names and units are GitLab's.
 
 // Autoscaler is [runners.autoscaler], of the executors instance and docker-autoscaler.
@@ -81,6 +86,41 @@ type ScalePolicy struct {
 	ScaleFactorLimit int      `toml:"scale_factor_limit"`
 	PreemptiveMode   *bool    `toml:"preemptive_mode"` // default: IdleCount > 0
 }
+
+// ActivePeriods returns the expressions that make the section active: where none are given, it always is.
+func (p *ScalePolicy) ActivePeriods() []string {
+	if len(p.Periods) == 0 {
+		return []string{"* * * * *"}
+	}
+	return slices.Clone(p.Periods)
+}
+
+// Preemptive tells whether jobs are asked for only while a slot is free.
+func (p *ScalePolicy) Preemptive() bool {
+	if p.PreemptiveMode == nil {
+		return p.IdleCount > 0
+	}
+	return *p.PreemptiveMode
+}
+
+// Rate returns how fast instances of an autoscaler with max_instances are created: so many a second after burst at once. 0 a second sets no
+// bound.
+func (t ScaleThrottle) Rate(maxInstances int) (perSecond, burst int) {
+	if t.Limit < 0 {
+		return 0, 0
+	}
+	perSecond = cmp.Or(t.Limit, defaultScaleLimit)
+	switch {
+	case t.Burst > 0:
+		return perSecond, t.Burst
+	case maxInstances > 0:
+		return perSecond, maxInstances
+	}
+	return perSecond, perSecond
+}
+
+// defaultScaleLimit is how many instances a second scale_throttle lets be created where it does not say.
+const defaultScaleLimit = 100
 
 // Instance is [runners.instance].
 type Instance struct {

@@ -11,6 +11,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/pool"
 	"github.com/millwright-ci/millwright/agent/provision/instances"
+	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
 // The defaults of [runners.autoscaler].
@@ -57,14 +58,28 @@ func (s *Supervisor) ofAutoscaler(made *pool.Settings, r config.Runner) {
 	if !autoscaled(r.Executor) || a == nil {
 		return
 	}
-	made.Runner.Limit = max(a.MaxInstances, 0)
-	for _, p := range a.Policy {
-		made.Runner.IdleCount, made.Runner.IdleTimeS = p.IdleCount, int64(time.Duration(p.IdleTime)/time.Second)
-	}
+	made.Runner.Instances = instanceSettings(&r)
+	made.Throttle.PerSecond, made.Throttle.Burst = a.ScaleThrottle.Rate(a.MaxInstances)
+	made.ReservationThrottling = a.ReservationThrottling == nil || *a.ReservationThrottling
+	made.AcquireWait = acquireTimeout(&r)
+	made.ProbeTries = a.FailureThreshold
 	if capacityOf(&r) > 1 && r.Executor == executorInstance {
 		s.log.Warn("Jobs share instances without being kept apart: each can read and change what others leave there; set capacity_per_instance to 1 for jobs that don't trust each other",
 			"runner", r.Name, "capacity_per_instance", a.CapacityPerInstance)
 	}
+}
+
+// instanceSettings is [runners.autoscaler] as policies see it.
+func instanceSettings(r *config.Runner) *abi.InstanceSettings {
+	a := r.Autoscaler
+	i := &abi.InstanceSettings{CapacityPerInstance: capacityOf(r), MaxUseCount: max(a.MaxUseCount, 0), MaxInstances: max(a.MaxInstances, 0)}
+	for _, p := range a.Policy {
+		i.Policy = append(i.Policy, abi.InstancePolicy{
+			Periods: p.ActivePeriods(), Timezone: p.Timezone, IdleCount: p.IdleCount, IdleTimeS: int64(time.Duration(p.IdleTime) / time.Second),
+			ScaleFactor: p.ScaleFactor, ScaleFactorLimit: p.ScaleFactorLimit, PreemptiveMode: p.Preemptive(),
+		})
+	}
+	return i
 }
 
 // deletion is how the worker's machines are removed when the agent ends; nil where they stay.
