@@ -18,6 +18,7 @@ type Status struct {
 	Machines []fleet.Machine   // in order of creation, without options and driver state, which may hold secrets
 	Phases   map[string]string // of the machines that are being created, by name
 	Counts   abi.Counts
+	Slots    abi.Slots                   // the places for jobs on the machines
 	Targets  map[fleet.Target]abi.Counts // Counts by where the machines are
 	Demand   abi.Demand
 	Failures []abi.Failure // creations of the last hour that failed, by kind
@@ -65,6 +66,7 @@ func (p *Pool) status() Status {
 		At: now, Runner: p.settings.Runner.Name, Key: p.opts.Key,
 		Machines: slices.Grow([]fleet.Machine(nil), len(p.fleet)),
 		Counts:   p.view.Counts(),
+		Slots:    p.slots(now),
 		Demand:   p.demandNow(now),
 		Failures: p.failures.byKind(now),
 		Limits:   p.limits(now),

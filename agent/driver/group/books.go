@@ -30,7 +30,8 @@ type books struct {
 	claims    map[string]*claim    // by the machine's name
 	owners    map[string]string    // of instances, by id: the machine's name
 	waiting   []string             // machines without an instance, the longest waiting first
-	since     map[string]time.Time // that they wait
+	unwanted  []string             // machines that are to be removed while an instance of theirs may still show up
+	inflight  int                  // by which the group is being asked to increase
 	failed    map[string]abi.Error // machines that get none, and why
 	instances map[string]*instance // that the group has, by id
 	past      map[string]time.Time // instances that were gone, by id
@@ -81,7 +82,7 @@ type ask struct {
 // newBooks returns books in which nothing stands.
 func newBooks(o Options) books {
 	return books{
-		log: o.Log.With("driver", o.Name), settle: o.Settle, granted: o.GrantedLife, observe: o.Observe, claims: map[string]*claim{}, owners: map[string]string{}, since: map[string]time.Time{},
+		log: o.Log.With("driver", o.Name), settle: o.Settle, granted: o.GrantedLife, observe: o.Observe, claims: map[string]*claim{}, owners: map[string]string{},
 		failed: map[string]abi.Error{}, instances: map[string]*instance{}, past: map[string]time.Time{},
 	}
 }
@@ -105,19 +106,19 @@ func (b *books) recall(m fleet.Machine) {
 }
 
 // want puts a machine into the queue, unless it waits or has an instance.
-func (b *books) want(name string, now time.Time) {
+func (b *books) want(name string) {
 	if b.claims[name] != nil || slices.Contains(b.waiting, name) {
 		return
 	}
-	delete(b.failed, name)
+	b.quit(name)
 	b.waiting = append(b.waiting, name)
-	b.since[name] = now
 }
 
-// quit takes a machine out of the queue.
+// quit takes a machine out of the queues.
 func (b *books) quit(name string) {
-	b.waiting = slices.DeleteFunc(b.waiting, func(other string) bool { return other == name })
-	delete(b.since, name)
+	same := func(other string) bool { return other == name }
+	b.waiting, b.unwanted = slices.DeleteFunc(b.waiting, same), slices.DeleteFunc(b.unwanted, same)
+	delete(b.failed, name)
 }
 
 // listed takes in a list: what shows up is counted against the increases and given to the machines that wait, what is missing for long
@@ -232,10 +233,11 @@ func (b *books) gone(now time.Time, id, why string) {
 	delete(b.owners, id)
 }
 
-// give gives instances that nobody has to the machines that wait: the oldest to the longest waiting. One that came with an increase and is
+// give gives instances that nobody has to the machines that wait: the oldest to the longest waiting. What is left goes to those that are
+// unwanted, and is deleted. One that came with an increase and is
 // being deleted already is a machine's too, which fails with it: asking again is not the group's matter.
 func (b *books) give(now time.Time) {
-	if len(b.waiting) == 0 {
+	if len(b.waiting)+len(b.unwanted) == 0 {
 		return
 	}
 	var free []*instance
@@ -244,12 +246,16 @@ func (b *books) give(now time.Time) {
 			free = append(free, i)
 		}
 	}
-	slices.SortFunc(free, func(x, y *instance) int { return byAge(x, y) })
+	slices.SortFunc(free, byAge)
 	for _, i := range free {
-		if len(b.waiting) == 0 {
+		queue := append(slices.Clone(b.waiting), b.unwanted...)
+		if len(queue) == 0 {
 			return
 		}
-		name := b.waiting[0]
+		name := queue[0]
+		if len(b.waiting) == 0 {
+			i.doom = &doom{since: now}
+		}
 		b.quit(name)
 		i.fresh = false
 		b.owners[i.ID] = name
@@ -276,11 +282,12 @@ func (b *books) giveUp(now time.Time) {
 	}
 }
 
-// fail makes up to n of the machines that wait fail, the last ones first.
+// fail makes up to n of the machines that wait fail, the last ones first, those that are unwanted before.
 func (b *books) fail(n int, err error) {
 	info := infoOf(err)
-	for range min(n, len(b.waiting)) {
-		name := b.waiting[len(b.waiting)-1]
+	queue := append(slices.Clone(b.waiting), b.unwanted...)
+	slices.Reverse(queue)
+	for _, name := range queue[:min(n, len(queue))] {
 		b.quit(name)
 		b.failed[name] = info
 	}
@@ -288,7 +295,7 @@ func (b *books) fail(n int, err error) {
 
 // pending is how many instances may still show up.
 func (b *books) pending() int {
-	n := 0
+	n := b.inflight
 	for _, a := range b.asks {
 		n += a.n
 	}
@@ -308,6 +315,7 @@ func (b *books) lacking() int {
 // increased takes in what became of an increase by n, and returns how many instances were granted for sure. When the group refused, the
 // machines fail. When nobody knows, they wait for a while: what shows up is theirs.
 func (b *books) increased(asked time.Time, n, granted int, err error) int {
+	b.inflight = 0
 	granted = min(max(granted, 0), n)
 	if granted > 0 {
 		b.asks = append(b.asks, ask{n: granted, at: asked, life: b.granted})

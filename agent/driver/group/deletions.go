@@ -1,6 +1,7 @@
 package group
 
 import (
+	"slices"
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/driver"
@@ -10,8 +11,9 @@ import (
 // doom has a machine's instance deleted. known is whether that was asked for before; gone is whether there is nothing to delete, and the
 // machine stands in the books no more. id is what the machine's record says; it counts for instances that no machine has.
 func (b *books) doom(now time.Time, name, id string) (known, gone bool) {
-	b.quit(name)
-	delete(b.failed, name)
+	if waits := b.renounce(name); waits {
+		return true, false
+	}
 	if c := b.claims[name]; c != nil {
 		if c.gone {
 			delete(b.claims, name)
@@ -35,6 +37,26 @@ func (b *books) doom(now time.Time, name, id string) (known, gone bool) {
 	}
 	i.doom = &doom{since: now}
 	return false, false
+}
+
+// renounce takes a machine out of the queue. It tells whether an instance of it may still show up, which it has to wait for: one that was
+// asked for, and that no other machine waits for. That is deleted then.
+func (b *books) renounce(name string) bool {
+	i := slices.Index(b.unwanted, name)
+	if i < 0 {
+		if !slices.Contains(b.waiting, name) {
+			b.quit(name)
+			return false
+		}
+		b.quit(name)
+		i = len(b.unwanted)
+		b.unwanted = append(b.unwanted, name)
+	}
+	if i < b.pending()-len(b.waiting) {
+		return true
+	}
+	b.quit(name)
+	return false
 }
 
 // refusal is why the group did not take the deletion of a machine's instance on when it was asked last; nil: it did, or was not asked.

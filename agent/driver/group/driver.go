@@ -164,7 +164,7 @@ func (d *Driver) Create(ctx context.Context, req abi.CreateRequest) (abi.Instanc
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.books.want(req.Name, time.Now())
+	d.books.want(req.Name)
 	return d.books.instance(req.Name), nil
 }
 

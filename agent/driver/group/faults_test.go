@@ -87,11 +87,32 @@ func TestLateInstancesServeOthers(t *testing.T) {
 	inWorld(t, c, group.Options{}, func(t *testing.T, w *world) {
 		w.create("given-up")
 		w.poll(10 * time.Second)
-		w.remove("given-up", "")
+		if err := w.d.Remove(t.Context(), abi.RemoveRequest{Name: "given-up"}); err == nil {
+			t.Error("its instance may still show up")
+		}
 		w.create("next")
+		w.remove("given-up", "")
 		w.poll(2 * time.Minute)
 		w.wants(map[string]string{"next": "running i-000001"})
 		w.calls(grouptest.OpIncrease, 1)
+	})
+}
+
+// TestLateInstancesAreDeleted: what shows up after its machine was given up and that no other one waits for is deleted, before the machine
+// counts as removed.
+func TestLateInstancesAreDeleted(t *testing.T) {
+	c := quick
+	c.ShowTime = time.Minute
+	inWorld(t, c, group.Options{}, func(t *testing.T, w *world) {
+		w.create("given-up")
+		w.poll(10 * time.Second)
+		if took := w.remove("given-up", ""); took < 45*time.Second || took > 3*time.Minute {
+			t.Errorf("took %s", took)
+		}
+		w.wants(map[string]string{})
+		if len(w.g.Instances()) > 0 || w.g.Made() != 1 {
+			t.Errorf("left: %+v", w.g.Instances())
+		}
 	})
 }
 

@@ -99,6 +99,7 @@ func (d *Driver) decrease(now time.Time) {
 func (d *Driver) increase() {
 	d.mu.Lock()
 	n := d.books.lacking()
+	d.books.inflight = n
 	d.mu.Unlock()
 	if n <= 0 {
 		return

@@ -35,7 +35,7 @@ func IsUnclaimed(name string) bool { return strings.HasPrefix(name, unclaimed) }
 // list shows every machine, and the instances that none has, but for those that are going.
 func (b *books) list() []abi.Instance {
 	var out []abi.Instance
-	for _, name := range b.waiting {
+	for _, name := range slices.Concat(b.waiting, b.unwanted) {
 		out = append(out, b.instance(name))
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.failed)) {
@@ -113,7 +113,7 @@ func (b *books) reached(id, address string) {
 
 // expects tells whether something is about to change.
 func (b *books) expects() bool {
-	if len(b.waiting) > 0 || len(b.asks) > 0 {
+	if len(b.waiting)+len(b.unwanted) > 0 || len(b.asks) > 0 {
 		return true
 	}
 	for id, i := range b.instances {
