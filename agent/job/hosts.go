@@ -58,9 +58,6 @@ func (r *run) hostExecutor(handle []byte) (executor.Executor, error) {
 	case instanceExecutor:
 		o := r.remoteSettings(handle)
 		o.Shared = !commonBuilds(runner)
-		if n, ok := r.p.Engines.(Notices); ok {
-			o.Provider = n
-		}
 		return instance.New(r.engine.Target, o)
 	}
 	o := hostshell.Options{

@@ -168,5 +168,9 @@ func (r *run) attach(ctx context.Context, s executor.Stage) (started bool, err e
 	if now == nil || !ok {
 		return false, nil
 	}
-	return l.Attach(ctx, s, now.From, now.At)
+	err = r.onEngine(ctx, func(ctx context.Context) (err error) {
+		started, err = l.Attach(ctx, s, now.From, now.At)
+		return err
+	})
+	return started, err
 }

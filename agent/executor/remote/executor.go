@@ -24,7 +24,6 @@ type Settings struct {
 	Connect func() (Dial, error)
 	// Machine says that the host is a machine of the agent's: when it can't be reached, another one may serve.
 	Machine   bool
-	Provider  Provider      // of a machine; nil where nobody can be asked
 	Keepalive time.Duration // 0 is Options' own
 	Greeting  string        // said before the host is dialled
 
@@ -48,7 +47,10 @@ type Executor struct {
 	handle handle
 }
 
-var _ executor.Lasting = (*Executor)(nil)
+var (
+	_ executor.Lasting = (*Executor)(nil)
+	_ executor.Prober  = (*Executor)(nil)
+)
 
 // handle is what another agent needs to go on with a job, or to clear what it left.
 type handle struct {
@@ -78,7 +80,7 @@ func (e *Executor) Handle() []byte {
 
 func (e *Executor) options() (Options, error) {
 	dial, err := e.o.Connect()
-	return Options{Dial: dial, Job: e.handle.Job, Shell: cmp.Or(e.o.Shell, "bash"), Log: e.o.Log, Keepalive: e.o.Keepalive, Provider: e.o.Provider}, err
+	return Options{Dial: dial, Job: e.handle.Job, Shell: cmp.Or(e.o.Shell, "bash"), Log: e.o.Log, Keepalive: e.o.Keepalive}, err
 }
 
 // fault makes a machine that can't be reached the engine's fault.
@@ -162,6 +164,14 @@ func (e *Executor) placeHelper(ctx context.Context) (dir string, err error) {
 // Run implements executor.Executor.
 func (e *Executor) Run(ctx context.Context, s executor.Stage) error {
 	return e.fault(e.host.Run(ctx, s))
+}
+
+// Probe implements executor.Prober.
+func (e *Executor) Probe(ctx context.Context) error {
+	if e.host == nil {
+		return nil // nothing is known against it
+	}
+	return e.host.Probe(ctx)
 }
 
 // Attach implements executor.Lasting.

@@ -36,19 +36,9 @@ type Options struct {
 	Grace time.Duration
 	// Keepalive is how often a connection is tried, and within which time it must answer; 0 means 15 seconds.
 	Keepalive time.Duration
-	// Provider, if set, knows whether the host is there at all: one that is gone is not dialled for as long as the patience lasts.
-	Provider Provider
 }
 
-// Provider is who owns the host.
-type Provider interface {
-	// Interrupted blocks until the provider takes the host back, or has it no more, and returns what it says of that; nil when ctx ends before.
-	Interrupted(ctx context.Context) error
-	// Suspect has the provider asked soon.
-	Suspect()
-}
-
-// LostError means that the host can't be reached, or is no more.
+// LostError means that the host can't be reached.
 type LostError struct{ err error }
 
 func (e *LostError) Error() string { return e.err.Error() }
@@ -148,19 +138,14 @@ func (h *Host) keep(client *ssh.Client) {
 				return
 			case <-tick.C:
 			}
-			prove(client, h.o.Keepalive)
+			late := time.AfterFunc(h.o.Keepalive, func() { client.Close() })
+			_, _, err := client.SendRequest("keepalive@openssh.com", true, nil)
+			late.Stop()
+			if err != nil {
+				client.Close()
+			}
 		}
 	}()
-}
-
-// prove closes a client whose host gives no sign of life within d.
-func prove(client *ssh.Client, d time.Duration) {
-	late := time.AfterFunc(d, func() { client.Close() })
-	_, _, err := client.SendRequest("keepalive@openssh.com", true, nil)
-	late.Stop()
-	if err != nil {
-		client.Close()
-	}
 }
 
 func (h *Host) drop() {
@@ -240,7 +225,7 @@ func (h *Host) session(ctx context.Context, command string, stdin io.Reader, std
 // command runs a command that may be repeated to its end, on a new connection where one is lost, and returns what it printed.
 func (h *Host) command(ctx context.Context, command string, stdin []byte) ([]byte, error) {
 	var out []byte
-	err := h.retry(ctx, func(ctx context.Context) (bool, error) {
+	err := h.retry(ctx, func() (bool, error) {
 		var stdout, stderr bytes.Buffer
 		err := h.session(ctx, "echo "+quote(h.o.Job)+"\n"+command, bytes.NewReader(stdin), h.behind(&stdout), &stderr)
 		var code *codeError

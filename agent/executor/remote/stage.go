@@ -78,7 +78,7 @@ func (at *stage) ended(ctx context.Context, s executor.Stage, err error) error {
 
 // follow copies the output until the script has ended, from where it stands.
 func (at *stage) follow(ctx context.Context) error {
-	err := at.h.retry(ctx, func(ctx context.Context) (bool, error) {
+	err := at.h.retry(ctx, func() (bool, error) {
 		before := at.stdout.n + at.stderr.n
 		command := fmt.Sprintf(followScript, quote(at.dir), at.stdout.n, at.stderr.n, quote(at.h.o.Job))
 		err := at.h.session(ctx, command, nil, at.h.behind(at.stdout), at.h.behind(at.stderr))
@@ -111,9 +111,10 @@ func (at *stage) result(ctx context.Context) error {
 const stopTime = 30 * time.Second
 
 // stop sends TERM and, after the grace, KILL, and copies what the script still says. A host that can't be reached keeps its processes, and
-// one that is left to another agent too.
+// one that is left to another agent, or is no more, too.
 func (at *stage) stop(ctx context.Context) {
-	if errors.Is(context.Cause(ctx), executor.ErrLeft) {
+	var gone *executor.Error
+	if cause := context.Cause(ctx); errors.Is(cause, executor.ErrLeft) || errors.As(cause, &gone) && gone.Kind == executor.Engine {
 		return
 	}
 	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), at.h.o.Grace+stopTime)
