@@ -98,12 +98,15 @@ func (w *worker) deletion() *pool.Drain {
 func (s *Supervisor) newInstances(w *worker) *instances.Provisioner {
 	return instances.New(instances.Options{
 		Machines: s.provisioner, Log: s.log.With("runner", w.current().Name),
-		Target: w.target, Wishes: w.instanceWishes,
+		Target: w.target, Wishes: w.instanceWishes, Heartbeat: w.heartbeat,
 	})
 }
 
 // target settles how a machine of the worker's is reached, as its configuration is now.
-func (w *worker) target(_ context.Context, m fleet.Machine) (*connect.Target, error) {
+func (w *worker) target(ctx context.Context, m fleet.Machine) (*connect.Target, error) {
+	if isGroup(m.Driver) {
+		return w.targetInGroup(ctx, m)
+	}
 	login, err := w.s.provisioner.Login(m)
 	if err != nil {
 		return nil, err
@@ -116,14 +119,14 @@ func (w *worker) target(_ context.Context, m fleet.Machine) (*connect.Target, er
 
 // instanceWishes are what makes an instance ready. The engine of a machine that a driver made is set up as for docker+machine, unless
 // connector_config names the protocol that leads to an engine which is there.
-func (w *worker) instanceWishes(fleet.Machine) instances.Wishes {
+func (w *worker) instanceWishes(m fleet.Machine) instances.Wishes {
 	r := w.current()
 	wishes := instances.Wishes{ReadyCommand: r.Autoscaler.InstanceReadyCommand}
 	if r.Executor != executorAutoscaler {
 		return wishes
 	}
 	wishes.Engine = instances.TLS
-	if r.Autoscaler.ConnectorConfig.Protocol != "" {
+	if r.Autoscaler.ConnectorConfig.Protocol != "" || isGroup(m.Driver) {
 		wishes.Engine, wishes.EngineHost = instances.Tunnel, r.Docker.Host
 	}
 	if on, set := r.FeatureFlags[dialStdioFlag]; set {

@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -105,16 +104,5 @@ func TestInstances(t *testing.T) {
 	if t.Failed() {
 		t.Log(trace)
 	}
-	w.stop(errors.New("enough"))
-	if err := w.finish(); err != nil {
-		t.Error(err)
-	}
-	w.change(func(c *config.Config) { c.Runners = nil })
-	w.log.forget()
-	w.start(modules)
-	w.until("the instances of the runner that vanished are gone", func() bool { return len(w.s.Machines()) == 0 })
-	w.s.Drain()
-	if err := w.finish(); err != nil {
-		t.Error(err)
-	}
+	w.end(modules)
 }

@@ -141,7 +141,7 @@ func (s *Supervisor) ofOperator(made *pool.Settings, r config.Runner) {
 	own := op.Runners[r.Name]
 	made.CapacityMemory = time.Duration(own.CapacityMemory)
 	m := driven(&r)
-	if m == nil {
+	if m == nil || isGroup(made.Driver) {
 		return
 	}
 	for _, o := range s.describe(m.MachineDriver) {

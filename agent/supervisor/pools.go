@@ -30,7 +30,13 @@ func (s *Supervisor) newPool(w *worker, settings pool.Settings) (*pool.Pool, err
 	o.Provisioner, o.FirstBoot = provisioner, provisioner.FirstBoot
 	if autoscaled(w.current().Executor) {
 		w.instances = s.newInstances(w)
-		o.Provisioner, o.FirstBoot = w.instances, nil
+		o.Provisioner, o.FirstBoot, o.Drivers = w.instances, nil, w.driver
+		o.Events = func(e fleet.Event) {
+			s.event(e)
+			if e.Machine != nil && e.Machine.Gone {
+				s.retired.Go(w.endGroups)
+			}
+		}
 	}
 	o.WantMachines = w.policies.WantMachines
 	o.GoesOn = s.goesOn(w.key)
@@ -69,7 +75,12 @@ func (s *Supervisor) poolSettings(c *config.Config, r config.Runner) (pool.Setti
 		return pool.Settings{}, fmt.Errorf("runner %s: executor %s needs a %s section", r.Name, r.Executor, section)
 	}
 	var options, named abi.Options
-	if s.o.Incumbent == nil { // else the driver is the incumbent's matter
+	name := m.MachineDriver
+	if g, err := s.groupOf(&r); err != nil {
+		return pool.Settings{}, fmt.Errorf("runner %s: %w", r.Name, err)
+	} else if g != "" {
+		name = g // which has no options
+	} else if s.o.Incumbent == nil { // else the driver is the incumbent's matter
 		if options, named, err = s.drivers.options(r.Key(), m.MachineDriver, m.MachineOptions, m.MachineOptionsWithName); err != nil {
 			return pool.Settings{}, fmt.Errorf("runner %s: %w", r.Name, err)
 		}
@@ -80,7 +91,7 @@ func (s *Supervisor) poolSettings(c *config.Config, r config.Runner) (pool.Setti
 			IdleCount: m.IdleCount, IdleCountMin: m.IdleCountMin, IdleScaleFactor: m.IdleScaleFactor, IdleTimeS: int64(m.IdleTime),
 			MaxGrowthRate: max(m.MaxGrowthRate, 0), MaxBuilds: max(m.MaxBuilds, 0), Autoscaling: sections(m.Autoscaling),
 		},
-		MachineName: m.MachineName, Driver: m.MachineDriver, Options: options, OptionsWithName: named,
+		MachineName: m.MachineName, Driver: name, Options: options, OptionsWithName: named,
 		MachineLife: maxLife(s.currentCare()),
 	}
 	s.ofAutoscaler(&made, r)

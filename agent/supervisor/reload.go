@@ -121,8 +121,11 @@ func (s *Supervisor) plan(c *config.Config) (change, error) {
 func (s *Supervisor) planRunner(p change, key string, r config.Runner) error {
 	if old := s.worker(key); old != nil && old.current().Executor == r.Executor {
 		next, err := s.settings(p.config, &r, old.settings())
+		if err != nil {
+			return errors.New(err.Error()) // a runner that runs is not skipped: the configuration as a whole waits
+		}
 		p.changed[key] = next
-		return err
+		return nil
 	}
 	w, err := s.newWorker(p.config, key, r)
 	if err == nil {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/coordinator"
+	"github.com/millwright-ci/millwright/agent/driver/group"
 	"github.com/millwright-ci/millwright/agent/feed"
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/incumbent"
@@ -53,7 +54,9 @@ type Options struct {
 	HelperArchive func(arch string) string
 	// OnHost is for jobs that run on a host instead of in containers. Without a User it is that of the configuration.
 	OnHost job.OnHost
-	Debug  io.Writer // the full log of provisioning; nil for none
+	// FindPlugin returns the path of a fleeting plug-in's binary, by plugin of [runners.autoscaler]; nil looks along PATH alone.
+	FindPlugin func(plugin string) (string, error)
+	Debug      io.Writer // the full log of provisioning; nil for none
 	// OrphanGrace is how long an instance that no journal entry explains is left alone; nil means the pool's 30 minutes.
 	OrphanGrace *time.Duration
 	// Operator reads millwright.toml, at the start and whenever it changes: the folders of modules and what is granted to these. Its
@@ -125,6 +128,7 @@ type Supervisor struct {
 	started  *config.Operator // as it was at the start; nil until then
 	care     config.MachineCare
 	workers  map[string]*worker
+	registry group.Registry             // of the groups that workers have
 	rails    map[string][]railed        // of the last decisions, by the runner's name
 	rotated  map[config.Secret]*rotated // what became of tokens, by the old one
 	leaving  []*leaving                 // runners that are no more, while their machines are removed

@@ -47,6 +47,7 @@ type worker struct {
 	holds *holds
 	// instances makes the pool's machines ready, where the executor is one of the newer autoscaler; else nil.
 	instances *instances.Provisioner
+	groups    groups // that its machines come from, where a fleeting plug-in makes them
 	// policies decide for the pool.
 	policies *dropin.Runner
 
@@ -128,6 +129,7 @@ func (w *worker) discard() {
 	}
 	if w.instances != nil {
 		w.instances.Close()
+		w.groups.close()
 	}
 }
 
@@ -203,14 +205,14 @@ func (w *worker) stop(ctx context.Context, drain *pool.Drain) error {
 		if drain == nil {
 			return w.pool.Stop(ctx, false)
 		}
-		return w.pool.StopRemoving(ctx, *drain)
+		return errors.Join(w.pool.StopRemoving(ctx, *drain), w.clearGroups(ctx))
 	})
 }
 
 // retire ends the worker of a runner that is no more, when its jobs have ended. Its machines go, those that the operator has kept when
 // that ends.
 func (w *worker) retire(ctx context.Context) error {
-	return w.finish(func() error { return w.pool.Retire(ctx) })
+	return w.finish(func() error { return errors.Join(w.pool.Retire(ctx), w.clearGroups(ctx)) })
 }
 
 // finish ends the worker; stop ends its pool.
@@ -229,15 +231,18 @@ func (w *worker) finish(stop func() error) error {
 
 // take puts changed settings into force. What runs keeps what it began with.
 func (w *worker) take(next settings) error {
+	w.mu.Lock()
+	before := w.now
+	w.now = next // before the pool, which may ask for a group that is new
+	w.mu.Unlock()
 	if w.pool != nil {
 		if err := w.pool.Reconfigure(next.pool); err != nil {
 			return err
 		}
+		if isGroup(before.pool.Driver) && before.pool.Driver != next.pool.Driver {
+			w.s.retired.Go(w.endGroups) // unless it has instances that are to be drained
+		}
 	}
-	w.mu.Lock()
-	before := w.now
-	w.now = next
-	w.mu.Unlock()
 	if before.client != next.client {
 		before.client.Close()
 	}

@@ -4,6 +4,7 @@ package connect
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -36,6 +37,8 @@ type Options struct {
 	Connection group.Connection // what the group says, or the driver
 	// Login are the keys of a machine that was made with them, and the check of its host key; nil where Connection has the credentials.
 	Login *ssh.ClientConfig
+	// Renew asks for a connection with credentials that last longer, of instances whose credentials end; nil: nobody can be asked.
+	Renew func(ctx context.Context) (group.Connection, error)
 	// PinFile holds the host key of an instance without Login: the first one that it shows is noted there, and no other is taken then.
 	PinFile string
 }
@@ -50,19 +53,24 @@ type Target struct {
 	Keepalive time.Duration
 	Timeout   time.Duration // until a login works, tries included
 
-	ssh *ssh.ClientConfig
+	ssh     *ssh.ClientConfig
+	options Options // to be made anew of
 }
 
 // New settles how an instance is reached. Its error is the configuration's, or that the instance has no address yet.
 func New(o Options) (*Target, error) {
 	c, g := o.Connector, o.Connection
 	t := &Target{
+		options:  o,
 		Protocol: cmp.Or(c.Protocol, g.Protocol, SSH), Internal: g.InternalAddr, External: g.ExternalAddr, User: cmp.Or(c.Username, g.Username),
 		Keepalive: cmp.Or(time.Duration(c.Keepalive), g.Keepalive, defaultKeepalive), Timeout: cmp.Or(time.Duration(c.Timeout), g.Timeout, defaultTimeout),
 	}
-	host := cmp.Or(g.InternalAddr, g.ExternalAddr)
-	if c.UseExternalAddr {
-		host = cmp.Or(g.ExternalAddr, g.InternalAddr)
+	host, port := g.Address(c.UseExternalAddr), strconv.Itoa(cmp.Or(c.ProtocolPort, g.Port, 22))
+	if alone, own, err := net.SplitHostPort(host); err == nil { // some groups' addresses have a port
+		host = alone
+		if c.ProtocolPort == 0 {
+			port = own
+		}
 	}
 	if host == "" {
 		return nil, errors.New("the instance has no address yet")
@@ -70,8 +78,7 @@ func New(o Options) (*Target, error) {
 	if t.Protocol != SSH {
 		return nil, fmt.Errorf("connector_config: protocol %q is not supported yet; only ssh is", t.Protocol)
 	}
-	port := cmp.Or(c.ProtocolPort, g.Port, 22)
-	t.Address = net.JoinHostPort(host, strconv.Itoa(port))
+	t.Address = net.JoinHostPort(host, port)
 	var err error
 	t.ssh, err = o.login(t)
 	return t, err

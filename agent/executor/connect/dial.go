@@ -18,8 +18,29 @@ const (
 	connectTime = 10 * time.Second
 )
 
+// expiryMargin is how long before their end credentials are renewed.
+const expiryMargin = 10 * time.Second
+
+// renewed is the target with credentials that have not ended.
+func (t *Target) renewed(ctx context.Context) (*Target, error) {
+	o := t.options
+	if end := o.Connection.Expires; end.IsZero() || time.Until(end) > expiryMargin || o.Renew == nil {
+		return t, nil
+	}
+	c, err := o.Renew(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("credentials of the instance: %w", err)
+	}
+	o.Connection = c
+	return New(o)
+}
+
 // Dial connects and logs in, once.
 func (t *Target) Dial(ctx context.Context) (*ssh.Client, error) {
+	t, err := t.renewed(ctx)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, tryTime, fmt.Errorf("no login within %s", tryTime))
 	defer cancel()
 	d := net.Dialer{Timeout: connectTime}

@@ -20,7 +20,7 @@ func New(target *connect.Target, o remote.Settings) (*remote.Executor, error) {
 	o.Connect = func() (remote.Dial, error) {
 		return func(ctx context.Context) (*ssh.Client, error) { return target.Dial(ctx) }, nil
 	}
-	o.Machine, o.Keepalive = true, target.Keepalive
+	o.Machine, o.Plain, o.Keepalive = true, true, target.Keepalive
 	o.Greeting = fmt.Sprintf("Using Instance executor on %s as %s...", target.Address, target.User)
 	return remote.New(o)
 }

@@ -26,6 +26,7 @@ type Settings struct {
 	Machine   bool
 	Keepalive time.Duration // 0 is Options' own
 	Greeting  string        // said before the host is dialled
+	Plain     bool          // scripts are run by no login shell
 
 	Shell     string // bash, sh; "" means bash
 	BuildsDir string // "" is builds in the login's directory, where relative ones begin too
@@ -80,7 +81,7 @@ func (e *Executor) Handle() []byte {
 
 func (e *Executor) options() (Options, error) {
 	dial, err := e.o.Connect()
-	return Options{Dial: dial, Job: e.handle.Job, Shell: cmp.Or(e.o.Shell, "bash"), Log: e.o.Log, Keepalive: e.o.Keepalive}, err
+	return Options{Dial: dial, Job: e.handle.Job, Shell: cmp.Or(e.o.Shell, "bash"), Log: e.o.Log, Keepalive: e.o.Keepalive, Plain: e.o.Plain}, err
 }
 
 // fault makes a machine that can't be reached the engine's fault.

@@ -29,6 +29,7 @@ type Options struct {
 	// Job names the job's folder on the host, below /tmp. It must not be guessed, since the folder holds the job's secrets.
 	Job   string
 	Shell string // bash, sh: what scripts are run with
+	Plain bool   // which is no login shell then
 	Log   *slog.Logger
 	// Patience is how long a lost connection is dialled anew before a stage is given up; 0 means 2 minutes.
 	Patience time.Duration

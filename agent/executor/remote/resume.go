@@ -46,7 +46,7 @@ func (h *Host) Attach(ctx context.Context, s executor.Stage, from executor.Start
 		return true, at.ended(ctx, s, err)
 	}
 	// The agent before may have died within the call that starts it: that is finished, or found done.
-	if _, err := h.command(ctx, fmt.Sprintf(startScript, quote(at.dir), quote(h.o.Shell), quote(h.dir)), nil); err != nil {
+	if _, err := h.command(ctx, at.start(), nil); err != nil {
 		return true, at.ended(ctx, s, err)
 	}
 	if s.Started != nil {

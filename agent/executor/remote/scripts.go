@@ -20,26 +20,26 @@ case $path in */*) mkdir -p "${path%%/*}" ;; esac
 cat >"$path.$$" && [ "$(wc -c <"$path.$$")" -eq %d ] && chmod %s "$path.$$" && mv -f "$path.$$" "$path" && exit 0
 rm -f "$path.$$"; exit 1`
 
-// launcher runs a stage's script: the stage's folder is its first argument, the shell the second, the job's folder the third. TERM to the
-// group reaches the script too, whose end it waits for.
+// launcher runs a stage's script: the stage's folder is its first argument, the shell the second, the job's folder the third, and what the shell
+// is told the fourth. TERM to the group reaches the script too, whose end it waits for.
 const launcher = `#!/bin/sh
 trap : TERM
 echo $$ >"$1/pid.new" && mv "$1/pid.new" "$1/pid"
 MILLWRIGHT_JOB_DIR=$3
 export MILLWRIGHT_JOB_DIR
-"$2" -l "$1/script" </dev/null >"$1/out" 2>"$1/err"
+"$2" $4 "$1/script" </dev/null >"$1/out" 2>"$1/err"
 echo $? >"$1/code.new" && mv "$1/code.new" "$1/code"
 `
 
-// startScript starts the launcher of a stage (its folder is the first argument, the shell the second, the job's folder the third), once
-// however often it is run, in a session of its own where the host can, and returns when it runs.
+// startScript starts the launcher of a stage (its folder is the first argument, the shell the second, the job's folder the third, what the shell is
+// told the fourth), once however often it is run, in a session of its own where the host can, and returns when it runs.
 const startScript = `stage=%s
 if mkdir "$stage/started" 2>/dev/null; then
 	: >"$stage/out"; : >"$stage/err"
 	if command -v setsid >/dev/null 2>&1; then
-		setsid sh "${stage%%/*}/launch" "$stage" %s %s </dev/null >/dev/null 2>&1 &
+		setsid sh "${stage%%/*}/launch" "$stage" %s %s %s </dev/null >/dev/null 2>&1 &
 	else
-		bash -c 'set -m; sh "${1%%/*}/launch" "$@" </dev/null >/dev/null 2>&1 &' sh "$stage" %[2]s %[3]s </dev/null >/dev/null 2>&1
+		bash -c 'set -m; sh "${1%%/*}/launch" "$@" </dev/null >/dev/null 2>&1 &' sh "$stage" %[2]s %[3]s %[4]s </dev/null >/dev/null 2>&1
 	fi
 fi
 n=0

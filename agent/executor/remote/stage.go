@@ -28,7 +28,7 @@ func (h *Host) Run(ctx context.Context, s executor.Stage) error {
 	if s.Starting != nil {
 		s.Starting(executor.Start{Container: strconv.Itoa(h.stages)})
 	}
-	if _, err := h.command(ctx, fmt.Sprintf(startScript, quote(at.dir), quote(h.o.Shell), quote(h.dir)), nil); err != nil {
+	if _, err := h.command(ctx, at.start(), nil); err != nil {
 		if ctx.Err() != nil {
 			at.stop(ctx)
 		}
@@ -43,6 +43,15 @@ func (h *Host) Run(ctx context.Context, s executor.Stage) error {
 // stage is the one of that number.
 func (h *Host) stage(n int, s executor.Stage) *stage {
 	return &stage{h: h, dir: h.dir + "/" + strconv.Itoa(n), stdout: &counter{to: s.Stdout}, stderr: &counter{to: s.Stderr}}
+}
+
+// start is the command that starts the script.
+func (at *stage) start() string {
+	told := "-l"
+	if at.h.o.Plain {
+		told = ""
+	}
+	return fmt.Sprintf(startScript, quote(at.dir), quote(at.h.o.Shell), quote(at.h.dir), quote(told))
 }
 
 // await writes what the script says until it has ended, and returns how.

@@ -32,7 +32,9 @@ type Options struct {
 	Target func(ctx context.Context, m fleet.Machine) (*connect.Target, error)
 	// Wishes are what the runner's configuration says now.
 	Wishes func(m fleet.Machine) Wishes
-	Log    *slog.Logger
+	// Heartbeat asks an instance's group whether it is fit for a job; nil: no group is asked.
+	Heartbeat func(ctx context.Context, m fleet.Machine) error
+	Log       *slog.Logger
 }
 
 // Wishes say what makes an instance ready.

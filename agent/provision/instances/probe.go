@@ -25,6 +25,11 @@ func (p *Provisioner) Check(ctx context.Context, m fleet.Machine) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(w.CheckTime, checkTime))
 	defer cancel()
+	if p.o.Heartbeat != nil {
+		if err := p.o.Heartbeat(ctx, m); err != nil {
+			return fmt.Errorf("machine %s: its group: %w", m.Name, err)
+		}
+	}
 	line, err := p.line(ctx, m)
 	if err == nil {
 		err = line.Ping(ctx)

@@ -1,0 +1,275 @@
+package supervisor
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/millwright-ci/millwright/agent/config"
+	"github.com/millwright-ci/millwright/agent/driver"
+	"github.com/millwright-ci/millwright/agent/driver/fleeting"
+	"github.com/millwright-ci/millwright/agent/driver/group"
+	"github.com/millwright-ci/millwright/agent/executor/connect"
+	"github.com/millwright-ci/millwright/agent/fleet"
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+)
+
+// groupPrefix begins the names of drivers that are groups: fleeting-PLUGIN-DIGEST. The digest is of plugin_config: with another one, the
+// instances are another group's.
+const groupPrefix = "fleeting-"
+
+// isGroup tells whether a driver's name is a group's.
+func isGroup(name string) bool {
+	return strings.HasPrefix(name, groupPrefix)
+}
+
+// heartbeatFlag has groups asked about instances before jobs get them. Source: GitLab Runner documentation, "Feature flags".
+const heartbeatFlag = "FF_USE_FLEETING_ACQUIRE_HEARTBEATS"
+
+// groupOf returns the name of the driver of a runner whose instances a fleeting plug-in makes; "" for one with a driver. Its error is the
+// configuration's.
+func (s *Supervisor) groupOf(r *config.Runner) (string, error) {
+	a := r.Autoscaler
+	if !autoscaled(r.Executor) || a == nil || a.Driven(a.Plugin) && s.drivers.has(a.Plugin) {
+		return "", nil
+	}
+	if _, err := fleeting.FromConfig("autoscaler", a); err != nil {
+		return "", &skipError{err.Error() + "; the other runners run"}
+	}
+	data, err := json.Marshal(a.PluginConfig) // sorted by key
+	if err != nil {
+		return "", fmt.Errorf("autoscaler.plugin_config: %w", err)
+	}
+	sum := sha256.Sum256(data)
+	return groupPrefix + pluginName(a.Plugin) + "-" + hex.EncodeToString(sum[:4]), nil
+}
+
+// pluginName is a plug-in's bare name: aws of fleeting-plugin-aws and of registry.example.com/plugins/aws:latest.
+func pluginName(plugin string) string {
+	name := plugin[strings.LastIndex(plugin, "/")+1:]
+	name, _, _ = strings.Cut(name, ":")
+	return strings.TrimPrefix(name, "fleeting-plugin-")
+}
+
+// groups are a worker's, by the names of their drivers. Beside the one that makes new instances there may be one whose instances are being
+// drained. The zero value has none.
+type groups struct {
+	mu     sync.Mutex // guards what follows
+	made   map[string]*grouped
+	closed bool
+}
+
+// grouped is a group with the driver that is made of it.
+type grouped struct {
+	*group.Driver
+	group group.Group
+}
+
+// groupEnd is how long a group has to end.
+const groupEnd = 30 * time.Second
+
+// close ends what serves the groups; their instances stay.
+func (g *groups) close() {
+	g.mu.Lock()
+	made := g.made
+	g.made, g.closed = nil, true
+	g.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), groupEnd)
+	defer cancel()
+	var ends sync.WaitGroup
+	for _, one := range made {
+		ends.Go(func() { _ = one.Close(ctx) }) // what does not end in time is killed
+	}
+	ends.Wait()
+}
+
+// driver returns the driver of a name for the worker's pool.
+func (w *worker) driver(name string) (driver.Driver, error) {
+	if !isGroup(name) {
+		return w.s.drivers.forPool(name)
+	}
+	return w.group(name)
+}
+
+// group returns the group of a driver's name, and opens it when it is the one that config.toml describes now.
+func (w *worker) group(name string) (*grouped, error) {
+	g := &w.groups
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if one := g.made[name]; one != nil {
+		return one, nil
+	}
+	r := w.current()
+	if now, err := w.s.groupOf(r); g.closed || err != nil || now != name {
+		return nil, fmt.Errorf("group %s: config.toml has its plugin_config no more, so nobody can be asked about its instances; put it back until they are gone", name)
+	}
+	made, err := w.s.openGroup(w, name, r)
+	if err != nil {
+		return nil, err
+	}
+	if g.made == nil {
+		g.made = map[string]*grouped{}
+	}
+	g.made[name] = made
+	return made, nil
+}
+
+// endGroups ends the groups that make no instances any more, and whose last instance is gone.
+func (w *worker) endGroups() {
+	used := map[string]bool{w.settings().pool.Driver: true}
+	for _, m := range w.pool.Status().Machines {
+		used[m.Driver] = true
+	}
+	g := &w.groups
+	g.mu.Lock()
+	var ended []*grouped
+	for name, one := range g.made {
+		if !used[name] {
+			ended = append(ended, one)
+			delete(g.made, name)
+		}
+	}
+	g.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), groupEnd)
+	defer cancel()
+	for _, one := range ended {
+		_ = one.Close(ctx) // what does not end in time is killed
+	}
+}
+
+// clearGroups removes the instances that no machine has, such as those of an increase that was under way when the pool ended.
+func (w *worker) clearGroups(ctx context.Context) error {
+	w.groups.mu.Lock()
+	made := maps.Clone(w.groups.made)
+	w.groups.mu.Unlock()
+	var errs []error
+	for name, one := range made {
+		if _, begun := one.Info(); !begun {
+			continue // it has made none
+		}
+		for {
+			left, err := one.clear(ctx)
+			if err == nil && !left {
+				break
+			}
+			if err == nil {
+				err = pause(ctx, clearPause)
+			}
+			if err != nil {
+				errs = append(errs, fmt.Errorf("instances of %s are left: %w", name, err))
+				break
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// clearPause is between two looks at a group that is being cleared.
+const clearPause = time.Second
+
+// clear asks for the removal of what no machine has, and tells whether something is left.
+func (g *grouped) clear(ctx context.Context) (left bool, err error) {
+	res, err := g.List(ctx, abi.ListRequest{ABI: abi.Version})
+	if err != nil {
+		return false, err
+	}
+	for _, i := range res.Instances {
+		if !group.IsUnclaimed(i.Name) || i.Status == abi.StatusGone {
+			continue
+		}
+		var underWay *driver.UnderWay
+		if err := g.Remove(ctx, abi.RemoveRequest{ABI: abi.Version, Name: i.Name, ID: i.ID}); err != nil && !errors.As(err, &underWay) {
+			return false, err
+		}
+		left = true
+	}
+	return left || g.Stats().Pending > 0, nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// openGroup makes the driver of a group. The plug-in is started when it is asked first.
+func (s *Supervisor) openGroup(w *worker, name string, r *config.Runner) (*grouped, error) {
+	a := r.Autoscaler
+	o, err := fleeting.FromConfig("autoscaler", a)
+	if err != nil {
+		return nil, err
+	}
+	o.Log = s.log.With("runner", r.Name)
+	o.Find = func() (string, error) { return s.findPlugin(a.Plugin) }
+	all, _, err := s.journal.Load()
+	if err != nil {
+		return nil, err
+	}
+	var machines []fleet.Machine
+	for _, m := range all {
+		if m.Runner == w.key && m.Driver == name {
+			machines = append(machines, m)
+		}
+	}
+	serves := fleeting.New(o)
+	return &grouped{group: serves, Driver: group.New(group.Options{
+		Name: name, Runner: r.Name, Group: serves, Machines: machines, Max: a.MaxInstances, External: a.ConnectorConfig.UseExternalAddr,
+		Update: time.Duration(a.UpdateInterval), Expecting: time.Duration(a.UpdateIntervalExpecting), DeletionRetry: time.Duration(a.DeletionRetryInterval),
+		Registry: &s.registry, Log: s.log.With("runner", r.Name),
+	})}, nil
+}
+
+// findPlugin returns the path of a plug-in's binary.
+func (s *Supervisor) findPlugin(plugin string) (string, error) {
+	if s.o.FindPlugin != nil {
+		return s.o.FindPlugin(plugin)
+	}
+	path, err := exec.LookPath("fleeting-plugin-" + pluginName(plugin))
+	if err != nil {
+		return "", fmt.Errorf("fleeting plug-in %s: %w; put it on the PATH", plugin, err)
+	}
+	return path, nil
+}
+
+// targetInGroup settles how an instance of a group is reached.
+func (w *worker) targetInGroup(ctx context.Context, m fleet.Machine) (*connect.Target, error) {
+	g, err := w.group(m.Driver)
+	if err != nil {
+		return nil, err
+	}
+	ask := func(ctx context.Context) (group.Connection, error) { return g.group.Connect(ctx, m.Instance.ID) }
+	c, err := ask(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return connect.New(connect.Options{
+		Connector: w.current().Autoscaler.ConnectorConfig, Connection: c, Renew: ask,
+		PinFile: filepath.Join(w.s.journal.Store(), "machines", m.Name, "host_key.pub"),
+	})
+}
+
+// heartbeat asks the machine's group whether it is fit for a job, where the runner wants that.
+func (w *worker) heartbeat(ctx context.Context, m fleet.Machine) error {
+	if !isGroup(m.Driver) || !w.current().FeatureFlags[heartbeatFlag] {
+		return nil
+	}
+	g, err := w.group(m.Driver)
+	if err != nil {
+		return err
+	}
+	return g.group.Heartbeat(ctx, m.Instance.ID)
+}
