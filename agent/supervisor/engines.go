@@ -23,7 +23,6 @@ type machineEngines struct {
 	placed func(job.Engine) // told which one it got; may be nil
 
 	instances *instances.Provisioner // reaches machines of the newer autoscaler; nil for others
-	limit     time.Duration          // how long a machine is waited for; 0 is without end
 
 	mu   sync.Mutex // guards what follows
 	held *pool.Lease
@@ -37,11 +36,6 @@ var _ job.Notices = (*machineEngines)(nil)
 func (e *machineEngines) Engine(ctx context.Context) (job.Engine, error) {
 	if e.waits != nil {
 		e.waits()
-	}
-	if e.limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, e.limit)
-		defer cancel()
 	}
 	lease, err := e.lease(ctx)
 	if err != nil {
