@@ -20,6 +20,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/driver/group"
 	"github.com/millwright-ci/millwright/agent/executor/connect"
 	"github.com/millwright-ci/millwright/agent/fleet"
+	pausing "github.com/millwright-ci/millwright/agent/wait"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -162,7 +163,7 @@ func (w *worker) clearGroups(ctx context.Context) error {
 				break
 			}
 			if err == nil {
-				err = pause(ctx, clearPause)
+				err = pausing.For(ctx, clearPause)
 			}
 			if err != nil {
 				errs = append(errs, fmt.Errorf("instances of %s are left: %w", name, err))
@@ -193,17 +194,6 @@ func (g *grouped) clear(ctx context.Context) (left bool, err error) {
 		left = true
 	}
 	return left || g.Stats().Pending > 0, nil
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // openGroup makes the driver of a group. The plug-in is started when it is asked first.
