@@ -31,7 +31,7 @@ var rules = []rule{
 		why:       "the command line wires the parts together; logic belongs into the part"},
 	{pkg: "agent/config", libraries: []string{"github.com/knadh/koanf/...", "github.com/pelletier/go-toml/v2/..."},
 		why: "configuration is a value that everybody reads; it knows nobody"},
-	{pkg: "agent/supervisor/...", inner: []string{"agent/config", "agent/coordinator", "agent/driver/...", "agent/executor/...", "agent/feed", "agent/fleet", "agent/grants", "agent/incumbent", "agent/job/...", "agent/journal", "agent/metrics", "agent/migrate", "agent/module/...", "agent/pool", "agent/provision/...", "agent/trace", "hostfuncs/credentials", "sdk/go/abi", "sdk/go/period"},
+	{pkg: "agent/supervisor/...", inner: []string{"agent/config", "agent/coordinator", "agent/driver/...", "agent/executor/...", "agent/feed", "agent/fleet", "agent/grants", "agent/incumbent", "agent/job/...", "agent/journal", "agent/metrics", "agent/migrate", "agent/module/...", "agent/pool", "agent/provision/...", "agent/trace", "agent/wait", "hostfuncs/credentials", "sdk/go/abi", "sdk/go/period"},
 		libraries: []string{"golang.org/x/sync/...", "github.com/fsnotify/fsnotify", "github.com/prometheus/client_golang/..."},
 		why:       "it starts and stops workers; what a worker does lies in feed, pool and job"},
 	{pkg: "agent/coordinator/embedded/...", inner: []string{"agent/config", "agent/ciyaml"}, why: "the embedded coordinator is the other side of the wire; it must not know the agent"},
