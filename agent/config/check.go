@@ -109,6 +109,9 @@ func (c check) runner(config *Config, r *Runner, section string) {
 		c.monitoring(r.Monitoring, section+".monitoring")
 	}
 	if r.Autoscaler != nil {
+		if key, why := r.Autoscaler.Unprovided(); key != "" && slices.Contains(Autoscaled(), r.Executor) {
+			c.warn(section+".autoscaler", key, "%s; this entry is skipped, the others run", why)
+		}
 		for i, p := range r.Autoscaler.Policy {
 			c.timezone(fmt.Sprintf("%s.autoscaler.policy[%d]", section, i), "timezone", p.Timezone)
 		}

@@ -36,6 +36,20 @@ func (a *Autoscaler) Driven(name string) bool {
 	return true
 }
 
+// Unprovided names what the section asks for and this agent has not: its key, and why. Runners that ask for it are skipped, rather than run
+// their jobs otherwise than they should.
+func (a *Autoscaler) Unprovided() (key, why string) {
+	switch p := a.ConnectorConfig.Protocol; {
+	case p == "winrm" || p == "winrm+https":
+		return "connector_config.protocol", strconv.Quote(p) + " is not provided by this agent, which has ssh"
+	case p != "" && p != "ssh":
+		return "connector_config.protocol", strconv.Quote(p) + " is not known; there is ssh"
+	case a.VMIsolation.Enabled:
+		return "vm_isolation.enabled", "virtual machines on instances are not provided by this agent"
+	}
+	return "", ""
+}
+
 // Options are plugin_config as MachineOptions has it: NAME=value, sorted by name, a list once for each entry. An error names the key.
 func (a *Autoscaler) Options() ([]string, error) {
 	var out []string

@@ -63,6 +63,7 @@ func TestAutoscaler(t *testing.T) {
 	r := w.instances("autoscaler", executorAutoscaler)
 	r.Autoscaler.ConnectorConfig.Protocol = "ssh"
 	r.Autoscaler.InstanceReadyCommand = startEngine(mirrorOf(r))
+	r.FeatureFlags = map[string]bool{dialStdioFlag: true} // the other way is shown where instances are made ready
 	w.config.Runners = []config.Runner{r}
 	w.start(modules)
 	owner := w.s.Owner()

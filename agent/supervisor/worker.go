@@ -87,6 +87,11 @@ func (s *Supervisor) settings(c *config.Config, r *config.Runner, before setting
 	if r.Shell != "" && !slices.Contains(config.Shells(r.Executor), r.Shell) {
 		return settings{}, fmt.Errorf("runner %s: %w", r.Name, &skipError{fmt.Sprintf("shell %q is not supported with the executor %s, which has %s; the other runners run", r.Shell, r.Executor, strings.Join(config.Shells(r.Executor), ", "))})
 	}
+	if autoscaled(r.Executor) && r.Autoscaler != nil {
+		if key, why := r.Autoscaler.Unprovided(); key != "" {
+			return settings{}, fmt.Errorf("runner %s: %w", r.Name, &skipError{fmt.Sprintf("autoscaler.%s: %s; the other runners run", key, why)})
+		}
+	}
 	next := settings{runner: r, client: before.client, options: s.clientOptions(c, r)}
 	var err error
 	if next.client == nil || !reflect.DeepEqual(next.options, before.options) {
