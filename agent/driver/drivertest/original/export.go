@@ -22,6 +22,29 @@ import (
 // it. Of what it was given it must know each field that its version has as it is. env is its environment besides.
 func Exported(t testing.TB, driver string, i abi.Instance, o abi.Options, env ...string) {
 	t.Helper()
+	run := loaded(t, driver, 15, i, o, env...)
+	if state := run("status", i.Name); state != "Running" {
+		t.Errorf("docker-machine says that it is %s", state)
+	}
+	if ip := run("ip", i.Name); ip != i.Address {
+		t.Errorf("docker-machine has it at %s, want %s", ip, i.Address)
+	}
+	run("rm", "-y", i.Name)
+}
+
+// Loaded gives a machine to docker-machine as Exported does, and has that read it alone: no provider is asked. docker-machine must know that many of
+// the fields at least.
+func Loaded(t testing.TB, driver string, least int, i abi.Instance, o abi.Options) {
+	t.Helper()
+	run := loaded(t, driver, least, i, o)
+	if names := run("ls", "-q"); names != i.Name {
+		t.Errorf("docker-machine has %q", names)
+	}
+}
+
+// loaded returns docker-machine's command line over the store that the machine was given to.
+func loaded(t testing.TB, driver string, least int, i abi.Instance, o abi.Options, env ...string) func(args ...string) string {
+	t.Helper()
 	store := t.TempDir()
 	given := export(t, store, driver, i, o)
 	binary := legacytest.DockerMachine(t)
@@ -52,16 +75,10 @@ func Exported(t testing.TB, driver string, i abi.Instance, o abi.Options, env ..
 			t.Errorf("%s: docker-machine reads %v as %v", name, value, theirs)
 		}
 	}
-	if same < 15 {
+	if same < least {
 		t.Errorf("docker-machine knows %d of the fields %v", same, given)
 	}
-	if state := run("status", i.Name); state != "Running" {
-		t.Errorf("docker-machine says that it is %s", state)
-	}
-	if ip := run("ip", i.Name); ip != i.Address {
-		t.Errorf("docker-machine has it at %s, want %s", ip, i.Address)
-	}
-	run("rm", "-y", i.Name)
+	return run
 }
 
 // export writes the store and returns the driver's part of config.json.

@@ -52,7 +52,7 @@ func Original(t testing.TB, name string, env ...string) string {
 	return script(t, clouds.binary(t, name), name, env...)
 }
 
-// DockerMachine builds docker-machine itself, with its drivers amazonec2, digitalocean, generic, google and none, and returns its path. It is built
+// DockerMachine builds docker-machine itself, with its drivers amazonec2, azure, digitalocean, generic, google and none, and returns its path. It is built
 // once for all tests of a package; without its libraries the test is skipped. Google's API is where $MILLWRIGHT_TEST_GCE says.
 func DockerMachine(t testing.TB) string {
 	t.Helper()
