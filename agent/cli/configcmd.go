@@ -47,7 +47,7 @@ func (a *app) check(ctx context.Context, path, stateDir string) error {
 	if err := drivers.UseFolder(ctx, a.operator(path, a.quietLogger()), a.quietLogger()); err != nil {
 		return err
 	}
-	o := config.Options{Period: readPeriod, Driver: func(name string, options []string) []config.Problem {
+	o := config.Options{Period: readPeriod, Cron: readCron, Driver: func(name string, options []string) []config.Problem {
 		return problems(drivers.Check(ctx, name, options))
 	}}
 	cfg, diagnostics, err := o.Load(path)
@@ -87,6 +87,11 @@ func readPeriod(expression string) (warnings []string, err error) {
 	return e.Warnings(), err
 }
 
+func readCron(expression string) (warnings []string, err error) {
+	e, err := period.ParseCron(expression)
+	return e.Warnings(), err
+}
+
 func problems(in []supervisor.Problem) []config.Problem {
 	out := make([]config.Problem, 0, len(in))
 	for _, p := range in {
@@ -98,7 +103,7 @@ func problems(in []supervisor.Problem) []config.Problem {
 // loadConfig reads config.toml for an agent. What is wrong with a single entry is told, and the entry left out; the others run. An entry
 // that before, which may be nil, has is not left out: the whole file is refused then.
 func (a *app) loadConfig(path string, before *config.Config, tell func(config.Diagnostic)) (*config.Config, error) {
-	c, diagnostics, err := config.Options{Period: readPeriod}.Load(path)
+	c, diagnostics, err := config.Options{Period: readPeriod, Cron: readCron}.Load(path)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +139,7 @@ func usable(c *config.Config, diagnostics []config.Diagnostic, before *config.Co
 
 // execConfig reads the configuration of exec, where any mistake ends it: there is somebody to mend it.
 func execConfig(path string) (*config.Config, error) {
-	o := config.Options{Period: readPeriod}
+	o := config.Options{Period: readPeriod, Cron: readCron}
 	if path == "" {
 		c, diagnostics := o.Parse("exec.toml", defaultExecConfig)
 		return c, everyError(diagnostics)

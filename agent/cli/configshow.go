@@ -41,7 +41,7 @@ func readConfig(path string) (*config.Config, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("%w; name the file with --config", err)
 	}
-	cfg, diagnostics, err := config.Options{Period: readPeriod}.Load(path)
+	cfg, diagnostics, err := config.Options{Period: readPeriod, Cron: readCron}.Load(path)
 	return cfg, errors.Join(err, config.Err(diagnostics))
 }
 

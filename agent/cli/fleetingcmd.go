@@ -37,7 +37,7 @@ type named struct{ runner, plugin string }
 
 // plugins are those that config.toml names, but for those that drivers serve.
 func (a *app) plugins(ctx context.Context, path string) ([]named, error) {
-	cfg, _, err := config.Options{Period: readPeriod}.Load(path)
+	cfg, _, err := config.Options{Period: readPeriod, Cron: readCron}.Load(path)
 	if err != nil {
 		return nil, err
 	}

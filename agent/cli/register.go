@@ -189,7 +189,7 @@ func (r *registering) askRest(created bool) error {
 // check makes sure that the entry would be accepted, before the coordinator is asked for anything; doubts are told.
 func (r *registering) check(token config.Secret) (config.Runner, error) {
 	r.entry.Set("token", token)
-	c, diagnostics := config.Options{Period: readPeriod, Executors: config.Executors()}.Parse("the new entry", []byte(r.entry.String()))
+	c, diagnostics := config.Options{Period: readPeriod, Cron: readCron, Executors: config.Executors()}.Parse("the new entry", []byte(r.entry.String()))
 	for i := range diagnostics {
 		diagnostics[i].Line = 0
 		if diagnostics[i].Severity == config.SeverityWarning {

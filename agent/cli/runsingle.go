@@ -82,7 +82,7 @@ func (o single) load() (*config.Config, error) {
 	if !entry.Has("name") {
 		entry.Set("name", "run-single")
 	}
-	cfg, diagnostics := config.Options{Period: readPeriod}.Parse("run-single", []byte(entry.String()))
+	cfg, diagnostics := config.Options{Period: readPeriod, Cron: readCron}.Parse("run-single", []byte(entry.String()))
 	return cfg, everyError(diagnostics)
 }
 

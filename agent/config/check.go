@@ -43,6 +43,7 @@ func (c check) all(config *Config) {
 			"and the other runners wait for theirs; set it to %d or more", config.Concurrent, n, n)
 	}
 	c.overlaps(config.Runners)
+	c.sharedGroups(config.Runners)
 }
 
 // oneOf wants one of the words; an empty value is the default.
@@ -112,9 +113,7 @@ func (c check) runner(config *Config, r *Runner, section string) {
 		if key, why := r.Autoscaler.Unprovided(); key != "" && slices.Contains(Autoscaled(), r.Executor) {
 			c.warn(section+".autoscaler", key, "%s; this entry is skipped, the others run", why)
 		}
-		for i, p := range r.Autoscaler.Policy {
-			c.timezone(fmt.Sprintf("%s.autoscaler.policy[%d]", section, i), "timezone", p.Timezone)
-		}
+		c.autoscaler(config, r, section+".autoscaler")
 	}
 }
 

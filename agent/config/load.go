@@ -19,6 +19,8 @@ type Options struct {
 	// Period reads one period expression of [runners.machine] and monitoring, and tells where it may not mean what its author thought;
 	// nil counts fields only.
 	Period func(expression string) (warnings []string, err error)
+	// Cron does the same for those of [runners.autoscaler], which are unix cron's.
+	Cron func(expression string) (warnings []string, err error)
 	// Driver checks the options of a machine driver, as they stand in MachineOptions, with %s of MachineOptionsWithName replaced;
 	// nil checks none.
 	Driver func(name string, options []string) []Problem
@@ -153,6 +155,30 @@ func (c *Config) applyDefaults() {
 		atLeast(&r.FinalUpdateRetryLimit, 1, 10)
 		atLeast(&r.Artifact.UploadTimeout, 1, Duration(time.Hour))
 		atLeast(&r.Artifact.ResponseHeaderTimeout, 1, Duration(10*time.Minute))
+		if r.Autoscaler != nil {
+			r.Autoscaler.applyDefaults()
+		}
+	}
+}
+
+func (a *Autoscaler) applyDefaults() {
+	orElse(&a.InstanceAcquireTimeout, Duration(15*time.Minute))
+	orElse(&a.UpdateInterval, Duration(time.Minute))
+	orElse(&a.UpdateIntervalExpecting, Duration(2*time.Second))
+	orElse(&a.DeletionRetryInterval, Duration(time.Minute))
+	orElse(&a.ShutdownDeletionInterval, Duration(10*time.Second))
+	orElse(&a.ShutdownDeletionRetries, 3)
+	orElse(&a.FailureThreshold, 3)
+	for _, o := range []*Connector{&a.ConnectorConfig, &a.VMIsolation.ConnectorConfig} {
+		orElse(&o.Keepalive, Duration(30*time.Second))
+		orElse(&o.Timeout, Duration(10*time.Minute))
+	}
+}
+
+// orElse sets a value that is 0 to its default. What is less is for check to name.
+func orElse[T ~int | ~int64](v *T, value T) {
+	if *v == 0 {
+		*v = value
 	}
 }
 

@@ -20,6 +20,10 @@ var checks = Options{
 		e, err := period.Parse(text)
 		return e.Warnings(), err
 	},
+	Cron: func(text string) ([]string, error) {
+		e, err := period.ParseCron(text)
+		return e.Warnings(), err
+	},
 	Driver: func(name string, options []string) []Problem {
 		var problems []Problem
 		for _, o := range options {

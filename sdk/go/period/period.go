@@ -124,9 +124,11 @@ func ParseCron(s string) (Expr, error) {
 	case n != 5:
 		return Expr{}, failure(s, "not 5 fields; use "+cronLayout)
 	}
+	warnings := e.warnings
 	if err := e.parseFields(append(append([]string{"*"}, fields...), "*")); err != nil {
 		return Expr{}, failure(s, err.Error())
 	}
+	e.warnings = warnings // those of the fields tell what the library for seven fields gets wrong
 	return e, nil
 }
 

@@ -193,3 +193,47 @@ func clock(t *testing.T, text string) int64 {
 	}
 	return at.Unix()
 }
+
+// TestParseCron has unix cron's five fields as [[runners.autoscaler.policy]] writes them. The week of the cases begins on a Sunday.
+func TestParseCron(t *testing.T) {
+	const sunday = 1787443200 // 2026-08-23 00:00:00
+	at := func(day, hour, minute, second int64) int64 {
+		return sunday + day*86400 + hour*3600 + minute*60 + second
+	}
+	for _, c := range []struct {
+		expression string
+		active     []int64
+		not        []int64
+	}{
+		{"* * * * *", []int64{at(0, 0, 0, 0), at(6, 23, 59, 59)}, nil},
+		{"* 8-15 * * mon-fri", []int64{at(1, 8, 0, 0), at(5, 15, 59, 59)}, []int64{at(1, 7, 59, 59), at(1, 16, 0, 0), at(0, 12, 0, 0), at(6, 12, 0, 0)}},
+		{"* * * * 1-7", []int64{at(0, 5, 0, 0), at(3, 5, 0, 0), at(6, 5, 0, 0)}, nil},
+		{"* * * * 0", []int64{at(0, 5, 0, 0)}, []int64{at(1, 5, 0, 0)}},
+		{"* * * * 7", []int64{at(0, 5, 0, 0)}, []int64{at(6, 5, 0, 0)}},
+		{"*/15 * * * *", []int64{at(2, 3, 45, 59)}, []int64{at(2, 3, 46, 0)}},
+		{"* * 1 * mon", []int64{at(1, 1, 1, 1)}, []int64{at(2, 1, 1, 1)}},
+		{"@daily", []int64{at(2, 0, 0, 59)}, []int64{at(2, 0, 1, 0)}},
+	} {
+		e, err := ParseCron(c.expression)
+		if err != nil {
+			t.Errorf("%s: %v", c.expression, err)
+			continue
+		}
+		for i, instant := range append(c.active, c.not...) {
+			if got, want := e.Matches(instant), i < len(c.active); got != want {
+				t.Errorf("%s at %d: active %v", c.expression, instant, got)
+			}
+		}
+		if warned := len(e.Warnings()) > 0; warned != strings.HasPrefix(c.expression, "@") {
+			t.Errorf("%s: warnings %q", c.expression, e.Warnings())
+		}
+	}
+	for expression, want := range map[string]string{
+		"": "not 5 fields", "* * * *": "not 5 fields", "* * 9-17 * * mon-fri": "not 5 fields", "* * 9-17 * * mon-fri *": "7 fields",
+		"60 * * * *": "minute field", "* 24 * * *": "hour field", "@often": "unknown shortcut",
+	} {
+		if _, err := ParseCron(expression); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", expression, err, want)
+		}
+	}
+}
