@@ -272,7 +272,7 @@ func (a *app) printExplanation(e supervisor.Explanation) {
 		if d.Times > 1 {
 			fmt.Fprintf(a.out, " to %s, %d times", d.Last.Local().Format(time.TimeOnly), d.Times)
 		}
-		fmt.Fprintf(a.out, ": %d idle machines wanted: %s\n", d.IdleTarget, d.Reason)
+		fmt.Fprintf(a.out, ": %d %s wanted: %s\n", d.IdleTarget, wished(d), d.Reason)
 		for _, s := range d.Steps {
 			fmt.Fprintf(a.out, "  %-14s %s\n", s.Policy, stepText(s))
 		}
@@ -297,6 +297,14 @@ func stepText(s supervisor.StepView) string {
 	return fmt.Sprintf("%s (%.1f ms, fuel %d)", text, s.TookMS, s.Fuel)
 }
 
+// wished is what a decision's target counts.
+func wished(d supervisor.DecisionView) string {
+	if slices.ContainsFunc(d.Steps, func(s supervisor.StepView) bool { return s.Proposal.IdleSlots != nil }) {
+		return "free slots"
+	}
+	return "idle machines"
+}
+
 // proposalText is what a proposal asks for, in a line, without its reason.
 func proposalText(p abi.Proposal) string {
 	var parts []string
@@ -316,6 +324,10 @@ func proposalText(p abi.Proposal) string {
 		}
 	}
 	number("idle_target", p.IdleTarget)
+	number("idle_slots", p.IdleSlots)
+	if p.Preemptive != nil {
+		parts = append(parts, fmt.Sprintf("preemptive %v", *p.Preemptive))
+	}
 	number("growth_limit", p.GrowthLimit)
 	if p.NoGrowth {
 		parts = append(parts, "no growth")
