@@ -312,13 +312,37 @@ func (r *connectResponse) connection(id string) (group.Connection, error) {
 		return group.Connection{}, fmt.Errorf("it says that %s has no address", id)
 	}
 	out := group.Connection{
-		OS: c.os, Arch: c.arch, Protocol: c.protocol, Port: int(c.port), Username: c.username, Password: c.password, Key: c.key,
+		OS: system(c.os), Arch: arch(c.arch), Protocol: c.protocol, Port: int(c.port), Username: c.username, Password: c.password, Key: c.key,
 		InternalAddr: r.internal, ExternalAddr: r.external, Keepalive: c.keepalive, Timeout: c.timeout,
 	}
 	if r.expires > 0 {
 		out.Expires = time.Unix(r.expires, 0).UTC()
 	}
 	return out, nil
+}
+
+// system is an operating system in Go's words. Plug-ins name Linux by its distributions.
+func system(said string) string {
+	switch s := strings.ToLower(said); s {
+	case "", "windows", "darwin", "linux", "freebsd", "openbsd", "netbsd":
+		return s
+	case "macos", "osx":
+		return "darwin"
+	default:
+		return "linux"
+	}
+}
+
+// arch is an architecture in Go's words.
+func arch(said string) string {
+	switch s := strings.ToLower(said); s {
+	case "x86_64", "x86-64", "x64":
+		return "amd64"
+	case "aarch64", "armv8":
+		return "arm64"
+	default:
+		return s
+	}
 }
 
 // unfitError is a plug-in's word that an instance is not fit for a job.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -271,6 +272,31 @@ func TestDecreaseInParts(t *testing.T) {
 	c.Fail("decrease", fleetingtest.Fault{Error: "not now"})
 	if taken, err := g.Decrease(t.Context(), []string{"i-0004"}); err == nil || len(taken) != 0 || !strings.Contains(err.Error(), "not now") {
 		t.Errorf("%v, %v", taken, err)
+	}
+}
+
+func TestWords(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[string]string{"": "", "ubuntu": "linux", "Windows": "windows", "macOS": "darwin", "linux": "linux"} {
+		if got := system(said); got != want {
+			t.Errorf("system %q: got %q, want %q", said, got, want)
+		}
+	}
+	for said, want := range map[string]string{"": "", "x86_64": "amd64", "AARCH64": "arm64", "amd64": "amd64", "riscv64": "riscv64"} {
+		if got := arch(said); got != want {
+			t.Errorf("architecture %q: got %q, want %q", said, got, want)
+		}
+	}
+}
+
+// No bound, as plug-ins say it: the greatest number that there is.
+func TestNoBound(t *testing.T) {
+	t.Parallel()
+	c := fleetingtest.Start(t)
+	c.MaxSize = math.MaxInt
+	g, _ := open(t, c)
+	if got := info(t, g).MaxSize; got != 0 {
+		t.Errorf("got %d", got)
 	}
 }
 

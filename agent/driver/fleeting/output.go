@@ -72,7 +72,9 @@ func (o *output) allowed() bool {
 // read takes a line apart.
 func (o *output) read(line string) (slog.Level, string, []slog.Attr) {
 	var entry map[string]any
-	if strings.HasPrefix(line, "{") && json.Unmarshal([]byte(line), &entry) == nil {
+	d := json.NewDecoder(strings.NewReader(line))
+	d.UseNumber() // ids keep their digits
+	if strings.HasPrefix(line, "{") && d.Decode(&entry) == nil {
 		if text, ok := entry["@message"].(string); ok {
 			level, _ := entry["@level"].(string)
 			return levelOf(level), text, o.attrs(entry)

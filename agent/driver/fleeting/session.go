@@ -134,6 +134,9 @@ func (s *session) initialise(ctx context.Context, limit time.Duration, request *
 		}
 	}
 	s.info = group.Info{ID: answer.id, MaxSize: int(answer.maxSize), Version: answer.version}
+	if answer.maxSize >= math.MaxInt32 { // how plug-ins say that there is none
+		s.info.MaxSize = 0
+	}
 	return nil
 }
 
