@@ -22,12 +22,16 @@ func TestFaults(t *testing.T) {
 		"panic":  "this can't be",
 		"exit":   "it ended: of itself",
 		"hang":   "it did not end Update within 3s and was killed",
-		"orphan": "it did not end Update within 3s and was killed",
+		"orphan": "it did not end Update within 10s and was killed",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c, other := fleetingtest.Start(t), fleetingtest.Start(t)
-			g, log := open(t, c, func(o *Options) { o.Limits.List = 3 * time.Second })
+			limit := 3 * time.Second
+			if name == "orphan" {
+				limit = 10 * time.Second // for its child to be made
+			}
+			g, log := open(t, c, func(o *Options) { o.Limits.List = limit })
 			beside, _ := open(t, other)
 			info(t, g)
 			info(t, beside)
@@ -46,7 +50,11 @@ func TestFaults(t *testing.T) {
 			until(t, "its end", func() bool { return !running(first) })
 			if name == "orphan" {
 				var orphan int
-				if err := json.Unmarshal(c.Calls("child")[0].Arg, &orphan); err != nil {
+				children := c.Calls("child")
+				if len(children) == 0 {
+					t.Fatal("it had no child")
+				}
+				if err := json.Unmarshal(children[0].Arg, &orphan); err != nil {
 					t.Fatal(err)
 				}
 				until(t, "its child's end", func() bool { return !running(orphan) })

@@ -110,7 +110,7 @@ func (g *Group) session(ctx context.Context) (*session, error) {
 
 // start makes a session the one that serves.
 func (g *Group) start() {
-	ctx, cancel := context.WithTimeoutCause(g.ctx, g.opts.Limits.Start, &hangError{"its start", g.opts.Limits.Start})
+	ctx, cancel := within(g.ctx, g.opts.Limits.Start, "its start")
 	defer cancel()
 	s, err := g.open(ctx)
 	g.mu.Lock()

@@ -196,14 +196,14 @@ var callOptions = []grpc.CallOption{grpc.ForceCodec(codec{}), grpc.MaxCallRecvMs
 
 // invoke makes one call. An error is a *hangError, a *lostError, an *ownError or why ctx ended.
 func (s *session) invoke(ctx context.Context, limit time.Duration, method string, in, out message) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, &hangError{method, limit})
+	ctx, cancel := within(ctx, limit, method)
 	defer cancel()
 	return s.judge(ctx, s.conn.Invoke(ctx, service+method, in, out, callOptions...))
 }
 
 // updates calls each for every instance that the plug-in lists, until each returns an error.
 func (s *session) updates(ctx context.Context, limit time.Duration, each func(update) error) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, &hangError{"Update", limit})
+	ctx, cancel := within(ctx, limit, "Update")
 	defer cancel()
 	stream, err := s.conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, service+"Update", callOptions...)
 	if err == nil {
@@ -235,8 +235,8 @@ func (s *session) judge(ctx context.Context, err error) error {
 		return context.Cause(ctx)
 	}
 	st := status.Convert(err)
-	if own := st.Code() == codes.Unavailable || st.Code() == codes.Canceled; own && s.conn.GetState() != connectivity.Ready { // a plug-in's own word would come over a good connection
-		t := time.NewTimer(time.Second)
+	if (st.Code() == codes.Unavailable || st.Code() == codes.Canceled) && s.broken(ctx) { // else it is the plug-in's own word
+		t := time.NewTimer(moment)
 		defer t.Stop()
 		select {
 		case <-s.p.done: // a connection breaks before the process is gone
@@ -246,4 +246,24 @@ func (s *session) judge(ctx context.Context, err error) error {
 		}
 	}
 	return &ownError{st.Code(), st.Message()}
+}
+
+// moment is how long the news of a process's end takes at most, from its connection on.
+const moment = time.Second
+
+// broken tells whether the connection is, after a call says so.
+func (s *session) broken(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, moment)
+	defer cancel()
+	return s.conn.WaitForStateChange(ctx, connectivity.Ready)
+}
+
+// within is a context that ends after limit, with a *hangError. It has no deadline: a plug-in that knew it would end the call itself at the same moment.
+func within(ctx context.Context, limit time.Duration, what string) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	t := time.AfterFunc(limit, func() { cancel(&hangError{what, limit}) })
+	return ctx, func() {
+		t.Stop()
+		cancel(nil)
+	}
 }
