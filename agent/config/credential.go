@@ -92,8 +92,8 @@ func (d *decoder) checkCredential(name string, c Credential) {
 	switch {
 	case c.Kind == "aws4" && (c.AccessKeyID != "") != secret:
 		d.bad(section, "access_key_id", "an access key and its secret go together; give both, or none for the default chain")
-	case c.Kind == "azure-ad" && secret && (c.TenantID == "" || c.ClientID == ""):
-		d.bad(section, "tenant_id", "a client secret needs tenant_id and client_id")
+	case c.Kind == "azure-ad" && secret && c.ClientID == "":
+		d.bad(section, "client_id", "a client secret needs client_id, and tenant_id where no subscription tells it")
 	}
 }
 

@@ -65,7 +65,7 @@ func TestCredentialsRefused(t *testing.T) {
 		"no secret":           {"[credentials.a]\nkind = 'bearer'", `a credential of kind "bearer" needs secret or secret_file or secret_env`},
 		"no user":             {"[credentials.a]\nkind = 'basic'\nsecret_env = 'A'", `needs username`},
 		"half a key":          {"[credentials.a]\nkind = 'aws4'\naccess_key_id = 'AKIA'", `go together`},
-		"no tenant":           {"[credentials.a]\nkind = 'azure-ad'\nsecret_env = 'A'", `a client secret needs tenant_id and client_id`},
+		"no application":      {"[credentials.a]\nkind = 'azure-ad'\nsecret_env = 'A'", `a client secret needs client_id`},
 		"in vain":             {"[credentials.a]\nkind = 'aws4'\nusername = 'u'", `warning: credentials.a.username: has no meaning for the kind "aws4", ignored`},
 		"unknown key":         {"[credentials.a]\nkind = 'aws4'\nprofil = 'u'", `did you mean profile?`},
 		"no credential":       {"[grants.m.credentials.a]\nhostnames = ['h.example.com']", `there is no credential of that name; add a section [credentials.a]`},

@@ -28,7 +28,16 @@ import (
 // builtinGoogle returns drivers as the agent has them, with google alone.
 func builtinGoogle(t *testing.T, op *config.Operator) *Drivers {
 	t.Helper()
-	dist := fstest.MapFS{"dist/google" + guests.Suffix: &fstest.MapFile{Data: guests.Packed(t, "providers/google")}}
+	return builtinDrivers(t, op, "google")
+}
+
+// builtinDrivers returns drivers as the agent has them, with these built-in modules alone.
+func builtinDrivers(t *testing.T, op *config.Operator, names ...string) *Drivers {
+	t.Helper()
+	dist := fstest.MapFS{}
+	for _, name := range names {
+		dist["dist/"+name+guests.Suffix] = &fstest.MapFile{Data: guests.Packed(t, "providers/"+name)}
+	}
 	host, err := module.NewHost(module.Options{CacheDir: guests.CompilationCache(t), Builtins: []fs.FS{dist},
 		Limits: module.Limits{DriverTime: time.Minute, OtherTime: time.Minute}})
 	if err != nil {

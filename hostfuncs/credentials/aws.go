@@ -26,7 +26,7 @@ const awsAge = 5 * time.Minute
 
 // aws is the fetch of an aws4 credential: its own keys or those that the library's default chain finds, and then the role that they assume.
 func (h *host) aws(c Config) fetch {
-	return func(ctx context.Context, _ []string) (material, error) {
+	return func(ctx context.Context, _ []string, _ string) (material, error) {
 		options := []func(*config.LoadOptions) error{config.WithHTTPClient(h.awsClient), config.WithDefaultRegion("us-east-1")}
 		if c.Profile != "" {
 			options = append(options, config.WithSharedConfigProfile(c.Profile))

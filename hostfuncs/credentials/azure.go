@@ -17,11 +17,18 @@ import (
 
 // azure is the fetch of an azure-ad credential.
 func (h *host) azure(c Config) fetch {
-	return func(ctx context.Context, scopes []string) (material, error) {
+	return func(ctx context.Context, scopes []string, about string) (material, error) {
 		if len(scopes) != 1 {
 			return material{}, errors.New("the grant must name one scope, as in scopes = [\"https://management.azure.com/.default\"]")
 		}
-		source, err := h.azureSource(c)
+		known := c
+		if c.hasSecret() && c.TenantID == "" {
+			var err error
+			if known.TenantID, err = h.tenantOf(ctx, about); err != nil {
+				return material{}, err
+			}
+		}
+		source, err := h.azureSource(known)
 		if err != nil {
 			return material{}, err
 		}

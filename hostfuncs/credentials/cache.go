@@ -24,18 +24,21 @@ type material struct {
 	expires time.Time // zero for never
 }
 
-// fetch gets the material of a credential for some scopes. It blocks, at most until ctx is done.
-type fetch func(ctx context.Context, scopes []string) (material, error)
+// fetch gets the material of a credential for some scopes. about is what kind.about makes of the request. It blocks, at most until ctx is done.
+type fetch func(ctx context.Context, scopes []string, about string) (material, error)
 
-// cache keeps the material of one credential, by scopes. Callers at the same time share one fetch, which no caller's end stops.
+// cache keeps the material of one credential, by scopes and by what requests are about. Callers at the same time share one fetch, which no caller's end stops.
 type cache struct {
 	host  *host
 	fetch fetch
 	note  func(error) // called for each fetch that failed
 
 	mu      sync.Mutex // guards entries and what they hold
-	entries map[string]*entry
+	entries map[cacheKey]*entry
 }
+
+// cacheKey is what material depends on.
+type cacheKey struct{ scopes, about string }
 
 type entry struct {
 	material material
@@ -46,14 +49,14 @@ type entry struct {
 }
 
 func newCache(h *host, f fetch, note func(error)) *cache {
-	return &cache{host: h, fetch: f, note: note, entries: map[string]*entry{}}
+	return &cache{host: h, fetch: f, note: note, entries: map[cacheKey]*entry{}}
 }
 
 // errStale is a token that was out of date when it came.
 var errStale = errors.New("what was fetched has expired already; check the clock of this machine")
 
 // get returns material that holds now. It blocks while it is fetched, and no longer than ctx.
-func (c *cache) get(ctx context.Context, key string, scopes []string) (material, error) {
+func (c *cache) get(ctx context.Context, key cacheKey, scopes []string) (material, error) {
 	for waited := false; ; waited = true {
 		m, flight, err := c.look(key, scopes, waited)
 		if flight == nil {
@@ -68,7 +71,7 @@ func (c *cache) get(ctx context.Context, key string, scopes []string) (material,
 }
 
 // look returns what there is, or the fetch to wait for. Who waited takes whatever came.
-func (c *cache) look(key string, scopes []string, waited bool) (material, <-chan struct{}, error) {
+func (c *cache) look(key cacheKey, scopes []string, waited bool) (material, <-chan struct{}, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.entries[key]
@@ -89,7 +92,7 @@ func (c *cache) look(key string, scopes []string, waited bool) (material, <-chan
 			return material{}, nil, e.err
 		}
 		e.flight = make(chan struct{})
-		if !c.host.start(func(ctx context.Context) { c.run(ctx, e, scopes) }) {
+		if !c.host.start(func(ctx context.Context) { c.run(ctx, e, scopes, key.about) }) {
 			e.flight = nil
 			return material{}, nil, errClosed
 		}
@@ -109,10 +112,10 @@ func (e *entry) renewal() time.Time {
 }
 
 // run is the one fetch of an entry that is under way.
-func (c *cache) run(ctx context.Context, e *entry, scopes []string) {
+func (c *cache) run(ctx context.Context, e *entry, scopes []string, about string) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTime)
 	defer cancel()
-	m, err := c.fetch(ctx, scopes)
+	m, err := c.fetch(ctx, scopes, about)
 	if err == nil && !m.expires.IsZero() && !c.host.now().Before(m.expires) {
 		err = errStale
 	}
@@ -132,10 +135,12 @@ func (c *cache) run(ctx context.Context, e *entry, scopes []string) {
 }
 
 // drop forgets material that a server refused, unless it is new: then another one would be refused too.
-func (c *cache) drop(key string) {
+func (c *cache) drop(scopes string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e := c.entries[key]; e != nil && e.flight == nil && c.host.now().Sub(e.since) >= minAge {
-		e.since = time.Time{}
+	for key, e := range c.entries {
+		if key.scopes == scopes && e.flight == nil && c.host.now().Sub(e.since) >= minAge {
+			e.since = time.Time{}
+		}
 	}
 }

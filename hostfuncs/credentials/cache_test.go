@@ -21,7 +21,7 @@ func newTestCache(t *testing.T, f fetch) *cache {
 func TestCacheSharesOneFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var fetches atomic.Int32
-		c := newTestCache(t, func(context.Context, []string) (material, error) {
+		c := newTestCache(t, func(context.Context, []string, string) (material, error) {
 			n := fetches.Add(1)
 			time.Sleep(time.Second)
 			return material{token: fmt.Sprint("token ", n), expires: time.Now().Add(time.Hour)}, nil
@@ -29,7 +29,7 @@ func TestCacheSharesOneFetch(t *testing.T) {
 		var callers sync.WaitGroup
 		for range 100 {
 			callers.Go(func() {
-				if m, err := c.get(t.Context(), "k", nil); err != nil || m.token != "token 1" {
+				if m, err := c.get(t.Context(), cacheKey{scopes: "k"}, nil); err != nil || m.token != "token 1" {
 					t.Errorf("got %q, %v", m.token, err)
 				}
 			})
@@ -44,13 +44,13 @@ func TestCacheSharesOneFetch(t *testing.T) {
 func TestCacheRenewsBeforeTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var fetches atomic.Int32
-		c := newTestCache(t, func(context.Context, []string) (material, error) {
+		c := newTestCache(t, func(context.Context, []string, string) (material, error) {
 			time.Sleep(time.Second)
 			return material{token: fmt.Sprint(fetches.Add(1)), expires: time.Now().Add(time.Hour)}, nil
 		})
 		get := func(want string) {
 			t.Helper()
-			if m, err := c.get(t.Context(), "k", nil); err != nil || m.token != want {
+			if m, err := c.get(t.Context(), cacheKey{scopes: "k"}, nil); err != nil || m.token != want {
 				t.Errorf("got %q, %v; want %q", m.token, err, want)
 			}
 		}
@@ -72,11 +72,11 @@ func TestCacheRenewsBeforeTheEnd(t *testing.T) {
 
 func TestCacheKeepsScopesApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newTestCache(t, func(_ context.Context, scopes []string) (material, error) {
+		c := newTestCache(t, func(_ context.Context, scopes []string, _ string) (material, error) {
 			return material{token: fmt.Sprint(scopes)}, nil
 		})
 		for _, scope := range []string{"a", "b", "a"} {
-			if m, _ := c.get(t.Context(), scope, []string{scope}); m.token != "["+scope+"]" {
+			if m, _ := c.get(t.Context(), cacheKey{scopes: scope}, []string{scope}); m.token != "["+scope+"]" {
 				t.Errorf("the token of %s is %s", scope, m.token)
 			}
 		}
@@ -88,7 +88,7 @@ func TestCacheFailures(t *testing.T) {
 		down := errors.New("down")
 		var fetches int
 		fail := true
-		c := newTestCache(t, func(context.Context, []string) (material, error) {
+		c := newTestCache(t, func(context.Context, []string, string) (material, error) {
 			fetches++
 			if fail {
 				return material{}, down
@@ -96,7 +96,7 @@ func TestCacheFailures(t *testing.T) {
 			return material{token: "good", expires: time.Now().Add(10 * time.Minute)}, nil
 		})
 		for range 50 { // as a guest might
-			if _, err := c.get(t.Context(), "k", nil); !errors.Is(err, down) {
+			if _, err := c.get(t.Context(), cacheKey{scopes: "k"}, nil); !errors.Is(err, down) {
 				t.Fatal(err)
 			}
 		}
@@ -105,16 +105,16 @@ func TestCacheFailures(t *testing.T) {
 		}
 		fail = false
 		time.Sleep(retryAfter)
-		if m, err := c.get(t.Context(), "k", nil); err != nil || m.token != "good" {
+		if m, err := c.get(t.Context(), cacheKey{scopes: "k"}, nil); err != nil || m.token != "good" {
 			t.Errorf("after the pause: %v", err)
 		}
 		fail = true
 		time.Sleep(9*time.Minute + 30*time.Second) // it can't be renewed, and holds for half a minute more
-		if m, err := c.get(t.Context(), "k", nil); err != nil || m.token != "good" {
+		if m, err := c.get(t.Context(), cacheKey{scopes: "k"}, nil); err != nil || m.token != "good" {
 			t.Errorf("a token that still holds is lost: %v", err)
 		}
 		time.Sleep(time.Minute)
-		if _, err := c.get(t.Context(), "k", nil); !errors.Is(err, down) {
+		if _, err := c.get(t.Context(), cacheKey{scopes: "k"}, nil); !errors.Is(err, down) {
 			t.Errorf("a token that expired is used: %v", err)
 		}
 	})
@@ -123,12 +123,12 @@ func TestCacheFailures(t *testing.T) {
 func TestCacheRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var fetches int
-		c := newTestCache(t, func(context.Context, []string) (material, error) {
+		c := newTestCache(t, func(context.Context, []string, string) (material, error) {
 			fetches++
 			return material{token: "t", expires: time.Now().Add(time.Hour)}, nil
 		})
 		get := func() {
-			if _, err := c.get(t.Context(), "k", nil); err != nil {
+			if _, err := c.get(t.Context(), cacheKey{scopes: "k"}, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -150,13 +150,13 @@ func TestCacheRefused(t *testing.T) {
 func TestCacheEndsWithItsCallersAndItsStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost(Options{})
-		c := newCache(h, func(ctx context.Context, _ []string) (material, error) {
+		c := newCache(h, func(ctx context.Context, _ []string, _ string) (material, error) {
 			<-ctx.Done()
 			return material{}, ctx.Err()
 		}, nil)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := c.get(ctx, "k", nil); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := c.get(ctx, cacheKey{scopes: "k"}, nil); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
 		begin := time.Now()
@@ -164,7 +164,7 @@ func TestCacheEndsWithItsCallersAndItsStore(t *testing.T) {
 		if time.Since(begin) > time.Second {
 			t.Error("close waits for the sign-in's deadline")
 		}
-		if _, err := c.get(t.Context(), "other", nil); !errors.Is(err, errClosed) {
+		if _, err := c.get(t.Context(), cacheKey{scopes: "other"}, nil); !errors.Is(err, errClosed) {
 			t.Errorf("after close: %v", err)
 		}
 	})
@@ -173,10 +173,10 @@ func TestCacheEndsWithItsCallersAndItsStore(t *testing.T) {
 // TestCacheStale checks that a token which has expired when it comes is an error, and asked for once.
 func TestCacheStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newTestCache(t, func(context.Context, []string) (material, error) {
+		c := newTestCache(t, func(context.Context, []string, string) (material, error) {
 			return material{token: "old", expires: time.Now().Add(-time.Minute)}, nil
 		})
-		if _, err := c.get(t.Context(), "k", nil); !errors.Is(err, errStale) {
+		if _, err := c.get(t.Context(), cacheKey{scopes: "k"}, nil); !errors.Is(err, errStale) {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -13,7 +13,7 @@ import (
 // google is the fetch of a google-oauth2 credential: of a file (a service account's, or one for workload identity), or else of the
 // application default credentials, which end at the metadata server.
 func (h *host) google(c Config) fetch {
-	return func(ctx context.Context, scopes []string) (material, error) {
+	return func(ctx context.Context, scopes []string, _ string) (material, error) {
 		if len(scopes) == 0 {
 			return material{}, errors.New("the grant names no scope; give one as in scopes = [\"https://www.googleapis.com/auth/compute\"]")
 		}

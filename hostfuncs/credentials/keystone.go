@@ -22,7 +22,7 @@ const maxTokenAnswer = 4 << 20
 // keystone is the fetch of a keystone credential: a token of OpenStack's identity service.
 // Source: OpenStack Identity API v3, "Password authentication" and "Authenticating with an Application Credential".
 func (h *host) keystone(c Config) fetch {
-	return func(ctx context.Context, _ []string) (material, error) {
+	return func(ctx context.Context, _ []string, _ string) (material, error) {
 		secret, err := c.secret()
 		if err != nil {
 			return material{}, err

@@ -17,6 +17,7 @@ type kind struct {
 	params []string // that a guest must give, all of them
 	fetch  func(*host, Config) fetch
 	attach func(attachment) (secrets []string, err error)
+	about  func(Config, *http.Request) string // what fetch must know of a request; nil: nothing
 }
 
 // attachment is one request to sign.
@@ -37,7 +38,7 @@ var kinds = map[string]kind{
 	Header:    {fetch: (*host).static, attach: attachHeader},
 	AWS4:      {fetch: (*host).aws, attach: attachAWS4, params: []string{"region", "service"}},
 	Google:    {fetch: (*host).google, attach: attachBearer},
-	Azure:     {fetch: (*host).azure, attach: attachBearer},
+	Azure:     {fetch: (*host).azure, attach: attachBearer, about: azureAbout},
 	Keystone:  {fetch: (*host).keystone, attach: attachKeystone},
 	ClientTLS: {},
 }

@@ -63,7 +63,7 @@ func readFile(path string) ([]byte, error) {
 
 // static is the fetch of credentials that are a secret and nothing more.
 func (h *host) static(c Config) fetch {
-	return func(context.Context, []string) (material, error) {
+	return func(context.Context, []string, string) (material, error) {
 		value, err := c.secret()
 		if err != nil {
 			return material{}, err

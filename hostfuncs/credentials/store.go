@@ -152,7 +152,11 @@ func (s *Signer) Sign(ctx context.Context, r *http.Request, body []byte, params 
 	if c.cache == nil {
 		return nil, nil // it belongs to the connection
 	}
-	m, err := c.cache.get(ctx, s.key, s.grant.Scopes)
+	key := cacheKey{scopes: s.key}
+	if c.kind.about != nil {
+		key.about = c.kind.about(c.config, r)
+	}
+	m, err := c.cache.get(ctx, key, s.grant.Scopes)
 	switch {
 	case ctx.Err() != nil && err != nil:
 		return nil, ctx.Err()

@@ -76,7 +76,7 @@ func (azure) Describe() abi.Describe {
 			{Name: optClientSecret, Type: abi.OptionString, Env: "AZURE_CLIENT_SECRET", Secret: true, Credential: abi.CredentialSecret,
 				Help: "secret of that application"},
 			{Name: optTenant, Type: abi.OptionString, Env: "AZURE_TENANT_ID", Secret: true, Credential: abi.CredentialTenantID,
-				Help: "id of the tenant that the application is of; needed with " + optClientSecret},
+				Help: "id of the tenant that the application is of; without it the subscription's"},
 			{Name: optGroup, Type: abi.OptionString, Env: "AZURE_RESOURCE_GROUP", Default: defaultGroup, Role: abi.RoleAccount,
 				Help: "resource group; made where there is none, and never removed"},
 			{Name: optLocation, Type: abi.OptionString, Env: "AZURE_LOCATION", Default: "westus", Help: "location of all that is made"},

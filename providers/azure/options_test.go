@@ -83,7 +83,8 @@ func TestValidate(t *testing.T) {
 		"spot and low priority":       {[]string{"azure-spot", "azure-low-priority"}, "either azure-spot or", false},
 		"an eviction of another kind": {[]string{"azure-eviction-policy=stop"}, "Delete or Deallocate", false},
 		"a price of nothing":          {[]string{"azure-max-price=0"}, "US dollars", false},
-		"a secret alone":              {[]string{"azure-client-secret=[secret]"}, "needs azure-client-id and azure-tenant-id", false},
+		"a secret alone":              {[]string{"azure-client-secret=[secret]"}, "needs azure-client-id", false},
+		"an application, no tenant":   {[]string{"azure-client-id=[secret]", "azure-client-secret=[secret]"}, "", false},
 		"an application":              {[]string{"azure-client-id=[secret]", "azure-client-secret=[secret]", "azure-tenant-id=[secret]"}, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -180,8 +180,8 @@ func (r *reader) check(w wishes) {
 	if r.Options.Get(optManagedDisks) == "false" {
 		r.Warn(optManagedDisks, "has no effect: Azure runs no machines with other disks any more")
 	}
-	if r.Options.Get(optClientSecret) != "" && (r.Options.Get(optTenant) == "" || r.Options.Get(optClientID) == "") {
-		r.Wrong(optClientSecret, "needs "+optClientID+" and "+optTenant+"; give the application's id and the id of its tenant (az account show)")
+	if r.Options.Get(optClientSecret) != "" && r.Options.Get(optClientID) == "" {
+		r.Wrong(optClientSecret, "needs "+optClientID+"; give the application's id (az ad sp list)")
 	}
 }
 
