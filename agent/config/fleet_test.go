@@ -1,6 +1,8 @@
 package config
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -63,5 +65,25 @@ func TestUnprovided(t *testing.T) {
 		if want == "" && strings.Contains(said, "protocol") || !strings.Contains(said, want) {
 			t.Errorf("protocol %q gives\n%s\nwant %s", text, said, want)
 		}
+	}
+}
+
+// The example of docs/autoscaler.md is taken as it stands.
+func TestAutoscalerExample(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "autoscaler.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "```toml\n")
+	example, _, found := strings.Cut(rest, "```\n")
+	if !found {
+		t.Fatal("there is no example")
+	}
+	c, diagnostics := Options{}.Parse("config.toml", []byte(example))
+	for _, d := range diagnostics {
+		t.Error(d)
+	}
+	if m, err := c.Runners[0].Fleet(); err != nil || m.MachineDriver != "google" || len(m.MachineOptions) != 5 {
+		t.Errorf("%+v, %v", m, err)
 	}
 }
