@@ -240,15 +240,15 @@ func TestMachineOutlivesAgent(t *testing.T) {
 			t.Fatalf("the job's machine %s is not ready for another job: %+v\n%s", first[0][1], machines, w.agent.text())
 		}
 	}
-	w.loseMachine()
+	w.loseMachine(w.job(10000, "0.05"))
 	w.stop()
 }
 
 // loseMachine runs a job and removes its machine from under it and the agent: the job hears of it from the provider, and not from the
 // engine's silence, which it waits out for much longer.
-func (w *resumeWorld) loseMachine() {
+func (w *resumeWorld) loseMachine(j coordinator.Job) {
 	w.t.Helper()
-	id := w.coordinator.Enqueue(w.job(10000, "0.05"))
+	id := w.coordinator.Enqueue(j)
 	w.await(id, "step_script runs")
 	name := usedMachine.FindStringSubmatch(w.plain(id))
 	if len(name) != 2 {
