@@ -234,6 +234,7 @@ type MachineEvent struct {
 	Reason   string        // why, in words
 	Err      string        // what failed, if something did
 	Duration time.Duration // how long the state or the phase before took
+	Age      time.Duration // with Gone: how long it is since its creation was decided
 	Phases   []PhaseTime   // of a machine that has just been created: where the time went
 	Target   Target        // where the machine is
 

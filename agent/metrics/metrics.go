@@ -37,6 +37,8 @@ type Metrics struct {
 	machines *machines
 	roles    *Roles
 
+	instances *instances
+
 	concurrent   prometheus.Gauge
 	limit        *prometheus.GaugeVec
 	jobsTotal    *prometheus.CounterVec
@@ -87,6 +89,9 @@ func New(v Version) *Metrics {
 		operator: newOperator(),
 		machines: newMachines(),
 		roles:    newRoles(),
+
+		instances: newInstances(),
+
 		concurrent: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "gitlab_runner_concurrent", Help: "The current value of concurrent setting"}),
 		limit:     gauge("gitlab_runner_limit", "The current value of the runner's limit setting", runnerLabels...),
@@ -147,7 +152,7 @@ func New(v Version) *Metrics {
 		m.phases, m.process, m.loaded, m.loadErrors, m.saved, m.saveErrors, m.jobStages, m.machineWait, m.tooLong, m.inputs, m.inputErrors)
 	m.registry.MustRegister(m.feed.all()...)
 	m.registry.MustRegister(m.scaling.all()...)
-	m.registry.MustRegister(m.operator)
+	m.registry.MustRegister(m.operator, m.instances)
 	m.registry.MustRegister(m.machines.all()...)
 	m.registry.MustRegister(m.roles.all()...)
 	for _, action := range []string{"created", "creation-failed", "used", "removed"} {
@@ -194,6 +199,7 @@ func (m *Metrics) RunnerConfigured(r Runner, limit int) {
 // RunnerGone forgets what is shown of a runner that is no more; what was counted stays.
 func (m *Metrics) RunnerGone(r Runner) {
 	m.jobs.configured(r, false)
+	m.instances.gone(r.Name)
 	for _, g := range []*prometheus.GaugeVec{m.limit, m.queueSize, m.queueDepth} {
 		g.DeleteLabelValues(r.values()...)
 	}
@@ -210,6 +216,7 @@ func (m *Metrics) Fleets(fleets []Fleet) {
 	m.states.set(fleets)
 	m.scaling.set(fleets)
 	m.machines.set(fleets)
+	m.instances.set(fleets)
 }
 
 // Scaling sets what the operator said and what holds runners back, all at once.
@@ -229,6 +236,7 @@ func (m *Metrics) Event(e fleet.Event) {
 	}
 	ev := e.Machine
 	m.machines.event(e.Runner, ev)
+	m.instances.event(e.Runner, ev)
 	switch {
 	case ev.Overdue != "" || ev.Interrupted:
 	case ev.Gone:

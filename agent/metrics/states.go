@@ -26,6 +26,7 @@ type Fleet struct {
 	Code       string                      // one of Codes
 	Sections   []string                    // the autoscaling sections of the configuration, and none
 	Section    string                      // the one of them that is in force
+	Instances  *Instances                  // of a runner with [runners.autoscaler]; nil otherwise
 }
 
 // targetLabels are GitLab's labels of where a machine is.

@@ -49,6 +49,7 @@ func (p *Pool) take(l *Lease, again bool) {
 	case p.mayReserve(now):
 		l.state = reserved
 		p.reserved++
+		p.countReserved(l)
 		l.answer(nil)
 	default:
 		p.fail(l, ErrNoMachine)
@@ -210,6 +211,7 @@ func (p *Pool) deliver(l *Lease) {
 	case l.m == nil:
 		p.fail(l, ErrLost)
 	default:
+		p.countReserved(l)
 		close(l.ready)
 	}
 	l.answer(nil)
@@ -240,6 +242,7 @@ func (p *Pool) use(l *Lease, job int64, then func()) error {
 func (p *Pool) begin(l *Lease, then func()) {
 	m := l.m
 	l.began = time.Now()
+	p.leased.Acquired++
 	m.UsedCount++
 	m.SetJobs(append(m.Jobs(), l.job))
 	m.IdleSince = time.Time{}
@@ -253,6 +256,7 @@ func (p *Pool) begin(l *Lease, then func()) {
 // release ends l. What became of its machine is decided here.
 func (p *Pool) release(l *Lease, broken bool) {
 	m := l.m
+	p.countEnd(l)
 	switch l.state {
 	case ended:
 		return

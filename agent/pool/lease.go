@@ -30,6 +30,7 @@ type Lease struct {
 	job   int64    // 0 before Use
 	fails int      // creations that failed while it waited
 
+	counted  bool      // as a reservation
 	since    time.Time // that it has its machine
 	wantedAt time.Time // that it looks for one; zero while it has one
 	began    time.Time // when its job began on the machine; zero before

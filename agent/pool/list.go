@@ -187,6 +187,7 @@ func (p *Pool) listed(g *group, asked time.Time, r abi.ListResult, journalled ma
 			p.log.Warn("Machines cannot be listed; none counts as gone", "driver", g.driver, "error", err)
 		}
 		g.failures++
+		p.missedSoFar++
 		g.err = err.Error()
 		return
 	}
@@ -250,6 +251,7 @@ func (p *Pool) missed(m *machine) {
 	if !m.listed && time.Since(m.answered) < lagPolls*p.opts.Poll {
 		return
 	}
+	p.missedSoFar++
 	if m.missing++; m.missing < goneAfter {
 		return
 	}

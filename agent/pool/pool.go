@@ -55,18 +55,20 @@ type Pool struct {
 	reserved int              // leases that may have a machine made
 	newIdle  bool             // a machine became idle since the last step
 
-	bucket     fleet.Bucket        // of Settings.Throttle
-	waited     map[int64]*waitedOf // jobs that waited for machines
-	breaker    breaker
-	ladder     ladder
-	setbacks   setbackWrites
-	failures   failures
-	demand     demand
-	groups     map[string]*group
-	orphans    map[string]*orphan
-	unreadable map[string]error     // journal entries that can't be read, by the machine's name
-	past       map[string]time.Time // machines that were removed lately, by name
-	probes     probes
+	bucket      fleet.Bucket        // of Settings.Throttle
+	waited      map[int64]*waitedOf // jobs that waited for machines
+	leased      LeaseCounts
+	missedSoFar int // see Status.Missed
+	breaker     breaker
+	ladder      ladder
+	setbacks    setbackWrites
+	failures    failures
+	demand      demand
+	groups      map[string]*group
+	orphans     map[string]*orphan
+	unreadable  map[string]error     // journal entries that can't be read, by the machine's name
+	past        map[string]time.Time // machines that were removed lately, by name
+	probes      probes
 
 	looking  bool      // another program's machines are being looked at
 	lookedAt time.Time // when that began last

@@ -216,7 +216,7 @@ func (p *Pool) removed(m *machine, err error) {
 func (p *Pool) gone(m *machine) {
 	p.drop(m)
 	p.past[m.Name] = time.Now()
-	e := fleet.MachineEvent{From: m.State, Gone: true, Reason: m.RemoveReason, Duration: time.Since(m.StateSince)}
+	e := fleet.MachineEvent{From: m.State, Gone: true, Reason: m.RemoveReason, Duration: time.Since(m.StateSince), Age: time.Since(m.CreatedAt)}
 	if m.RemoveReason != "" {
 		e.Cause = cause(m.RemoveReason)
 	}

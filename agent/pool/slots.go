@@ -145,3 +145,22 @@ func (p *Pool) silentInUse(m *machine, err error) {
 		p.unavailable(m, err)
 	}
 }
+
+// countReserved counts l among the leases for jobs to come, once.
+func (p *Pool) countReserved(l *Lease) {
+	if l.job == 0 && !l.waits && !l.counted {
+		l.counted = true
+		p.leased.Reserved++
+	}
+}
+
+// countEnd counts l among the leases that were given back.
+func (p *Pool) countEnd(l *Lease) {
+	switch {
+	case l.state == ended:
+	case !l.began.IsZero():
+		p.leased.Released++
+	case l.counted && l.job == 0:
+		p.leased.Unreserved++
+	}
+}

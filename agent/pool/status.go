@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/fleet"
+	"github.com/millwright-ci/millwright/agent/plan"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -18,7 +19,10 @@ type Status struct {
 	Machines []fleet.Machine   // in order of creation, without options and driver state, which may hold secrets
 	Phases   map[string]string // of the machines that are being created, by name
 	Counts   abi.Counts
-	Slots    abi.Slots                   // the places for jobs on the machines
+	Slots    abi.Slots // the places for jobs on the machines
+	Leases   LeaseCounts
+	Missed   int                         // lists so far that failed, and machines that complete ones lacked
+	Wanted   int                         // machines that the decision comes to, before any guard rail
 	Targets  map[fleet.Target]abi.Counts // Counts by where the machines are
 	Demand   abi.Demand
 	Failures []abi.Failure // creations of the last hour that failed, by kind
@@ -41,6 +45,12 @@ type Status struct {
 	Orphans    []Orphan
 	ListErrs   []string // of the providers that cannot be listed now
 	Stopping   bool
+}
+
+// LeaseCounts are what became of leases so far.
+type LeaseCounts struct {
+	Reserved, Unreserved int // given for a job to come; given back without one
+	Acquired, Released   int // by jobs
 }
 
 // Backoff is how creation is held back after failures.
@@ -67,6 +77,8 @@ func (p *Pool) status() Status {
 		Machines: slices.Grow([]fleet.Machine(nil), len(p.fleet)),
 		Counts:   p.view.Counts(),
 		Slots:    p.slots(now),
+		Leases:   p.leased,
+		Missed:   p.missedSoFar,
 		Demand:   p.demandNow(now),
 		Failures: p.failures.byKind(now),
 		Limits:   p.limits(now),
@@ -101,6 +113,7 @@ func (p *Pool) status() Status {
 	if p.decision != nil {
 		d := *p.decision
 		s.Decision = &d
+		s.Wanted = plan.Wanted(now, p.view, plan.WithWaiting(p.effective(), p.view, p.unserved(now)), s.Limits)
 		s.Rails = p.railsNow(now)
 	}
 	for _, o := range p.orphans {

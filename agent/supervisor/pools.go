@@ -212,6 +212,9 @@ func (s *Supervisor) countMachines() {
 		if status.Decision != nil && !status.Stopping {
 			f.IdleTarget, f.IdleTime = status.Decision.IdleTarget, status.Decision.IdleTime
 		}
+		if w := s.worker(status.Key); w != nil {
+			f.Instances = instanceFigures(w.current(), status)
+		}
 		if w := s.worker(status.Key); w != nil && w.current().Machine != nil {
 			f.Sections, f.Section = activeSection(w.current().Machine.Autoscaling, now)
 		}
@@ -232,6 +235,10 @@ func (s *Supervisor) countMachines() {
 
 // decisionCode says in one word how the fleet stands to what the policies want.
 func decisionCode(s pool.Status, now time.Time) string {
+	available, creating := s.Counts.Available, s.Counts.Creating
+	if s.Limits.Slots > 0 { // the target is in slots
+		available, creating = s.Slots.Creating+s.Slots.Free+s.Slots.Reserved, s.Slots.Creating
+	}
 	switch {
 	case s.Stopping:
 		return metrics.CodeStopping
@@ -239,9 +246,9 @@ func decisionCode(s pool.Status, now time.Time) string {
 		return metrics.CodeUndecided
 	case s.Decision.NoGrowth:
 		return metrics.CodeNoGrowth
-	case s.Counts.Available > s.Decision.IdleTarget:
+	case available > s.Decision.IdleTarget:
 		return metrics.CodeShrinking
-	case s.Counts.Available-s.Counts.Creating >= s.Decision.IdleTarget:
+	case available-creating >= s.Decision.IdleTarget:
 		return metrics.CodeSteady
 	case s.Backoff.Failures > 0 && now.Before(s.Backoff.Until):
 		return metrics.CodeBackoff

@@ -163,6 +163,7 @@ func (s *Supervisor) swap(p change) error {
 	s.metrics.ConfigLoaded(p.config.Concurrent, nil)
 	for _, w := range s.allWorkers() {
 		s.metrics.RunnerConfigured(w.labels(), w.current().Limit)
+		s.configureInstances(w)
 	}
 	select {
 	case s.applied <- struct{}{}:
