@@ -3,7 +3,6 @@ package cli
 import (
 	"archive/tar"
 	"bytes"
-	"fmt"
 	"io"
 	"log"
 	"net/http/httptest"
@@ -73,15 +72,16 @@ func TestFleeting(t *testing.T) {
 	host := strings.TrimPrefix(s.URL, "http://")
 	repository := host + "/ci/cloud"
 	publishPlugin(t, repository, "1.0.0", "1", "latest")
-	var text strings.Builder
-	text.WriteString("concurrent = 1\n")
-	for i, section := range []string{"plugin = \"" + repository + ":1\"", "plugin = \"docker\"\n    [runners.autoscaler.plugin_config]\n      docker-memory = \"1g\""} {
-		fmt.Fprintf(&text, "[[runners]]\n  name = \"r%d\"\n  url = \"https://gitlab.example.com\"\n  token = \"glrt-token%d-x\"\n  executor = \"instance\"\n  [runners.autoscaler]\n    %s\n", i, i, section)
+	write := func(name, section string) string {
+		path := filepath.Join(dir, name)
+		text := "[[runners]]\n  name = \"r\"\n  url = \"https://gitlab.example.com\"\n  token = \"glrt-token0-x\"\n  executor = \"instance\"\n  [runners.autoscaler]\n    " + section + "\n"
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
 	}
-	path := filepath.Join(dir, "config.toml")
-	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	path := write("config.toml", "plugin = \""+repository+":1\"")
+	driven := write("driven.toml", "plugin = \"docker\"\n    [runners.autoscaler.plugin_config]\n      docker-memory = \"1g\"")
 	where := func(v string) string {
 		program := "plugin"
 		if runtime.GOOS == "windows" {
@@ -101,14 +101,14 @@ func TestFleeting(t *testing.T) {
 			}
 		}
 	}
-	served := "plugin: docker, served by the driver of that name\n"
-	step("fleeting -c "+path+" list", 1, "runner: token0-x, plugin: "+repository+":1, error: ", "run `millwright fleeting install`", served)
-	step("fleeting -c "+path+" install", 0, "runner: token0-x, plugin: "+repository+":1, path: "+where("1.0.0")+"\n", served)
+	step("fleeting -c "+path+" list", 1, "runner: token0-x, plugin: "+repository+":1, error: ", "run `millwright fleeting install`")
+	step("fleeting -c "+path+" install", 0, "runner: token0-x, plugin: "+repository+":1, path: "+where("1.0.0")+"\n")
 	step("fleeting list --config "+path, 0, "path: "+where("1.0.0")+"\n")
 	publishPlugin(t, repository, "1.1.0", "1", "latest")
 	step("fleeting install -c "+path, 0)
 	step("fleeting list -c "+path, 0, "path: "+where("1.0.0")+"\n")
 	step("fleeting -c "+path+" install --upgrade", 0, "path: "+where("1.1.0")+"\n")
+	step("fleeting -c "+driven+" list", 0, "plugin: docker, served by the driver of that name\n")
 	step("fleeting login "+host+" --username me --password p", 0, "logged in via "+filepath.Join(dir, "config.json"))
 	step("fleeting login "+host, 1, "login: a login needs a user name and a password")
 	step("fleeting instal", 2, `has no command "instal"; did you mean install?`)
