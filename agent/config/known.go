@@ -38,16 +38,16 @@ func Provided() []string {
 	return []string{"docker+machine", "docker-autoscaler", "instance", "docker", "shell", "ssh", "custom"}
 }
 
-// Pwsh is the value of shell for PowerShell 7. In containers the user's scripts are in its dialect, all others in that of a POSIX shell.
+// Pwsh is the value of shell for PowerShell 7. The user's scripts are in its dialect, all others in that of a POSIX shell.
 const Pwsh = "pwsh"
 
 // Shells are the values of shell that this agent writes scripts for with an executor; "" is the executor's choice. Entries with others are named
 // and skipped.
 func Shells(executor string) []string {
-	if strings.HasPrefix(executor, "docker") {
-		return []string{"bash", "sh", Pwsh}
+	if executor == "custom" { // its driver is handed scripts of one dialect
+		return []string{"bash", "sh"}
 	}
-	return []string{"bash", "sh"}
+	return []string{"bash", "sh", Pwsh}
 }
 
 // unserved are those whose sections this agent doesn't read.

@@ -71,8 +71,12 @@ func (r *run) hostExecutor(handle []byte) (executor.Executor, error) {
 // remoteSettings are what executors have in common that reach a host over SSH.
 func (r *run) remoteSettings(handle []byte) remote.Settings {
 	runner := r.p.Runner
+	name, pwsh := runner.Shell, runner.Shell == config.Pwsh
+	if pwsh {
+		name = ""
+	}
 	return remote.Settings{
-		Shell: runner.Shell, BuildsDir: r.vars.expand(runner.BuildsDir), CacheDir: r.vars.expand(runner.CacheDir),
+		Shell: name, Pwsh: pwsh, BuildsDir: r.vars.expand(runner.BuildsDir), CacheDir: r.vars.expand(runner.CacheDir),
 		Helper: r.p.OnHost.Helper, HelperHint: r.p.OnHost.HelperHint, Console: r.trace, Log: r.log, JobID: r.p.Job.ID, Handle: handle,
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -200,6 +201,43 @@ func TestShellWithoutHelper(t *testing.T) {
 	payload.Services = []coordinator.Image{{Name: "postgres:17"}}
 	e := h.run(t, t.Context(), payload)
 	jobtest.CheckTrace(t, e, []string{"WARNING: The executor shell runs no services", "WARNING: millwright-helper was not found (looked for in /nowhere)", "Missing gitlab-runner-helper. Uploading artifacts is disabled.", "Job succeeded"}, nil)
+}
+
+// standIn takes the place of PowerShell 7, which can't be had where the tests run: it shows what it is called with, and ends as a script that
+// exits does.
+const standIn = `#!/bin/sh
+echo "pwsh called with $*" | sed 's/ [^ ]*\/script[^ ]*/ SCRIPT/'
+for script; do :; done
+grep -F 'Write-Output' "$script"
+exit "$(sed -n 's/^exit \([0-9]*\) # .*/\1/p' "$script")"
+`
+
+// With pwsh the user's scripts are PowerShell's, made as for containers, and those of the helper the POSIX shell's; a host without it says so.
+func testHostPwsh(t *testing.T, h *host, path string) {
+	payload := jobtest.Archived(jobtest.Script([]string{"Write-Output 'hi'", "exit 3 # so"}, "exit 0 # after"), coordinator.Artifact{Paths: []string{"README.md"}, When: "on_failure"})
+	h.Runner.Shell = "pwsh"
+	if _, err := exec.LookPath("pwsh"); err != nil {
+		e := h.run(t, t.Context(), payload)
+		jobtest.CheckTrace(t, e, []string{"pwsh", "install PowerShell 7"}, []string{"Getting source"})
+		if e.Reason == "" {
+			t.Error("the job succeeded")
+		}
+	}
+	if err := os.WriteFile(filepath.Join(path, "pwsh"), []byte(standIn), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	e := h.run(t, t.Context(), payload)
+	const called = "\npwsh called with -NoProfile -NoLogo -NonInteractive -ExecutionPolicy Bypass -File SCRIPT\n"
+	jobtest.CheckTrace(t, e, []string{"Getting source from Git repository", called, "\nWrite-Output 'hi'\n", "Running after_script", called, "Uploading artifacts for failed job", "ERROR: Job failed: exit code 3"}, nil)
+	jobtest.CheckEnd(t, e, coordinator.ScriptFailure, 3)
+	jobtest.CheckUploads(t, e, 1)
+}
+
+func TestShellPwsh(t *testing.T) {
+	path := t.TempDir()
+	on := jobtest.Helper(t)
+	t.Setenv("PATH", path+string(os.PathListSeparator)+os.Getenv("PATH"))
+	testHostPwsh(t, &host{Bench: jobtest.NewHost(t, "shell"), on: on}, path)
 }
 
 // Jobs run with the rights of the user that the configuration names, and read nobody else's secrets.

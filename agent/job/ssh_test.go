@@ -82,6 +82,16 @@ func TestSSHCut(t *testing.T) {
 	}
 }
 
+func TestSSHPwsh(t *testing.T) {
+	t.Parallel()
+	h, there := newSSH(t, jobtest.Helper(t))
+	bin := filepath.Join(there.Home, "bin")
+	if err := os.Mkdir(bin, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	testHostPwsh(t, h, bin)
+}
+
 // What can be wrong with host, key and login, and what the job says of it.
 func TestSSHRefusals(t *testing.T) {
 	t.Parallel()

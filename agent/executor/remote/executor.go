@@ -29,6 +29,7 @@ type Settings struct {
 	Plain     bool          // scripts are run by no login shell
 
 	Shell     string // bash, sh; "" means bash
+	Pwsh      bool   // the user's scripts are for PowerShell 7, which the host must have
 	BuildsDir string // "" is builds in the login's directory, where relative ones begin too
 	CacheDir  string // "" is cache there
 	Shared    bool   // other jobs have the same builds directory
@@ -81,7 +82,7 @@ func (e *Executor) Handle() []byte {
 
 func (e *Executor) options() (Options, error) {
 	dial, err := e.o.Connect()
-	return Options{Dial: dial, Job: e.handle.Job, Shell: cmp.Or(e.o.Shell, "bash"), Log: e.o.Log, Keepalive: e.o.Keepalive, Plain: e.o.Plain}, err
+	return Options{Dial: dial, Job: e.handle.Job, Shell: cmp.Or(e.o.Shell, "bash"), Pwsh: e.o.Pwsh, Log: e.o.Log, Keepalive: e.o.Keepalive, Plain: e.o.Plain}, err
 }
 
 // fault makes a machine that can't be reached the engine's fault.

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/millwright-ci/millwright/agent/executor"
 )
 
 // Dial connects and logs in. It is called anew when a connection is lost.
@@ -30,6 +32,7 @@ type Options struct {
 	Job   string
 	Shell string // bash, sh: what scripts are run with
 	Plain bool   // which is no login shell then
+	Pwsh  bool   // the user's scripts are run with PowerShell 7
 	Log   *slog.Logger
 	// Patience is how long a lost connection is dialled anew before a stage is given up; 0 means 2 minutes.
 	Patience time.Duration
@@ -83,6 +86,13 @@ func Open(ctx context.Context, o Options) (*Host, error) {
 	out, err := h.command(ctx, fmt.Sprintf(openScript, h.dir, quote(o.Shell)), nil)
 	if err == nil {
 		err = h.Facts.read(out)
+	}
+	if err == nil && o.Pwsh {
+		_, err = h.command(ctx, "command -v "+pwsh, nil)
+		var code *codeError
+		if errors.As(err, &code) {
+			err = executor.Errorf(executor.Configuration, "pwsh, which config.toml names as shell, is not there; install PowerShell 7, or set another shell")
+		}
 	}
 	if err == nil {
 		err = h.Put(ctx, h.dir+"/launch", "600", []byte(launcher))
@@ -275,6 +285,9 @@ func Clear(ctx context.Context, o Options) error {
 	_, err = h.command(ctx, fmt.Sprintf(signalScript, "KILL", h.dir, `"$dir"/*/pid`), nil)
 	return errors.Join(err, h.Close(ctx))
 }
+
+// pwsh is how PowerShell 7 is called.
+const pwsh = "pwsh"
 
 // quote makes text one word of a POSIX shell.
 func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

@@ -42,16 +42,19 @@ func (h *Host) Run(ctx context.Context, s executor.Stage) error {
 
 // stage is the one of that number.
 func (h *Host) stage(n int, s executor.Stage) *stage {
-	return &stage{h: h, dir: h.dir + "/" + strconv.Itoa(n), stdout: &counter{to: s.Stdout}, stderr: &counter{to: s.Stderr}}
+	return &stage{h: h, place: s.Place, dir: h.dir + "/" + strconv.Itoa(n), stdout: &counter{to: s.Stdout}, stderr: &counter{to: s.Stderr}}
 }
 
 // start is the command that starts the script.
 func (at *stage) start() string {
-	told := "-l"
-	if at.h.o.Plain {
+	shell, told := at.h.o.Shell, "-l"
+	switch {
+	case at.h.o.Pwsh && at.place == executor.Build:
+		shell, told = pwsh, "-NoProfile -NoLogo -NonInteractive -ExecutionPolicy Bypass -File"
+	case at.h.o.Plain:
 		told = ""
 	}
-	return fmt.Sprintf(startScript, quote(at.dir), quote(at.h.o.Shell), quote(at.h.dir), quote(told))
+	return fmt.Sprintf(startScript, quote(at.dir), quote(shell), quote(at.h.dir), quote(told))
 }
 
 // await writes what the script says until it has ended, and returns how.
@@ -70,6 +73,7 @@ func (at *stage) await(ctx context.Context, s executor.Stage) error {
 // stage is one script that runs on the host.
 type stage struct {
 	h              *Host
+	place          executor.Place
 	dir            string
 	stdout, stderr *counter
 }

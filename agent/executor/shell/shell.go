@@ -13,9 +13,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"time"
 
+	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/executor"
 	"github.com/millwright-ci/millwright/agent/executor/process"
 )
@@ -28,7 +30,7 @@ const (
 
 // Options say what one job needs.
 type Options struct {
-	Shell     string // bash, sh; "" takes bash, or sh where there is none
+	Shell     string // bash, sh; "" takes bash, or sh where there is none; pwsh: that for what the helper does, PowerShell 7 for the user's scripts
 	BuildsDir string // as config.toml has it; "" is builds in the agent's working directory
 	CacheDir  string // "" is cache there
 	User      string // whose rights the scripts get, where the agent is root; "" the agent's own
@@ -48,6 +50,7 @@ type Executor struct {
 	o      Options
 	as     *process.Account
 	shell  string // its path
+	pwsh   string // that of PowerShell 7; "" where the shell runs all scripts
 	work   string // directory that scripts start in
 	stages int
 	handle handle
@@ -84,10 +87,17 @@ func (e *Executor) Handle() []byte {
 
 // Prepare finds shell, user and directories.
 func (e *Executor) Prepare(context.Context) (ready executor.Ready, err error) {
-	if ready.Shell, e.shell, err = findShell(e.o.Shell); err != nil {
+	wanted, name := e.o.Shell, e.o.Shell
+	if wanted == config.Pwsh {
+		if e.pwsh, err = exec.LookPath(config.Pwsh); err != nil {
+			return ready, executor.Errorf(executor.Configuration, "shell: %w; install PowerShell 7, or name another shell in config.toml", err)
+		}
+		wanted = ""
+	}
+	if ready.Shell, e.shell, err = findShell(wanted); err != nil {
 		return ready, err
 	}
-	e.o.Console.Println(fmt.Sprintf("Using Shell (%s) executor...", ready.Shell))
+	e.o.Console.Println(fmt.Sprintf("Using Shell (%s) executor...", cmp.Or(name, ready.Shell)))
 	if e.as, err = process.LookUp(e.o.User); err != nil {
 		return ready, executor.Errorf(executor.Configuration, "%w", err)
 	}
@@ -213,9 +223,13 @@ func (e *Executor) Run(ctx context.Context, s executor.Stage) error {
 		return fmt.Errorf("stage %s: script: %w", s.Name, err)
 	}
 	defer os.Remove(script)
+	path, args := e.shell, []string{"-l", script}
+	if e.isPwsh(s) {
+		path, args = e.pwsh, append(slices.Clone(pwshArgs), script)
+	}
 	mark := process.MarkVariable + "=" + e.handle.Dir
 	c := process.Command{
-		Path: e.shell, Args: []string{"-l", script}, Env: append(process.Environment(e.as), mark), Dir: e.work, As: e.as,
+		Path: path, Args: args, Env: append(process.Environment(e.as), mark), Dir: e.work, As: e.as,
 		Stdout: s.Stdout, Stderr: s.Stderr, Grace: stopGrace, Force: killGrace, Mark: mark, Note: e.note(), Log: e.o.Log,
 		Lingering: func() {
 			e.o.Console.Warningln("The script has ended, but a process that it left in the background still holds its output; waiting for it. " +
@@ -236,9 +250,18 @@ func (e *Executor) Run(ctx context.Context, s executor.Stage) error {
 	return fmt.Errorf("stage %s: %w", s.Name, err)
 }
 
+// pwshArgs start a script by PowerShell 7: its file follows.
+var pwshArgs = []string{"-NoProfile", "-NoLogo", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-File"}
+
+// isPwsh tells whether a stage's script is PowerShell's.
+func (e *Executor) isPwsh(s executor.Stage) bool { return e.pwsh != "" && s.Place == executor.Build }
+
 // write makes the script a file that its user alone can read: it holds the job's secrets.
 func (e *Executor) write(s executor.Stage) (path string, err error) {
 	path = filepath.Join(e.handle.Dir, "script-"+strconv.Itoa(e.stages))
+	if e.isPwsh(s) {
+		path += ".ps1" // on Windows PowerShell takes no other
+	}
 	if err := os.WriteFile(path, s.Script, 0o700); err != nil {
 		return "", err
 	}

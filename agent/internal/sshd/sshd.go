@@ -99,8 +99,8 @@ func (h *Host) settle(dir string) (string, error) {
 		"HostKey " + filepath.Join(dir, "host_key"),
 		"AuthorizedKeysFile " + filepath.Join(dir, "authorized_keys"),
 		"StrictModes no", "UsePAM no", "PasswordAuthentication no", "PermitRootLogin yes", "PidFile none", "LogLevel ERROR", "MaxSessions 100",
-		// A login with a directory of its own, that talks before it does what it was told.
-		fmt.Sprintf(`ForceCommand cd %s; HOME=%[1]s; export HOME; echo welcome; echo to you >&2; eval "$SSH_ORIGINAL_COMMAND"`, h.Home), "",
+		// A login with a directory of its own, with programs in bin there, that talks before it does what it was told.
+		fmt.Sprintf(`ForceCommand cd %s; HOME=%[1]s; PATH=$HOME/bin:$PATH; export HOME PATH; echo welcome; echo to you >&2; eval "$SSH_ORIGINAL_COMMAND"`, h.Home), "",
 	}, "\n")
 	path := filepath.Join(dir, "sshd_config")
 	known := fmt.Sprintf("[%s]:%d %s", h.Address, h.Port, ssh.MarshalAuthorizedKey(host))
