@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -17,6 +16,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/driver"
 	"github.com/millwright-ci/millwright/agent/driver/fleeting"
+	"github.com/millwright-ci/millwright/agent/driver/fleeting/artifact"
 	"github.com/millwright-ci/millwright/agent/driver/group"
 	"github.com/millwright-ci/millwright/agent/executor/connect"
 	"github.com/millwright-ci/millwright/agent/fleet"
@@ -228,11 +228,11 @@ func (s *Supervisor) findPlugin(plugin string) (string, error) {
 	if s.o.FindPlugin != nil {
 		return s.o.FindPlugin(plugin)
 	}
-	path, err := exec.LookPath("fleeting-plugin-" + pluginName(plugin))
+	folder, err := artifact.Folder()
 	if err != nil {
-		return "", fmt.Errorf("fleeting plug-in %s: %w; put it on the PATH", plugin, err)
+		return "", err
 	}
-	return path, nil
+	return artifact.Find(plugin, folder)
 }
 
 // targetInGroup settles how an instance of a group is reached.

@@ -54,7 +54,7 @@ type Options struct {
 	HelperArchive func(arch string) string
 	// OnHost is for jobs that run on a host instead of in containers. Without a User it is that of the configuration.
 	OnHost job.OnHost
-	// FindPlugin returns the path of a fleeting plug-in's binary, by plugin of [runners.autoscaler]; nil looks along PATH alone.
+	// FindPlugin returns the path of a fleeting plug-in's binary, by plugin of [runners.autoscaler]; nil looks along PATH and where `fleeting install` puts them.
 	FindPlugin func(plugin string) (string, error)
 	Debug      io.Writer // the full log of provisioning; nil for none
 	// OrphanGrace is how long an instance that no journal entry explains is left alone; nil means the pool's 30 minutes.
