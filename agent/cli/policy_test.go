@@ -173,7 +173,11 @@ func TestPrintModulesAndExplanation(t *testing.T) {
 		Shadows: []supervisor.StepView{{Policy: "next", Proposal: abi.Proposal{MaxBuilds: &three}}},
 		Rails:   []fleet.Rail{{Name: "create", Wanted: 3, Got: 1, Reason: "limit is 3 and there are 2 machines"}},
 	}}})
+	off := false
+	a.printExplanation(supervisor.Explanation{Runner: "fleet", Decisions: []supervisor.DecisionView{{IdleTarget: 3, Reason: "three",
+		Steps: []supervisor.StepView{{Policy: "instances", Proposal: abi.Proposal{IdleSlots: &three, Preemptive: &off}}}}}})
 	for _, want := range []string{
+		": 3 free slots wanted: three", "instances      idle_slots 3, preemptive false (0.0 ms",
 		"periods   works         built in     -         1     10         all       7", "burst     quarantined   3            1.2       -     100        build",
 		"abababababab   no period is active", "docker    not used      built in     -         -     -          -         0",
 		"burst: the file is not used: is not WebAssembly", "burst: skipped for the runner build: boom", "policies.d: group or others can write it",
