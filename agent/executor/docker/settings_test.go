@@ -120,7 +120,7 @@ func TestSettingsTold(t *testing.T) {
 	t.Parallel()
 	j := start(t, func(o *docker.Options) {
 		c := o.Config
-		c.Gpus, c.CgroupParent, c.Runtime, c.UsernsMode, c.Isolation, c.IpcMode = `"device=0,1"`, "millwright-test", "runc", "host", "default", "private"
+		c.Gpus, c.Runtime, c.UsernsMode, c.Isolation, c.IpcMode = `"device=0,1"`, "runc", "host", "default", "private"
 		c.LogOptions = map[string]string{"labels": "team"}
 	})
 	if _, _, err := j.script(t.Context(), executor.Build, "true"); err != nil {
@@ -134,7 +134,7 @@ func TestSettingsTold(t *testing.T) {
 	if len(h.DeviceRequests) != 1 || strings.Join(h.DeviceRequests[0].DeviceIDs, ",") != "0,1" || len(h.DeviceRequests[0].Capabilities) != 1 || h.DeviceRequests[0].Capabilities[0][0] != "gpu" {
 		t.Errorf("GPUs: %+v", h.DeviceRequests)
 	}
-	if h.CgroupParent != "millwright-test" || h.Runtime != "runc" || h.UsernsMode != "host" || h.Isolation != "default" || h.IpcMode != "private" || h.LogConfig.Config["labels"] != "team" {
+	if h.Runtime != "runc" || h.UsernsMode != "host" || h.Isolation != "default" || h.IpcMode != "private" || h.LogConfig.Config["labels"] != "team" {
 		t.Errorf("%+v", h)
 	}
 }
