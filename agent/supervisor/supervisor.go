@@ -268,15 +268,17 @@ func (s *Supervisor) Run(ctx context.Context) (err error) {
 		return err
 	}
 	s.adoptJobs()
+	if s.o.Incumbent == nil { // before runners make folders in the store, which are empty for a moment
+		if err := s.startCaretaker(); err != nil {
+			return err
+		}
+	}
 	if err := s.apply(s.config); err != nil {
 		return errors.Join(err, s.stopPools(ctx))
 	}
 	group.Go(func() error { s.reloadLoop(background); return nil })
 	if s.o.Incumbent == nil {
 		s.reportLost()
-		if err := s.startCaretaker(); err != nil {
-			return errors.Join(err, s.stopPools(ctx))
-		}
 		if err := s.retireUnknown(); err != nil {
 			s.log.Error("Machines of runners that are no more are left alone", "error", err)
 		}
