@@ -176,7 +176,7 @@ func TestSpotNotice(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.await(other)
-	w.end()
+	w.enough()
 	if w.log.wait("Draining machine pool")["machines"] == "" {
 		t.Error("the drain does not say of how many machines")
 	}
@@ -207,11 +207,11 @@ func TestSuspectedMachine(t *testing.T) {
 	if trace := w.trace(job); !strings.Contains(trace, "the instance is stopped") {
 		t.Errorf("the log does not say what the provider says:\n%s", trace)
 	}
-	w.end()
+	w.enough()
 }
 
-// end stops the agent; it may have jobs.
-func (w *world) end() {
+// enough stops the agent; it may have jobs.
+func (w *world) enough() {
 	w.t.Helper()
 	w.stop(errors.New("enough"))
 	if err := w.finish(); err != nil {
