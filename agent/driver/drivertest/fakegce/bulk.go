@@ -133,15 +133,18 @@ func (c *Cloud) waitOperation(r *request) (any, error) {
 		if op.object["name"] != r.path["operation"] {
 			continue
 		}
-		if c.fault != "slow operations" {
-			c.mu.Unlock()
-			select {
-			case <-time.After(time.Until(op.due)):
-			case <-r.Context().Done():
-			}
-			c.mu.Lock()
-			c.settle()
+		if c.fault == "slow operations" {
+			slow := maps.Clone(op.object)
+			slow["status"] = "RUNNING"
+			return slow, nil
 		}
+		c.mu.Unlock()
+		select {
+		case <-time.After(time.Until(op.due)):
+		case <-r.Context().Done():
+		}
+		c.mu.Lock()
+		c.settle()
 		return maps.Clone(op.object), nil
 	}
 	return nil, refuse(http.StatusNotFound, "notFound", "The resource 'operations/%s' was not found", r.path["operation"])
