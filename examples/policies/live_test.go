@@ -110,7 +110,7 @@ func (a *agent) start() {
 		a.t.Fatal(err)
 	}
 	a.t.Cleanup(a.manager.Close)
-	if a.runner, err = a.manager.Runner(a.t.Context(), runnerKey, "build"); err != nil {
+	if a.runner, err = a.manager.Runner(a.t.Context(), runnerKey, "build", false); err != nil {
 		a.t.Fatal(err)
 	}
 	a.t.Cleanup(a.runner.Close)
