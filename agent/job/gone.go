@@ -51,7 +51,7 @@ func machineGone(ctx context.Context, p executor.Prober, n Notices) error {
 		if gone := atMost(ctx, hesitation, n.Gone); gone != nil {
 			return gone
 		}
-		wait = 0
+		wait = hesitation / 4 // a notice that is lost with its lease answers at once
 	}
 	return nil
 }
