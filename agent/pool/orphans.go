@@ -52,6 +52,10 @@ func (p *Pool) suspect(g *group, now time.Time, instances []abi.Instance, journa
 	shown := make(map[string]bool, len(instances))
 	for _, i := range instances {
 		unreadable := p.unreadable[i.Name] != nil
+		if unreadable && !journalled[i.Name] { // its folder is gone: it was being made or removed when the store was read
+			delete(p.unreadable, i.Name)
+			unreadable = false
+		}
 		if p.byName[i.Name] != nil || i.Status == abi.StatusGone || journalled[i.Name] && !unreadable {
 			continue
 		}

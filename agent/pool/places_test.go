@@ -34,9 +34,6 @@ func (w *careWorld) begin(runner bool) {
 	}
 	w.journal = j
 	w.opts.Owner, w.opts.Shared = j.Owner(), pool.NewShared(pool.SharedOptions{Places: j, Left: left})
-	if runner {
-		w.startOn(j)
-	}
 	o := w.opts
 	o.Key, o.Caretaker, o.Decider, o.Journal = "no runner", true, nil, j
 	o.Settings = pool.Settings{Runner: abi.RunnerSettings{Name: "no runner"}}
@@ -45,6 +42,9 @@ func (w *careWorld) begin(runner bool) {
 	}
 	if err := w.caretaker.Start(); err != nil {
 		w.t.Fatal(err)
+	}
+	if runner {
+		w.startOn(j)
 	}
 }
 

@@ -389,6 +389,7 @@ func (w *soakWorld) settle() {
 	for _, m := range w.pool.Status().Machines {
 		if m.State != fleet.Removing && w.pool.Cordon(w.t.Context(), m.Name, false) == nil {
 			w.operator.cordoned[m.Name] = false
+			w.pool.EndHold(w.t.Context(), m.Name) // the clock may have put it off
 		}
 	}
 	wait(2 * time.Hour) // holds end too
