@@ -67,15 +67,19 @@ type selection struct {
 	name, url string
 	token     string
 	every     bool
+	tls       coordinator.TLSFiles // of a runner that is not in the file
 }
 
 // selectionFlags adds GitLab Runner's flags.
 func selectionFlags(c *cobra.Command) *selection {
 	s := &selection{}
 	f := c.Flags()
-	f.StringVar(&s.name, "name", os.Getenv("RUNNER_NAME"), "the runner's name (RUNNER_NAME)")
+	f.StringVarP(&s.name, "name", "n", os.Getenv("RUNNER_NAME"), "the runner's name (RUNNER_NAME)")
 	f.StringVarP(&s.url, "url", "u", os.Getenv("CI_SERVER_URL"), "the coordinator's URL (CI_SERVER_URL)")
 	f.StringVarP(&s.token, "token", "t", "", "the runner's authentication token (CI_SERVER_TOKEN)")
+	f.StringVar(&s.tls.CA, "tls-ca-file", os.Getenv("CI_SERVER_TLS_CA_FILE"), "the certificates that vouch for the coordinator of a runner that is not in the file (CI_SERVER_TLS_CA_FILE)")
+	f.StringVar(&s.tls.Cert, "tls-cert-file", os.Getenv("CI_SERVER_TLS_CERT_FILE"), "the client certificate for it (CI_SERVER_TLS_CERT_FILE)")
+	f.StringVar(&s.tls.Key, "tls-key-file", os.Getenv("CI_SERVER_TLS_KEY_FILE"), "the key of that (CI_SERVER_TLS_KEY_FILE)")
 	return s
 }
 

@@ -115,7 +115,7 @@ func (s *selection) unregistered(list *accounts) (account, error) {
 	}
 	one, err := s.one(list)
 	if err != nil && len(s.of(list)) == 0 && s.url != "" && s.token != "" {
-		r := config.Runner{Name: s.name, URL: s.url, Token: config.Secret(s.token)}
+		r := config.Runner{Name: s.name, URL: s.url, Token: config.Secret(s.token), TLSCAFile: s.tls.CA, TLSCertFile: s.tls.Cert, TLSKeyFile: s.tls.Key}
 		return account{r, r}, nil
 	}
 	return one, err

@@ -24,24 +24,26 @@ type single struct {
 	stateDir  string
 	maxBuilds int
 	wait      time.Duration
+	shutdown  int // seconds; 0 leaves the file's
 }
 
 func (a *app) runSingleCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "run-single", Short: "Run jobs one after the other for one runner, which need not be in config.toml", Args: noArgs,
 		Long: "Runs jobs one after the other for one runner: one that flags and variables describe, as those of register do, or with --config and\n" +
-			"--runner-name one of a file. config.toml is neither written nor watched.",
+			"--runner one of a file. config.toml is neither written nor watched.",
 		Example: "  millwright run-single --url https://gitlab.example.com --token glrt-... --executor docker --docker-image alpine --max-builds 1",
 	}
 	o := single{}
 	f := c.Flags()
 	o.fields = addFieldFlags(f)
-	f.StringVarP(&o.config, "config", "c", "", "a file that has the runner of --runner-name")
-	f.StringVar(&o.name, "runner-name", "", "the runner of that file")
+	f.StringVarP(&o.config, "config", "c", "", "a file that has the runner of --runner")
+	f.StringVarP(&o.name, "runner", "r", "", "the name of a runner of that file")
 	f.StringVar(&o.template, "template-config", "", "a file with one [[runners]] entry, whose keys count where nothing else says otherwise")
 	f.StringVar(&o.stateDir, "state-dir", "", "where machines and keys lie; for executors without machines a temporary folder (MILLWRIGHT_STATE_DIR)")
 	f.IntVar(&o.maxBuilds, "max-builds", 0, "end after that many jobs; 0 = never (MAX_BUILDS)")
 	wait := f.Int("wait-timeout", 0, "end when no job has come in that many seconds; 0 = never (WAIT_TIMEOUT)")
+	f.IntVar(&o.shutdown, "shutdown-timeout", 0, "seconds that a stop may take before jobs are left; 0 = as the file says, or 30")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		for name, variable := range map[string]string{"max-builds": "MAX_BUILDS", "wait-timeout": "WAIT_TIMEOUT"} {
 			if value := os.Getenv(variable); value != "" && !f.Changed(name) {
@@ -65,7 +67,7 @@ func (o single) load() (*config.Config, error) {
 		}
 		i := slices.IndexFunc(cfg.Runners, func(r config.Runner) bool { return r.Name == o.name })
 		if i < 0 {
-			return nil, fmt.Errorf("%s has no runner %q; name one with --runner-name", o.config, o.name)
+			return nil, fmt.Errorf("%s has no runner %q; name one with --runner", o.config, o.name)
 		}
 		cfg.Runners, cfg.Concurrent, cfg.ListenAddress = cfg.Runners[i:i+1], 1, ""
 		return cfg, nil
@@ -91,7 +93,10 @@ func (a *app) runSingle(ctx context.Context, o single) error {
 	if err != nil {
 		return err
 	}
-	if o.stateDir == "" && cfg.Runners[0].Executor == "docker+machine" {
+	if o.shutdown > 0 {
+		cfg.ShutdownTimeout = o.shutdown
+	}
+	if o.stateDir == "" && slices.Contains(config.Fleets(), cfg.Runners[0].Executor) {
 		o.stateDir = defaultStateDir()
 	}
 	if o.stateDir == "" {

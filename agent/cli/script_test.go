@@ -35,6 +35,12 @@ func TestScripts(t *testing.T) {
 	}
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
+		Condition: func(name string) (bool, error) {
+			if name != "root" {
+				return false, fmt.Errorf("no condition %q", name)
+			}
+			return os.Geteuid() == 0, nil
+		},
 		Setup: func(e *testscript.Env) error {
 			server, err := embedded.New(embedded.Options{RegistrationToken: "GR1348941reg", PersonalToken: "glpat-admin", LongPoll: time.Second})
 			if err != nil {

@@ -46,14 +46,17 @@ func (a *app) serviceFlag(c *cobra.Command) *string {
 // service is the system's service of a unit. password is of Windows' user.
 func (a *app) service(u unit, password string) (service.Service, error) {
 	u.userService = runtime.GOOS != "windows" && os.Geteuid() != 0
+	if u.userService && u.account != "" {
+		return nil, errors.New("service: only root can install a service that runs as another user")
+	}
 	script := u.systemd()
 	if strings.Contains(script, "{{") { // the library would read it as its template
 		return nil, errors.New("service: {{ can't stand in a path or name")
 	}
 	return service.New(idle{}, &service.Config{
 		Name: u.name, DisplayName: u.name, Description: u.description, Executable: u.executable, Arguments: u.arguments,
-		WorkingDirectory: u.directory,
-		Option:           service.KeyValue{"SystemdScript": script, "UserService": u.userService, "Password": password, "RunAtLoad": true},
+		WorkingDirectory: u.directory, UserName: u.account,
+		Option: service.KeyValue{"SystemdScript": script, "UserService": u.userService, "Password": password, "RunAtLoad": true},
 	})
 }
 
@@ -68,7 +71,8 @@ func (a *app) installCommand() *cobra.Command {
 	f := c.Flags()
 	directory := f.StringP("working-directory", "d", "", "the service's working directory")
 	user := f.StringP("user", "u", "", "the user of the shell executor's jobs")
-	password := f.StringP("password", "p", "", "that user's password, on Windows")
+	password := f.StringP("password", "p", "", "the password of --init-user, on Windows")
+	account := f.StringP("init-user", "i", "", "the user that the agent itself runs as; root or the system's where it is not given")
 	f.Bool("syslog", true, "taken for GitLab Runner's sake; the service manager keeps the log")
 	stateDir := f.String("state-dir", "", "where machines, keys and the socket lie; left to millwright.toml when it is not given")
 	dry := f.Bool("dry-run", false, "print systemd's unit and install nothing")
@@ -77,6 +81,7 @@ func (a *app) installCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		u.account = *account
 		s, err := a.service(u, *password)
 		if *dry || err != nil {
 			if err == nil || errors.Is(err, service.ErrNoServiceSystemDetected) {

@@ -12,6 +12,7 @@ type unit struct {
 	executable  string
 	arguments   []string
 	directory   string // working directory; "" is the service manager's
+	account     string // whose rights the agent has; "": root's, or the user's of a user service
 	userService bool   // of the user who installs it, not of the system
 }
 
@@ -44,6 +45,9 @@ func (u unit) systemd() string {
 	line("ExecReload=/bin/kill -HUP $MAINPID")
 	if u.directory != "" {
 		line("WorkingDirectory=%s", strings.ReplaceAll(u.directory, "%", "%%"))
+	}
+	if u.account != "" {
+		line("User=%s", strings.ReplaceAll(u.account, "%", "%%"))
 	}
 	line("RuntimeDirectory=%s", u.name)
 	line("RuntimeDirectoryMode=0700")
