@@ -25,7 +25,7 @@ func TestExecutors(t *testing.T) {
 	for _, name := range missing {
 		text += fmt.Sprintf("[[runners]]\n  name = \"on %s\"\n  url = %q\n  token = \"glrt-%s\"\n  executor = %q\n", name, w.coordinator.URL(), name, name)
 	}
-	text += fmt.Sprintf("[[runners]]\n  name = \"in pwsh\"\n  url = %q\n  token = \"glrt-pwsh\"\n  executor = \"shell\"\n  shell = \"pwsh\"\n", w.coordinator.URL())
+	text += fmt.Sprintf("[[runners]]\n  name = \"in cmd\"\n  url = %q\n  token = \"glrt-cmd\"\n  executor = \"shell\"\n  shell = \"cmd\"\n", w.coordinator.URL())
 	text += "  [runners.kubernetes]\n    namespace = \"ci\"\n"
 	w.write(text + fmt.Sprintf("[[runners]]\n  name = \"here\"\n  url = %q\n  token = %q\n  executor = \"shell\"\n  builds_dir = %q\n  cache_dir = %q\n",
 		w.coordinator.URL(), w.coordinator.RunnerToken().Reveal(), filepath.Join(dir, "builds"), filepath.Join(dir, "cache")))
@@ -43,7 +43,7 @@ func TestExecutors(t *testing.T) {
 			t.Errorf("the log lacks %s\n%s", want, p.text())
 		}
 	}
-	if want := `runner in pwsh: shell \"pwsh\" is not supported`; !strings.Contains(p.text(), want) {
+	if want := `runner in cmd: shell \"cmd\" is not supported`; !strings.Contains(p.text(), want) {
 		t.Errorf("the log lacks %s\n%s", want, p.text())
 	}
 	if r := w.ended(p, w.coordinator.Enqueue(bareScript("echo fine"))); r.State != embedded.Success {
