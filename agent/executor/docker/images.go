@@ -21,6 +21,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/millwright-ci/millwright/agent/executor"
+	"github.com/millwright-ci/millwright/agent/wait"
 )
 
 // The pull policies.
@@ -223,7 +224,7 @@ func (e *Executor) pull(ctx context.Context, img Image) error {
 			return err
 		}
 		e.o.Console.Warningln(fmt.Sprintf("Pulling %s: %v; trying again (%d of %d)", img.Name, err, try+1, pullTries))
-		if err := sleep(ctx, pullPause()); err != nil {
+		if err := wait.For(ctx, pullPause()); err != nil {
 			return err
 		}
 	}
@@ -312,15 +313,4 @@ func parsePlatform(s string) *ocispec.Platform {
 		p.Variant = parts[2]
 	}
 	return p
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
-	}
 }

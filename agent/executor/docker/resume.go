@@ -13,6 +13,7 @@ import (
 	"github.com/docker/docker/api/types/network"
 
 	"github.com/millwright-ci/millwright/agent/executor"
+	"github.com/millwright-ci/millwright/agent/wait"
 )
 
 // handle is what another agent needs to find what this one made on the engine. Names follow from the job and the stem; the rest is what
@@ -100,7 +101,7 @@ func (e *Executor) awake(ctx context.Context) error {
 		if err := away.missed(err); err != nil {
 			return err
 		}
-		if err := sleep(ctx, time.Second); err != nil {
+		if err := wait.For(ctx, time.Second); err != nil {
 			return err
 		}
 	}
@@ -158,7 +159,7 @@ func (e *Executor) started(ctx context.Context, from executor.Start) (executor.P
 		if ctx.Err() != nil || time.Since(began) > settle {
 			return executor.Position{}, info, nil
 		}
-		if err := sleep(ctx, settle/10); err != nil {
+		if err := wait.For(ctx, settle/10); err != nil {
 			return executor.Position{}, info, err
 		}
 	}
@@ -233,7 +234,7 @@ func (e *Executor) appeared(ctx context.Context, name string, why error) (string
 		if info, err := e.named(ctx, name); err != nil || info.ID != "" {
 			return info.ID, err
 		}
-		if err := sleep(ctx, settle/10); err != nil {
+		if err := wait.For(ctx, settle/10); err != nil {
 			return "", err
 		}
 	}
@@ -248,7 +249,7 @@ func (e *Executor) removed(ctx context.Context, remove func() error) error {
 		if err == nil || errdefs.IsNotFound(err) {
 			return nil
 		}
-		if !e.resumed || time.Since(began) > stopGrace || sleep(ctx, settle/10) != nil {
+		if !e.resumed || time.Since(began) > stopGrace || wait.For(ctx, settle/10) != nil {
 			return err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 
 	"github.com/millwright-ci/millwright/agent/executor"
+	"github.com/millwright-ci/millwright/agent/wait"
 )
 
 // An engine that went silent may be starting anew, or its machine may have vanished, which no connection tells: then nothing comes any more.
@@ -63,7 +64,7 @@ func (r *stageRun) watch(ctx context.Context, lost func()) (end func()) {
 		defer close(done)
 		every, bytes := min(beat, r.e.silence()), int64(-1)
 		for missed := 0; missed < 2; {
-			if missed == 0 && sleep(ctx, every) != nil {
+			if missed == 0 && wait.For(ctx, every) != nil {
 				return
 			}
 			if missed++; r.e.ping(ctx) == nil {
@@ -71,7 +72,7 @@ func (r *stageRun) watch(ctx context.Context, lost func()) (end func()) {
 			}
 			was := bytes
 			bytes = r.outBytes.Load() + r.errBytes.Load()
-			if missed == 0 && bytes == was && r.over(ctx) && sleep(ctx, min(settle, every)) == nil && r.over(ctx) {
+			if missed == 0 && bytes == was && r.over(ctx) && wait.For(ctx, min(settle, every)) == nil && r.over(ctx) {
 				break
 			}
 			if ctx.Err() != nil {
@@ -160,7 +161,7 @@ func (r *stageRun) ended(ctx context.Context, code int, away *outage) error {
 		if err := away.missed(err); err != nil {
 			return err
 		}
-		if err := sleep(ctx, time.Second); err != nil {
+		if err := wait.For(ctx, time.Second); err != nil {
 			return err
 		}
 	}
@@ -209,7 +210,7 @@ func (r *stageRun) removed(ctx context.Context) error {
 		if _, err := r.inspect(ctx); errdefs.IsNotFound(err) {
 			break
 		}
-		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+		if err := wait.For(ctx, 100*time.Millisecond); err != nil {
 			return err
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millwright-ci/millwright/agent/executor"
+	"github.com/millwright-ci/millwright/agent/wait"
 )
 
 const (
@@ -241,7 +242,7 @@ func (r *stageRun) end(ctx context.Context, streamErr error) error {
 		if tries > logTries {
 			return engineErr(fmt.Errorf("output: %w", streamErr))
 		}
-		if err := sleep(ctx, time.Second); err != nil {
+		if err := wait.For(ctx, time.Second); err != nil {
 			r.stop(ctx)
 			return err
 		}
