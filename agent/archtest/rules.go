@@ -121,7 +121,7 @@ var rules = []rule{
 	{pkg: "sdk/go/period", why: "guests and host share it; it imports nothing"},
 	{pkg: "sdk/go/...", inner: []string{"sdk/go/..."}, why: "whoever imports the SDK gets no other dependency"},
 	{pkg: "policies/...", inner: []string{"sdk/go/..."}, why: "a guest imports the SDK alone"},
-	{pkg: "providers/internal/...", inner: []string{"sdk/go/..."}, why: "what built-in drivers share is a part of guests, which import the SDK alone"},
+	{pkg: "providers/internal/...", inner: []string{"sdk/go/...", "providers/internal/..."}, why: "what built-in drivers share is a part of guests, which import the SDK alone"},
 	{pkg: "providers/...", inner: []string{"sdk/go/...", "providers/internal/..."}, why: "a guest imports the SDK alone, and what built-in drivers share"},
 	{pkg: "examples/...", inner: []string{"sdk/go/..."}, why: "examples are what users copy: they import the SDK alone"},
 }

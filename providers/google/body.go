@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millwright-ci/millwright/providers/internal/gce"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -91,13 +92,13 @@ func (s settings) body(req abi.CreateRequest) instanceBody {
 	b := instanceBody{
 		Name:           req.Name,
 		Description:    "docker host vm",
-		MachineType:    resourcePrefix + s.inZone("machineTypes", s.machineType),
+		MachineType:    gce.ResourcePrefix + s.inZone("machineTypes", s.machineType),
 		MinCPUPlatform: s.minCPU,
 		Disks: []diskBody{{Boot: true, AutoDelete: true, Type: "PERSISTENT", Mode: "READ_WRITE", InitializeParams: initializeBody{
 			DiskName:    req.Name + diskSuffix,
-			SourceImage: resourcePrefix + s.image,
+			SourceImage: gce.ResourcePrefix + s.image,
 			DiskSizeGB:  strconv.Itoa(s.diskGB),
-			DiskType:    resourcePrefix + s.inZone("diskTypes", s.diskType),
+			DiskType:    gce.ResourcePrefix + s.inZone("diskTypes", s.diskType),
 			Labels:      labels,
 			IOPS:        unlessZero(s.iops),
 			Throughput:  unlessZero(s.throughput),
@@ -112,7 +113,7 @@ func (s settings) body(req abi.CreateRequest) instanceBody {
 		b.ServiceAccounts = []accountBody{{s.account, s.scopes}}
 	}
 	if a := s.accelerator; a.count > 0 {
-		b.GuestAccelerators = []acceleratorsBody{{a.count, resourcePrefix + s.inZone("acceleratorTypes", a.name)}}
+		b.GuestAccelerators = []acceleratorsBody{{a.count, gce.ResourcePrefix + s.inZone("acceleratorTypes", a.name)}}
 	}
 	return b
 }
@@ -124,7 +125,7 @@ func (s settings) networkInterface() networkBody {
 	case strings.Contains(s.subnetwork, "/"):
 		n.Subnetwork = s.subnetwork
 	default:
-		n.Subnetwork = "projects/" + s.project + "/regions/" + s.region() + "/subnetworks/" + s.subnetwork
+		n.Subnetwork = "projects/" + s.Project + "/regions/" + s.region() + "/subnetworks/" + s.subnetwork
 	}
 	if s.external {
 		n.AccessConfigs = []accessBody{{Type: "ONE_TO_ONE_NAT", NatIP: s.address}}
@@ -137,7 +138,7 @@ func (s settings) networkURL() string {
 	if strings.Contains(s.network, "/") {
 		return s.network
 	}
-	return resourcePrefix + s.of("global", "networks", s.network)
+	return gce.ResourcePrefix + s.In("global", "networks", s.network)
 }
 
 // scheduling says when the cloud may end the machine. A preemptible one ends by itself within 24 hours, and takes no other end.

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millwright-ci/millwright/providers/internal/gce"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 	"github.com/millwright-ci/millwright/sdk/go/driver"
 )
@@ -45,7 +46,7 @@ func (r *reader) bulk(s settings) bulk {
 	switch {
 	case b.region == "":
 		r.Wrong(optRegion, "is missing; "+optBulkInsert+" wants one, such as us-central1")
-	case !zoneLike.MatchString(b.region + "-a"):
+	case !gce.IsRegion(b.region):
 		r.Bad(optRegion, b.region, "a region, such as us-central1")
 	}
 	if s.zone != defaultZone {
@@ -72,7 +73,7 @@ func (r *reader) locations(region string) map[string]string {
 		if !said {
 			preference = allow
 		}
-		if !zoneLike.MatchString(zone) || !strings.HasPrefix(zone, region+"-") || preference != allow && preference != deny {
+		if !gce.ZoneLike.MatchString(zone) || !strings.HasPrefix(zone, region+"-") || preference != allow && preference != deny {
 			r.Bad(optLocationZone, entry, "ZONE, ZONE:ALLOW or ZONE:DENY, with a zone of the region")
 			continue
 		}
@@ -125,7 +126,7 @@ func (s settings) insertBulk(req abi.CreateRequest) (abi.Instance, error) {
 		for n, chosen := range s.bulk.selections {
 			with := s
 			with.machineType, with.diskType, with.iops, with.throughput = chosen.machineType, chosen.diskType, chosen.iops, chosen.throughput
-			made, fresh, err := with.insertSelected(req, requestID("bulk", req.Owner.ID, req.Name, strconv.Itoa(n), strconv.Itoa(try)))
+			made, fresh, err := with.insertSelected(req, gce.RequestID("bulk", req.Owner.ID, req.Name, strconv.Itoa(n), strconv.Itoa(try)))
 			if err == nil {
 				return made, nil
 			}
@@ -147,7 +148,7 @@ func (s settings) insertBulk(req abi.CreateRequest) (abi.Instance, error) {
 
 // insertSelected asks for the VM with one selection. It tells whether that was news to the cloud, rather than something that it remembers.
 func (s settings) insertSelected(req abi.CreateRequest, requestID string) (made abi.Instance, fresh bool, err error) {
-	op, err := s.change("POST", s.of("regions", s.bulk.region, "instances", "bulkInsert"), url.Values{"requestId": {requestID}}, s.bulkBody(req))
+	op, err := s.Change("POST", s.In("regions", s.bulk.region, "instances", "bulkInsert"), url.Values{"requestId": {requestID}}, s.bulkBody(req))
 	if fresh = op.Status != "DONE"; fresh && err == nil {
 		op, err = s.await(op)
 	}
@@ -161,7 +162,7 @@ func (s settings) insertSelected(req abi.CreateRequest, requestID string) (made 
 	case err != nil:
 		return made, fresh, driver.About("create "+req.Name, missing(err))
 	case op.Status != "DONE":
-		return abi.Instance{Name: req.Name, ID: op.Name, Status: abi.StatusCreating, SSHUser: s.user, CreatedAt: seconds(op.InsertTime)}, true, nil
+		return abi.Instance{Name: req.Name, ID: op.Name, Status: abi.StatusCreating, SSHUser: s.user, CreatedAt: gce.Seconds(op.InsertTime)}, true, nil
 	}
 	made, err = s.existingAnywhere(req)
 	if driver.Is(err, abi.NotFound) {
@@ -173,16 +174,16 @@ func (s settings) insertSelected(req abi.CreateRequest, requestID string) (made 
 // await returns a regional operation at its end, or as it is when the cloud holds the answer back for longer than a request may take: nobody but
 // this operation knows why there is no machine, and it does not name the machine, so that no list can tell.
 // Source: Compute Engine API v1, "RegionOperations: wait".
-func (s settings) await(op operation) (operation, error) {
-	var now operation
-	err := s.call("POST", s.of("regions", s.bulk.region, "operations", op.Name, "wait"), nil, nil, kindOperation, &now)
+func (s settings) await(op gce.Operation) (gce.Operation, error) {
+	var now gce.Operation
+	err := s.Call("POST", s.In("regions", s.bulk.region, "operations", op.Name, "wait"), nil, nil, gce.KindOperation, &now)
 	if driver.Is(err, abi.Transient, abi.RateLimited, abi.Auth) {
 		return op, nil // it goes on without being watched
 	}
 	if err != nil {
 		return op, err
 	}
-	return now, now.failure()
+	return now, s.Failure(now)
 }
 
 // existingAnywhere returns the machine in whichever zone of the region it is, an error of the kind conflict when it is not ours.
@@ -190,7 +191,7 @@ func (s settings) existingAnywhere(req abi.CreateRequest) (abi.Instance, error) 
 	var found *vm
 	_, err := s.aggregated("instances", "compute#instanceAggregatedList", vmFields, `name = "`+req.Name+`"`, 1, func(in scope) {
 		for i, v := range in.Instances {
-			if v.Name == req.Name && strings.HasPrefix(lastPart(v.Zone), s.bulk.region+"-") && (found == nil || v.Labels[labelOwner] == req.Owner.ID) {
+			if v.Name == req.Name && strings.HasPrefix(gce.LastPart(v.Zone), s.bulk.region+"-") && (found == nil || v.Labels[labelOwner] == req.Owner.ID) {
 				found = &in.Instances[i]
 			}
 		}
@@ -201,7 +202,7 @@ func (s settings) existingAnywhere(req abi.CreateRequest) (abi.Instance, error) 
 	case found == nil:
 		return abi.Instance{}, &abi.Error{Kind: abi.NotFound, Message: "there is no instance " + req.Name + " in " + s.bulk.region}
 	case found.Labels[labelOwner] != req.Owner.ID:
-		return abi.Instance{}, &abi.Error{Kind: abi.Conflict, Message: "there is an instance " + req.Name + " in " + lastPart(found.Zone) +
+		return abi.Instance{}, &abi.Error{Kind: abi.Conflict, Message: "there is an instance " + req.Name + " in " + gce.LastPart(found.Zone) +
 			" that this agent did not make; remove or rename it"}
 	}
 	return found.instance(), nil

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/millwright-ci/millwright/providers/internal/rest"
+	"github.com/millwright-ci/millwright/providers/internal/gce"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 	"github.com/millwright-ci/millwright/sdk/go/driver"
 )
@@ -61,15 +61,6 @@ var needs = driver.Needs{
 	},
 }
 
-// rights is the API that tells what a caller may do in a project; Compute Engine's own asks only about what is there.
-const (
-	rightsHost = "cloudresourcemanager"
-	todoAPI    = "gcloud services enable cloudresourcemanager.googleapis.com in the project of the agent's credential"
-)
-
-// checkSign is the credential with the scope that the API of rights wants, to read and no more.
-var checkSign = abi.Sign{Scheme: "google-oauth2", Credential: "google-check"}
-
 // Check asks Google which of the permissions the credential has: those of the project, those in the network's, and on the subnetwork if it is named.
 // Where the API that tells is off, three lists are read instead, and the rest is not known.
 func (google) Check(req abi.CheckRequest) ([]abi.Permission, error) {
@@ -79,8 +70,8 @@ func (google) Check(req abi.CheckRequest) ([]abi.Permission, error) {
 	}
 	var found []abi.Permission
 	for _, where := range s.places() {
-		granted, err := s.granted(where)
-		if driver.Is(err, abi.Transient, abi.RateLimited, abi.Invalid, abi.NotFound) || refusedAltogether(err) {
+		granted, err := s.Granted(where.project, where.path, where.names)
+		if driver.Is(err, abi.Transient, abi.RateLimited, abi.Invalid, abi.NotFound) || gce.RefusedAltogether(err) {
 			return nil, driver.About("ask what is allowed in "+where.project, err)
 		}
 		for _, name := range where.names {
@@ -108,11 +99,11 @@ type site struct {
 
 // places sorts the permissions that machines of these options take by where they must be had.
 func (s settings) places() []site {
-	project := site{project: s.project}
+	project := site{project: s.Project}
 	network := site{project: s.networkProject()}
-	subnet := site{project: s.project}
+	subnet := site{project: s.Project}
 	if s.subnetwork != "" {
-		subnet.path = "projects/" + s.project + "/regions/" + s.region() + "/subnetworks/" + s.subnetwork
+		subnet.path = "projects/" + s.Project + "/regions/" + s.region() + "/subnetworks/" + s.subnetwork
 		if _, rest, ok := strings.Cut(s.subnetwork, "projects/"); ok {
 			subnet.path = "projects/" + rest
 			subnet.project, _, _ = strings.Cut(rest, "/")
@@ -134,46 +125,6 @@ func (s settings) places() []site {
 	return slices.DeleteFunc([]site{project, network, subnet}, func(w site) bool { return len(w.names) == 0 })
 }
 
-// granted asks which permissions the credential has somewhere.
-// Source: Cloud Resource Manager API v1, "projects.testIamPermissions"; Compute Engine API v1, "subnetworks.testIamPermissions".
-func (s settings) granted(where site) ([]string, error) {
-	a := rest.API{Endpoint: s.rightsEndpoint(), Sign: checkSign, Token: "see " + todoCredential, Refused: refused}
-	path := "/v1/projects/" + url.PathEscape(where.project) + ":testIamPermissions"
-	if where.path != "" {
-		a.Endpoint, a.Sign, path = s.endpoint, credential, "/compute/v1/"+where.path+"/testIamPermissions"
-	}
-	var answer rights
-	_, err := a.Call("POST", path, nil, map[string][]string{"permissions": where.names}, &answer)
-	return answer.Permissions, err
-}
-
-// rights is what a credential has of what was asked for.
-type rights struct {
-	Permissions []string `json:"permissions"` // absent: none
-}
-
-// Whole implements rest.Answer: an answer without anything says that there are none.
-func (rights) Whole() bool { return true }
-
-// rightsEndpoint is where that API answers: beside Compute Engine's, by Google's names for public and for private endpoints; else at the same place.
-func (p place) rightsEndpoint() string {
-	scheme, name, _ := strings.Cut(p.endpoint, "://")
-	private, isPrivate := strings.CutPrefix(name, "compute-")
-	switch {
-	case p.endpoint == defaultEndpoint || p.endpoint == "https://www.googleapis.com":
-		return "https://" + rightsHost + ".googleapis.com"
-	case isPrivate && strings.HasSuffix(private, ".p.googleapis.com"):
-		return scheme + "://" + rightsHost + "-" + private
-	}
-	return p.endpoint
-}
-
-// refusedAltogether tells a credential that Google does not take from one that lacks something.
-func refusedAltogether(err error) bool {
-	e, ok := err.(*abi.Error)
-	return ok && e.Kind == abi.Auth && (e.Code == "authError" || e.Code == "401" || e.Code == "credential" || e.Code == "denied")
-}
-
 // tried is what a look tells of a permission, where Google does not tell by itself.
 func (s settings) tried(name string, why error) abi.Permission {
 	list, ok := map[string]struct{ path, kind string }{
@@ -181,10 +132,10 @@ func (s settings) tried(name string, why error) abi.Permission {
 		maySeeOperations: {"operations", "compute#operationAggregatedList"},
 	}[name]
 	if ok {
-		var out kinded
-		return needs.After(name, s.call("GET", s.of("aggregated", list.path), url.Values{"maxResults": {"1"}}, nil, list.kind, &out))
+		var out gce.Kinded
+		return needs.After(name, s.Call("GET", s.In("aggregated", list.path), url.Values{"maxResults": {"1"}}, nil, list.kind, &out))
 	}
 	p := needs.Is(name, abi.PermissionUnknown, why.(*abi.Error).Message)
-	p.Fix = todoAPI + ", and check again"
+	p.Fix = gce.TodoRights
 	return p
 }

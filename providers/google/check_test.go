@@ -100,18 +100,6 @@ func TestCheckWithoutRights(t *testing.T) {
 	}
 }
 
-// TestRightsEndpoint has the API of rights asked where it answers.
-func TestRightsEndpoint(t *testing.T) {
-	for endpoint, want := range map[string]string{
-		defaultEndpoint: "https://cloudresourcemanager.googleapis.com", "https://compute-mine.p.googleapis.com": "https://cloudresourcemanager-mine.p.googleapis.com",
-		"http://127.0.0.1:1": "http://127.0.0.1:1",
-	} {
-		if got := (place{endpoint: endpoint}).rightsEndpoint(); got != want {
-			t.Errorf("%s: %s, want %s", endpoint, got, want)
-		}
-	}
-}
-
 // samePermissions compares what is needed with what check asks about and with the table.
 func samePermissions(t *testing.T, c *fakegce.Cloud, needed []string) {
 	t.Helper()

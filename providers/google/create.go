@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/millwright-ci/millwright/providers/internal/gce"
 	opts "github.com/millwright-ci/millwright/providers/internal/settings"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 	"github.com/millwright-ci/millwright/sdk/go/driver"
@@ -23,7 +24,7 @@ func (google) Create(req abi.CreateRequest) (abi.Instance, error) {
 	if err != nil {
 		return abi.Instance{}, err
 	}
-	if len(req.Name) > longestName || !nameLike.MatchString(req.Name) {
+	if len(req.Name) > longestName || !gce.NameLike.MatchString(req.Name) {
 		return abi.Instance{}, &abi.Error{Kind: abi.Invalid, Message: "the machine name " + strconv.Quote(opts.Short(req.Name)) +
 			" is not allowed; Compute Engine takes lower-case letters, digits and hyphens, here " + strconv.Itoa(longestName) + " at most: shorten MachineName"}
 	}
@@ -47,7 +48,7 @@ func (s settings) insert(req abi.CreateRequest) (abi.Instance, error) {
 	var failed error
 	for try := range insertTries {
 		query := url.Values{"requestId": {insertID(req.Owner.ID, req.Name, try)}}
-		op, err := s.change("POST", s.inZone("instances"), query, body)
+		op, err := s.Change("POST", s.inZone("instances"), query, body)
 		switch {
 		case driver.Is(err, abi.Conflict) && op.Name == "":
 			there, missing := s.existing(req)
@@ -73,13 +74,13 @@ func (s settings) insert(req abi.CreateRequest) (abi.Instance, error) {
 
 // insertID is the request id of a machine's creation, by which a list knows its operation again.
 func insertID(owner, name string, try int) string {
-	return requestID("insert", owner, name, strconv.Itoa(try))
+	return gce.RequestID("insert", owner, name, strconv.Itoa(try))
 }
 
 // asked is a machine that was asked for.
-func (s settings) asked(name string, op operation) abi.Instance {
+func (s settings) asked(name string, op gce.Operation) abi.Instance {
 	return abi.Instance{
-		Name: name, ID: op.TargetID, Status: abi.StatusCreating, SSHUser: s.user, CreatedAt: seconds(op.InsertTime), State: stateOf(s.zone),
+		Name: name, ID: op.TargetID, Status: abi.StatusCreating, SSHUser: s.user, CreatedAt: gce.Seconds(op.InsertTime), State: stateOf(s.zone),
 	}
 }
 
@@ -103,7 +104,7 @@ func missing(err error) error {
 	}
 	e := *err.(*abi.Error)
 	e.Kind = abi.Invalid
-	e.Message += "; " + meanings["resourcenotfound"].todo
+	e.Message += "; " + texts.Missing
 	return &e
 }
 
@@ -116,11 +117,11 @@ func (s *settings) resolveAddress() error {
 		return nil
 	}
 	var found struct {
-		kinded
+		gce.Kinded
 		Address string `json:"address"`
 	}
-	path := s.of("regions", s.region(), "addresses", s.address)
-	if err := s.call("GET", path, url.Values{"fields": {"kind,address"}}, nil, "compute#address", &found); err != nil {
+	path := s.In("regions", s.region(), "addresses", s.address)
+	if err := s.Call("GET", path, url.Values{"fields": {"kind,address"}}, nil, "compute#address", &found); err != nil {
 		return driver.About(optAddress+" "+s.address, missing(err))
 	}
 	s.address = found.Address

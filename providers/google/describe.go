@@ -1,6 +1,10 @@
 package main
 
-import "github.com/millwright-ci/millwright/sdk/go/abi"
+import (
+	"github.com/millwright-ci/millwright/sdk/go/abi"
+
+	"github.com/millwright-ci/millwright/providers/internal/gce"
+)
 
 // google implements the driver. It has no state: labels say what belongs to whom.
 type google struct{}
@@ -57,10 +61,9 @@ const (
 
 // Defaults of the options.
 const (
-	defaultZone     = "us-central1-a"
-	defaultImage    = "ubuntu-os-cloud/global/images/ubuntu-2204-jammy-v20250815"
-	defaultScopes   = scopePrefix + "devstorage.read_only," + scopePrefix + "logging.write," + scopePrefix + "monitoring.write"
-	defaultEndpoint = "https://compute.googleapis.com"
+	defaultZone   = "us-central1-a"
+	defaultImage  = "ubuntu-os-cloud/global/images/ubuntu-2204-jammy-v20250815"
+	defaultScopes = scopePrefix + "devstorage.read_only," + scopePrefix + "logging.write," + scopePrefix + "monitoring.write"
 
 	defaultCooldown = "0s"
 	defaultLease    = "5m0s"
@@ -80,7 +83,7 @@ func (google) Describe() abi.Describe {
 	return abi.Describe{
 		Name:      "google",
 		Summary:   "machines as VMs of Google Compute Engine",
-		Hostnames: []string{"{" + optEndpoint + "}", rightsHost + ".googleapis.com", rightsHost + "-*.p.googleapis.com"},
+		Hostnames: append([]string{"{" + optEndpoint + "}"}, gce.RightsHostnames()...),
 		Options: []abi.Option{
 			{Name: optProject, Type: abi.OptionString, Env: "GOOGLE_PROJECT", Required: true, Role: abi.RoleAccount, Help: "id of the project"},
 			{Name: optZone, Type: abi.OptionString, Env: "GOOGLE_ZONE", Default: defaultZone, Role: abi.RoleZone, Help: "zone of the machines"},
@@ -128,7 +131,7 @@ func (google) Describe() abi.Describe {
 			{Name: optFlex, Type: abi.OptionList, Env: "GOOGLE_FLEX_SELECTION", Help: "choice of hardware for " + optBulkInsert + ", tried in order: machine-type=T,disk-type=T,disk-iops=N,disk-throughput=N; may be repeated"},
 			{Name: optFlexCooldown, Type: abi.OptionString, Env: "GOOGLE_FLEX_STOCKOUT_COOLDOWN", Default: defaultCooldown, Help: "without effect: alternatives in millwright.toml remember what was out, for capacity_memory"},
 			{Name: optFlexLease, Type: abi.OptionString, Env: "GOOGLE_FLEX_STOCKOUT_PROBE_LEASE", Default: defaultLease, Help: "without effect, as " + optFlexCooldown},
-			{Name: optEndpoint, Type: abi.OptionString, Default: defaultEndpoint, Role: abi.RoleEndpoint, Help: "the Compute API: endpoint of [drivers.google] in millwright.toml, not in MachineOptions"},
+			{Name: optEndpoint, Type: abi.OptionString, Default: gce.Endpoint, Role: abi.RoleEndpoint, Help: "the Compute API: endpoint of [drivers.google] in millwright.toml, not in MachineOptions"},
 		},
 	}
 }

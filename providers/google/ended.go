@@ -1,6 +1,10 @@
 package main
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/millwright-ci/millwright/providers/internal/gce"
+)
 
 // ended are images whose operating system gets no more fixes, by their project and how their names and families begin, as of August 2026. Google
 // deprecates such images and deletes them later, when a family finds none any more; Docker makes no packages for them.
@@ -38,7 +42,7 @@ const (
 func (r *reader) past(image string) {
 	project, _, _ := strings.Cut(image, "/")
 	for _, e := range ended {
-		if project == e.project && strings.HasPrefix(lastPart(image)+"-", e.begins) {
+		if project == e.project && strings.HasPrefix(gce.LastPart(image)+"-", e.begins) {
 			r.Warn(optMachineImage, e.system+" has had no fixes since "+e.since+", and Google deletes such images; use another, such as "+e.instead)
 			return
 		}

@@ -7,8 +7,6 @@ import (
 
 	hostside "github.com/millwright-ci/millwright/agent/driver"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/fakegce"
-	"github.com/millwright-ci/millwright/sdk/go/abi"
-	"github.com/millwright-ci/millwright/sdk/go/driver"
 )
 
 // TestRefusals gives create what Google answers in trouble, each with the kind that must follow and what people must read.
@@ -63,27 +61,5 @@ func TestWhatIsNotThere(t *testing.T) {
 	long := strings.Repeat("a", 59)
 	if _, err := nativeDriver.Create(t.Context(), request(long, options(t, c))); !errors.Is(err, hostside.ErrInvalid) || !strings.Contains(err.Error(), "shorten MachineName") {
 		t.Errorf("a name of 59 letters: %v", err)
-	}
-}
-
-func TestOperationErrors(t *testing.T) {
-	for code, kind := range map[string]abi.ErrorKind{
-		"ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS": abi.Capacity, "STOCKOUT": abi.Capacity, "VM_MIN_COUNT_NOT_REACHED": abi.Capacity,
-		"QUOTA_EXCEEDED": abi.Quota, "IP_SPACE_EXHAUSTED_WITH_DETAILS": abi.Quota, "RESOURCE_OPERATION_RATE_EXCEEDED": abi.RateLimited,
-		"RESOURCE_NOT_FOUND": abi.Invalid, "EXTERNAL_RESOURCE_NOT_FOUND": abi.Invalid, "INVALID_USAGE": abi.Invalid, "UNSUPPORTED_OPERATION": abi.Invalid,
-		"RESOURCE_ALREADY_EXISTS": abi.Conflict, "PERMISSIONS_ERROR": abi.Auth, "SOMETHING_NEW": abi.Transient,
-	} {
-		var op operation
-		op.Error.Errors = []problem{{Code: "SOMETHING_ELSE", Message: "x"}, {Code: code, Message: "the words."}}
-		var e *abi.Error
-		if !errors.As(op.failure(), &e) || e.Kind != kind {
-			t.Errorf("%s: %v; the kind must be %s", code, e, kind)
-		}
-	}
-	if err := (operation{HTTPStatus: 503}).failure(); !driver.Is(err, abi.Transient) {
-		t.Errorf("a status alone: %v", err)
-	}
-	if err := (operation{Status: "DONE"}).failure(); err != nil {
-		t.Errorf("a success: %v", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/millwright-ci/millwright/providers/internal/gce"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 	"github.com/millwright-ci/millwright/sdk/go/driver"
 	"github.com/millwright-ci/millwright/sdk/go/host"
@@ -16,7 +17,7 @@ const kindFirewall = "compute#firewall"
 
 // rule is a firewall rule. Source: Compute Engine API v1, "Firewalls".
 type rule struct {
-	kinded       `json:"-"`
+	gce.Kinded   `json:"-"`
 	Kind         string    `json:"kind,omitempty"`
 	Name         string    `json:"name,omitempty"`
 	Network      string    `json:"network,omitempty"`
@@ -25,7 +26,8 @@ type rule struct {
 	TargetTags   []string  `json:"targetTags,omitempty"`
 }
 
-func (r rule) kind() string { return r.Kind }
+// OfKind implements gce.Answer.
+func (r rule) OfKind() string { return r.Kind }
 
 type allowed struct {
 	IPProtocol string   `json:"IPProtocol"`
@@ -37,7 +39,7 @@ type allowed struct {
 func (s settings) ensureFirewall() error {
 	project := s.networkProject()
 	var found rule
-	err := s.call("GET", inProject(project, "global", "firewalls", ruleName), nil, nil, kindFirewall, &found)
+	err := s.Call("GET", gce.InProject(project, "global", "firewalls", ruleName), nil, nil, kindFirewall, &found)
 	switch {
 	case driver.Is(err, abi.NotFound):
 		err = s.makeRule(project)
@@ -58,11 +60,11 @@ func (s settings) networkProject() string {
 	if project, _, more := strings.Cut(rest, "/"); ok && more && project != "" {
 		return project
 	}
-	return s.project
+	return s.Project
 }
 
 func (s settings) makeRule(project string) error {
-	_, err := s.change("POST", inProject(project, "global", "firewalls"), nil, rule{
+	_, err := s.Change("POST", gce.InProject(project, "global", "firewalls"), nil, rule{
 		Name: ruleName, Network: s.networkURL(), Allowed: merge(nil, s.ports), SourceRanges: []string{"0.0.0.0/0"}, TargetTags: []string{networkTag},
 	})
 	if driver.Is(err, abi.Conflict) {
@@ -72,16 +74,16 @@ func (s settings) makeRule(project string) error {
 }
 
 func (s settings) widenRule(project string, found rule) error {
-	if lastPart(found.Network) != lastPart(s.network) {
+	if gce.LastPart(found.Network) != gce.LastPart(s.network) {
 		host.Log(host.LevelWarn, "the firewall rule "+ruleName+" is of another network; machines can be reached only if a rule of their own network lets the agent in",
-			map[string]string{"rule's network": lastPart(found.Network), "machines' network": lastPart(s.network)})
+			map[string]string{"rule's network": gce.LastPart(found.Network), "machines' network": gce.LastPart(s.network)})
 		return nil
 	}
 	all := merge(found.Allowed, s.ports)
 	if covers(found.Allowed, all) {
 		return nil
 	}
-	_, err := s.change("PATCH", inProject(project, "global", "firewalls", ruleName), nil, rule{Allowed: all})
+	_, err := s.Change("PATCH", gce.InProject(project, "global", "firewalls", ruleName), nil, rule{Allowed: all})
 	if driver.Is(err, abi.Conflict) {
 		return nil
 	}

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
+	"github.com/millwright-ci/millwright/providers/internal/gce"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 	"github.com/millwright-ci/millwright/sdk/go/driver"
 	"github.com/millwright-ci/millwright/sdk/go/host"
@@ -21,7 +21,7 @@ const (
 
 // vm is what the API tells of an instance. Source: Compute Engine API v1, "Instances".
 type vm struct {
-	kinded
+	gce.Kinded
 	ID                string            `json:"id"`
 	Name              string            `json:"name"`
 	Status            string            `json:"status"`
@@ -52,7 +52,7 @@ const vmFields = "id,name,status,statusMessage,creationTimestamp,zone,labels,sch
 
 // disk is what the API tells of a disk.
 type disk struct {
-	kinded
+	gce.Kinded
 	ID                string            `json:"id"`
 	Name              string            `json:"name"`
 	CreationTimestamp string            `json:"creationTimestamp"`
@@ -65,10 +65,10 @@ const diskFields = "id,name,creationTimestamp,zone,labels,users"
 
 // scope is one zone's part of a page.
 type scope struct {
-	Instances  []vm        `json:"instances"`
-	Disks      []disk      `json:"disks"`
-	Operations []operation `json:"operations"`
-	Warning    warning     `json:"warning"`
+	Instances  []vm            `json:"instances"`
+	Disks      []disk          `json:"disks"`
+	Operations []gce.Operation `json:"operations"`
+	Warning    warning         `json:"warning"`
 }
 
 type warning struct {
@@ -80,7 +80,7 @@ func (w warning) bad() bool { return w.Code != "" && w.Code != "NO_RESULTS_ON_PA
 
 // page is one page of an aggregated list.
 type page struct {
-	kinded
+	gce.Kinded
 	Items         map[string]scope `json:"items"`
 	NextPageToken string           `json:"nextPageToken"`
 	Warning       warning          `json:"warning"`
@@ -97,7 +97,7 @@ func (p place) aggregated(what, kind, fields, filter string, pages int, each fun
 	complete = true
 	for range pages {
 		var got page
-		if err := p.call("GET", p.of("aggregated", what), query, nil, kind, &got); err != nil {
+		if err := p.Call("GET", p.In("aggregated", what), query, nil, kind, &got); err != nil {
 			return false, err
 		}
 		complete = complete && !got.Warning.bad() && len(got.Unreachables) == 0
@@ -182,7 +182,7 @@ func (l *listing) addDisk(d disk) {
 		return
 	}
 	l.add(abi.Instance{
-		Name: name, ID: "disk-" + d.ID, Status: abi.StatusCreating, CreatedAt: seconds(d.CreationTimestamp), State: state{lastPart(d.Zone), d.Name}.raw(),
+		Name: name, ID: "disk-" + d.ID, Status: abi.StatusCreating, CreatedAt: gce.Seconds(d.CreationTimestamp), State: state{gce.LastPart(d.Zone), d.Name}.raw(),
 		Message: "there is only its disk " + d.Name,
 	}, d.Labels)
 }
@@ -192,10 +192,10 @@ func (l *listing) failures() []abi.Instance {
 	if l.all {
 		return nil
 	}
-	last := map[string]operation{}
+	last := map[string]gce.Operation{}
 	_, err := l.aggregated("operations", "compute#operationAggregatedList", operationFields, failedInserts, failedPages, func(s scope) {
 		for _, op := range s.Operations {
-			if name := lastPart(op.TargetLink); l.asked(op, name) && op.InsertTime >= last[name].InsertTime {
+			if name := gce.LastPart(op.TargetLink); l.asked(op, name) && op.InsertTime >= last[name].InsertTime {
 				last[name] = op
 			}
 		}
@@ -203,10 +203,10 @@ func (l *listing) failures() []abi.Instance {
 	l.lacking("why a creation failed is not known, but that it failed is", err)
 	var out []abi.Instance
 	for name, op := range last {
-		if why, ok := op.failure().(*abi.Error); ok {
+		if why, ok := l.Failure(op).(*abi.Error); ok {
 			out = append(out, abi.Instance{
-				Name: name, ID: op.TargetID, Status: abi.StatusGone, Message: why.Message, Error: why, CreatedAt: seconds(op.InsertTime),
-				State: stateOf(lastPart(op.Zone)),
+				Name: name, ID: op.TargetID, Status: abi.StatusGone, Message: why.Message, Error: why, CreatedAt: gce.Seconds(op.InsertTime),
+				State: stateOf(gce.LastPart(op.Zone)),
 			})
 		}
 	}
@@ -220,7 +220,7 @@ const (
 )
 
 // asked tells whether an operation is the creation of a machine of that name by this owner.
-func (l *listing) asked(op operation, name string) bool {
+func (l *listing) asked(op gce.Operation, name string) bool {
 	for try := range insertTries {
 		if op.ClientOperationID == insertID(l.owner, name, try) {
 			return true
@@ -237,7 +237,7 @@ func (l *listing) lacking(consequence string, err error) {
 	if err == nil {
 		return
 	}
-	if _, before := logged.LoadOrStore(l.project+" "+consequence+" "+err.Error(), true); !before {
+	if _, before := logged.LoadOrStore(l.Project+" "+consequence+" "+err.Error(), true); !before {
 		host.Log(host.LevelWarn, "a part of the list could not be read: "+consequence, map[string]string{"error": err.Error()})
 	}
 }
@@ -246,13 +246,13 @@ func (l *listing) lacking(consequence string, err error) {
 func (v vm) instance() abi.Instance {
 	i := abi.Instance{
 		Name: v.Name, ID: v.ID, Status: v.status(), Message: v.StatusMessage, SSHUser: userOf(v.Labels[labelUser]),
-		CreatedAt: seconds(v.CreationTimestamp), State: stateOf(lastPart(v.Zone)),
+		CreatedAt: gce.Seconds(v.CreationTimestamp), State: stateOf(gce.LastPart(v.Zone)),
 	}
 	if i.Message == "" && i.Status != abi.StatusRunning && i.Status != abi.StatusCreating {
 		i.Message = "the instance is " + v.Status
 	}
 	for _, a := range v.GuestAccelerators {
-		if strings.HasPrefix(lastPart(a.Type), "nvidia-") {
+		if strings.HasPrefix(gce.LastPart(a.Type), "nvidia-") {
 			i.GPUs += a.Count
 		}
 	}
@@ -268,25 +268,9 @@ func (v vm) instance() abi.Instance {
 	return i
 }
 
-// status is the host's word for an instance's status. One that the cloud may take back and that ends without being asked was taken back.
-// Source: Compute Engine documentation, "VM instance lifecycle".
+// status is the host's word for an instance's status.
 func (v vm) status() abi.Status {
-	switch v.Status {
-	case "PENDING", "PROVISIONING", "STAGING":
-		return abi.StatusCreating
-	case "RUNNING":
-		return abi.StatusRunning
-	case "STOPPING", "STOPPED", "TERMINATED":
-		if v.Scheduling.Preemptible || v.Scheduling.ProvisioningModel == "SPOT" {
-			return abi.StatusInterrupted
-		}
-		return abi.StatusStopped
-	case "SUSPENDING", "SUSPENDED":
-		return abi.StatusStopped
-	case "DEPROVISIONING":
-		return abi.StatusGone
-	}
-	return abi.StatusUnknown // REPAIRING, and what there is not yet
+	return gce.Status(v.Status, v.Scheduling.Preemptible || v.Scheduling.ProvisioningModel == "SPOT")
 }
 
 // state is what the host keeps with a machine.
@@ -300,13 +284,4 @@ func stateOf(zone string) abi.Raw { return state{Zone: zone}.raw() }
 func (s state) raw() abi.Raw {
 	data, _ := json.Marshal(s) // strings always marshal
 	return abi.Raw(data)
-}
-
-// seconds turns the API's RFC 3339 time with milliseconds and any zone into UTC and seconds; "" when it is no time.
-func seconds(text string) string {
-	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		return ""
-	}
-	return t.UTC().Format(time.RFC3339)
 }

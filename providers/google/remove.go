@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/url"
 
+	"github.com/millwright-ci/millwright/providers/internal/gce"
 	opts "github.com/millwright-ci/millwright/providers/internal/settings"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 	"github.com/millwright-ci/millwright/sdk/go/driver"
@@ -14,7 +15,7 @@ const kindInstance = "compute#instance"
 // get returns a VM of the zone.
 func (p place) get(name string) (vm, error) {
 	var v vm
-	err := p.call("GET", p.inZone("instances", name), url.Values{"fields": {"kind," + vmFields}}, nil, kindInstance, &v)
+	err := p.Call("GET", p.inZone("instances", name), url.Values{"fields": {"kind," + vmFields}}, nil, kindInstance, &v)
 	return v, err
 }
 
@@ -25,7 +26,7 @@ func (google) Remove(req abi.RemoveRequest) error {
 	if err != nil {
 		return err
 	}
-	if !nameLike.MatchString(req.Name) {
+	if !gce.NameLike.MatchString(req.Name) {
 		return nil // there can be none of that name
 	}
 	var known state
@@ -53,7 +54,7 @@ func (p place) removeInstance(owner, name string) (found bool, err error) {
 	case v.Labels[labelOwner] != owner:
 		return false, nil
 	}
-	if _, err := p.change("DELETE", p.inZone("instances", v.ID), nil, nil); err != nil && !driver.Is(err, abi.NotFound) {
+	if _, err := p.Change("DELETE", p.inZone("instances", v.ID), nil, nil); err != nil && !driver.Is(err, abi.NotFound) {
 		return true, driver.About("remove "+name, err)
 	}
 	return true, nil
@@ -62,7 +63,7 @@ func (p place) removeInstance(owner, name string) (found bool, err error) {
 // removeDisk deletes a boot disk that outlived its VM.
 func (p place) removeDisk(owner, machine, name string) error {
 	var d disk
-	err := p.call("GET", p.inZone("disks", name), url.Values{"fields": {"kind," + diskFields}}, nil, "compute#disk", &d)
+	err := p.Call("GET", p.inZone("disks", name), url.Values{"fields": {"kind," + diskFields}}, nil, "compute#disk", &d)
 	switch {
 	case driver.Is(err, abi.NotFound):
 		return nil
@@ -71,7 +72,7 @@ func (p place) removeDisk(owner, machine, name string) error {
 	case d.Labels[labelOwner] != owner || len(d.Users) > 0: // in use: it goes with its VM
 		return nil
 	}
-	if _, err := p.change("DELETE", p.inZone("disks", d.Name), nil, nil); err != nil && !driver.Is(err, abi.NotFound) {
+	if _, err := p.Change("DELETE", p.inZone("disks", d.Name), nil, nil); err != nil && !driver.Is(err, abi.NotFound) {
 		return driver.About("remove the disk of "+machine, err)
 	}
 	return nil
@@ -84,7 +85,7 @@ func (p place) removeAnywhere(req abi.RemoveRequest) error {
 	complete, err := p.aggregated("instances", "compute#instanceAggregatedList", vmFields, `(name = "`+req.Name+`")`+ours, maxPages, func(s scope) {
 		for _, v := range s.Instances {
 			if v.Name == req.Name {
-				zones = append(zones, lastPart(v.Zone))
+				zones = append(zones, gce.LastPart(v.Zone))
 			}
 		}
 	})
@@ -95,7 +96,7 @@ func (p place) removeAnywhere(req abi.RemoveRequest) error {
 	_, err = p.aggregated("disks", "compute#diskAggregatedList", diskFields, `labels.`+labelOwner+` = "`+req.Owner.ID+`"`, maxPages, func(s scope) {
 		for _, d := range s.Disks {
 			if d.Name == req.Name || d.Name == req.Name+diskSuffix {
-				disks[d.Name] = lastPart(d.Zone)
+				disks[d.Name] = gce.LastPart(d.Zone)
 			}
 		}
 	})

@@ -3,8 +3,8 @@ package main
 import (
 	"math"
 	"regexp"
-	"strings"
 
+	"github.com/millwright-ci/millwright/providers/internal/gce"
 	opts "github.com/millwright-ci/millwright/providers/internal/settings"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
@@ -40,9 +40,20 @@ type settings struct {
 
 // place is what even list and remove must know.
 type place struct {
-	endpoint string // scheme://host[:port]
-	project  string
-	zone     string
+	gce.API
+	zone string
+}
+
+// inZone joins parts of a path below the zone.
+func (p place) inZone(parts ...string) string {
+	return p.In(append([]string{"zones", p.zone}, parts...)...)
+}
+
+// texts are what the driver tells people to do.
+var texts = gce.Texts{
+	Driver:   "google",
+	Capacity: "try another " + optZone + " or " + optMachineType + ": alternatives in millwright.toml",
+	Missing:  "see that zone, machine type, image, network and service account are there",
 }
 
 // login is how the agent reaches a machine.
@@ -58,15 +69,11 @@ type item struct {
 }
 
 var (
-	projectLike = regexp.MustCompile(`^([a-z0-9.-]+:)?[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
-	zoneLike    = regexp.MustCompile(`^[a-z]+(-[a-z]+)+[0-9]+-[a-z]$`)
-	hyphened    = regexp.MustCompile(`^([a-z]+(?:-[a-z]+)+)-([0-9]+)(-[a-z])?$`) // as AWS writes regions
-	nameLike    = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
-	typeLike    = regexp.MustCompile(`^[a-z][-a-z0-9]*$`)
-	userLike    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,29}$`)
-	keyLike     = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
-	labelKey    = regexp.MustCompile(`^[\p{Ll}\p{Lo}][\p{Ll}\p{Lo}\p{N}_-]{0,62}$`)
-	labelValue  = regexp.MustCompile(`^[\p{Ll}\p{Lo}\p{N}_-]{0,63}$`)
+	typeLike   = regexp.MustCompile(`^[a-z][-a-z0-9]*$`)
+	userLike   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,29}$`)
+	keyLike    = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+	labelKey   = regexp.MustCompile(`^[\p{Ll}\p{Lo}][\p{Ll}\p{Lo}\p{N}_-]{0,62}$`)
+	labelValue = regexp.MustCompile(`^[\p{Ll}\p{Lo}\p{N}_-]{0,63}$`)
 )
 
 // reader reads options and notes what is wrong with them.
@@ -98,7 +105,7 @@ func read(o abi.Options) (settings, []abi.Problem) {
 		firewall:    !o.Bool(optSkipFirewall),
 		login:       login{user: r.Get(optUsername, "ubuntu"), internal: o.Bool(optInternalIP) || o.Bool(optInternalIPOnly)},
 	}
-	r.zone(s.zone)
+	gce.CheckZone(&r.Reader, optZone, s.zone, defaultZone)
 	if !typeLike.MatchString(s.machineType) {
 		r.Odd(optMachineType, s.machineType, "a machine type is such as n2-standard-4")
 	}
@@ -127,26 +134,9 @@ func read(o abi.Options) (settings, []abi.Problem) {
 
 // place reads what list and remove need.
 func (r *reader) place() place {
-	p := place{endpoint: strings.TrimSuffix(r.Get(optEndpoint, defaultEndpoint), "/"), project: r.Options.Get(optProject), zone: r.Get(optZone, defaultZone)}
-	if p.project == "" {
-		r.Wrong(optProject, "is missing; give the id of the project")
-	} else if !projectLike.MatchString(p.project) {
-		r.Odd(optProject, p.project, "the id of a project has lower-case letters, digits and hyphens")
-	}
+	p := place{gce.API{Endpoint: gce.URLOfEndpoint(r.Options.Get(optEndpoint)), Project: r.Options.Get(optProject), Texts: &texts}, r.Get(optZone, defaultZone)}
+	gce.CheckProject(&r.Reader, optProject, p.Project)
 	return p
-}
-
-func (r *reader) zone(zone string) {
-	switch {
-	case zoneLike.MatchString(zone):
-	case zoneLike.MatchString(zone + "-a"):
-		r.Odd(optZone, zone, "that is a region; a zone is "+zone+"-a, for example")
-	case hyphened.MatchString(zone):
-		region := hyphened.ReplaceAllString(zone, "$1$2")
-		r.Odd(optZone, zone, "Google writes "+region+" for the region; a zone of it is "+region+"-a, for example")
-	default:
-		r.Odd(optZone, zone, "a zone is such as "+defaultZone)
-	}
 }
 
 // Validate reads the options without asking the cloud.
@@ -176,10 +166,5 @@ func (s settings) region() string {
 	return s.place.region()
 }
 
-// region is the zone without its last part.
-func (p place) region() string {
-	if i := strings.LastIndexByte(p.zone, '-'); i > 0 {
-		return p.zone[:i]
-	}
-	return p.zone
-}
+// region is that of the zone.
+func (p place) region() string { return gce.RegionOf(p.zone) }

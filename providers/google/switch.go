@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/url"
 
+	"github.com/millwright-ci/millwright/providers/internal/gce"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 	"github.com/millwright-ci/millwright/sdk/go/driver"
 )
@@ -19,7 +20,7 @@ func (google) Switch(export string, req abi.SwitchRequest) error {
 	if err != nil || driver.Switched(export, v.status()) {
 		return err
 	}
-	_, err = p.change("POST", p.inZone("instances", v.ID, method), nil, nil)
+	_, err = p.Change("POST", p.inZone("instances", v.ID, method), nil, nil)
 	return driver.About(export+" "+req.Name, err)
 }
 
@@ -34,11 +35,11 @@ func (google) Logs(req abi.LogsRequest) (string, error) {
 		return "", err
 	}
 	var out struct {
-		kinded
+		gce.Kinded
 		Contents string `json:"contents"`
 	}
 	query := url.Values{"port": {"1"}, "start": {lastOutput}, "fields": {"kind,contents"}}
-	if err := p.call("GET", p.inZone("instances", v.ID, "serialPort"), query, nil, "compute#serialPortOutput", &out); err != nil {
+	if err := p.Call("GET", p.inZone("instances", v.ID, "serialPort"), query, nil, "compute#serialPortOutput", &out); err != nil {
 		return "", driver.About("read the serial port of "+req.Name, err)
 	}
 	return out.Contents, nil
@@ -54,7 +55,7 @@ func owned(req abi.RemoveRequest) (place, vm, error) {
 	if json.Unmarshal([]byte(req.State), &known) == nil && known.Zone != "" {
 		p.zone = known.Zone
 	}
-	if !nameLike.MatchString(req.Name) {
+	if !gce.NameLike.MatchString(req.Name) {
 		return p, vm{}, driver.Missing(req.Name)
 	}
 	v, err := p.get(req.Name)

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millwright-ci/millwright/providers/internal/gce"
 	opts "github.com/millwright-ci/millwright/providers/internal/settings"
 )
 
@@ -53,7 +54,7 @@ const networkTag = "docker-machine"
 func (r *reader) tags() []string {
 	tags := []string{networkTag}
 	for _, t := range opts.Commas(r.Options.Get(optTags)) {
-		if !nameLike.MatchString(t) {
+		if !gce.NameLike.MatchString(t) {
 			r.Bad(optTags, t, "lower-case letters, digits and hyphens, 63 at most")
 		}
 		tags = append(tags, t)
@@ -179,7 +180,7 @@ func (r *reader) ports() []port {
 // together looks at options that concern each other.
 func (r *reader) together(s settings) {
 	if s.address != "" {
-		if _, err := netip.ParseAddr(s.address); err != nil && !nameLike.MatchString(s.address) {
+		if _, err := netip.ParseAddr(s.address); err != nil && !gce.NameLike.MatchString(s.address) {
 			r.Bad(optAddress, s.address, "an IP address, or the name of a reserved one")
 		}
 		if !s.external {
@@ -195,7 +196,7 @@ func (r *reader) together(s settings) {
 		r.Warn(optUseExisting, "has no effect: machines are made and removed by the agent, and one that is there already is left alone")
 	}
 	for _, network := range []struct{ option, value, part string }{{optNetwork, s.network, "/networks/"}, {optSubnetwork, s.subnetwork, "/subnetworks/"}} {
-		if network.value != "" && !nameLike.MatchString(network.value) && !strings.Contains(network.value, network.part) {
+		if network.value != "" && !gce.NameLike.MatchString(network.value) && !strings.Contains(network.value, network.part) {
 			r.Bad(network.option, network.value, "a name, or a URL with "+network.part+" in it")
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package gce
 
 import (
 	"encoding/json"
@@ -13,44 +13,47 @@ import (
 // meaning is what a code of the cloud's is to the host, and what to do about it.
 type meaning struct {
 	kind abi.ErrorKind
-	todo string
+	todo string // told as it is, but for the words below, which a driver has its own for
 }
 
+// What a driver says in its own words.
 const (
-	todoCapacity = "try another " + optZone + " or " + optMachineType + ": alternatives in millwright.toml"
-	todoQuota    = "raise the quota, or lower limit"
-	// todoCredential is where the operator gives it.
-	todoCredential = "GOOGLE_APPLICATION_CREDENTIALS or [credentials.google] in millwright.toml"
-	todoRights     = "give the agent's service account the role of the driver's documentation"
+	ofCapacity   = "capacity"
+	ofMissing    = "missing"
+	ofCredential = "credential"
+	ofRights     = "rights"
+)
+
+const (
+	todoQuota  = "raise the quota, or lower limit"
+	todoSubnet = "the subnetwork is full: use a larger one"
+	todoEnable = "enable the Compute Engine API in the project"
+	todoRole   = "give the agent's service account the role of the driver's documentation"
 )
 
 // meanings are those of the codes of operations and of the reasons of refusals, in lower case and without underscores.
 // Source: Compute Engine documentation, "Troubleshooting VM creation", "Resource errors", "API rate quotas".
 var meanings = map[string]meaning{
-	"zoneresourcepoolexhausted": {abi.Capacity, todoCapacity}, "zoneresourcepoolexhaustedwithdetails": {abi.Capacity, todoCapacity},
-	"regionresourcepoolexhausted": {abi.Capacity, todoCapacity}, "resourcepoolexhausted": {abi.Capacity, todoCapacity},
-	"stockout": {abi.Capacity, todoCapacity}, "insufficientcapacity": {abi.Capacity, todoCapacity}, "vmmincountnotreached": {abi.Capacity, todoCapacity},
-	"resourceavailability": {abi.Capacity, todoCapacity},
+	"zoneresourcepoolexhausted": {abi.Capacity, ofCapacity}, "zoneresourcepoolexhaustedwithdetails": {abi.Capacity, ofCapacity},
+	"regionresourcepoolexhausted": {abi.Capacity, ofCapacity}, "resourcepoolexhausted": {abi.Capacity, ofCapacity},
+	"stockout": {abi.Capacity, ofCapacity}, "insufficientcapacity": {abi.Capacity, ofCapacity}, "vmmincountnotreached": {abi.Capacity, ofCapacity},
+	"resourceavailability": {abi.Capacity, ofCapacity},
 
 	"quotaexceeded": {abi.Quota, todoQuota}, "limitexceeded": {abi.Quota, todoQuota}, "dailylimitexceeded": {abi.Quota, todoQuota},
-	"ipspaceexhausted":            {abi.Quota, "the subnetwork is full: use a larger one"},
-	"ipspaceexhaustedwithdetails": {abi.Quota, "the subnetwork is full: use a larger one"},
+	"ipspaceexhausted": {abi.Quota, todoSubnet}, "ipspaceexhaustedwithdetails": {abi.Quota, todoSubnet},
 
 	"ratelimitexceeded": {abi.RateLimited, ""}, "userratelimitexceeded": {abi.RateLimited, ""}, "concurrentoperationslimitexceeded": {abi.RateLimited, ""},
 	"resourceoperationrateexceeded": {abi.RateLimited, ""}, "operationrateexceeded": {abi.RateLimited, ""},
 
-	"accessnotconfigured": {abi.Auth, "enable the Compute Engine API in the project"},
-	"servicedisabled":     {abi.Auth, "enable the Compute Engine API in the project"},
-	"forbidden":           {abi.Auth, todoRights}, "insufficientpermissions": {abi.Auth, todoRights}, "permissionserror": {abi.Auth, todoRights},
-	"autherror": {abi.Auth, "the credential is refused: see " + todoCredential},
+	"accessnotconfigured": {abi.Auth, todoEnable}, "servicedisabled": {abi.Auth, todoEnable},
+	"forbidden": {abi.Auth, ofRights}, "insufficientpermissions": {abi.Auth, ofRights}, "permissionserror": {abi.Auth, ofRights},
+	"autherror": {abi.Auth, ofCredential},
 
 	"alreadyexists": {abi.Conflict, ""}, "resourcealreadyexists": {abi.Conflict, ""}, "conditionnotmet": {abi.Conflict, ""},
 	"resourcenotready": {abi.Conflict, ""}, "resourceinuse": {abi.Conflict, ""}, "resourceinusebyanotherresource": {abi.Conflict, ""},
 
-	"resourcenotfound": {abi.Invalid, "see that zone, machine type, image, network and service account are there"},
-
-	"externalresourcenotfound": {abi.Invalid, "see that zone, machine type, image, network and service account are there"},
-	"invalidusage":             {abi.Invalid, ""}, "invalidfieldvalue": {abi.Invalid, ""}, "unsupportedoperation": {abi.Invalid, ""},
+	"resourcenotfound": {abi.Invalid, ofMissing}, "externalresourcenotfound": {abi.Invalid, ofMissing},
+	"invalidusage": {abi.Invalid, ""}, "invalidfieldvalue": {abi.Invalid, ""}, "unsupportedoperation": {abi.Invalid, ""},
 }
 
 // meaningOf returns what a code means; false when it is none of those.
@@ -59,38 +62,24 @@ func meaningOf(code string) (meaning, bool) {
 	return m, ok
 }
 
-// failure is why an operation failed; nil when it did not, or not yet.
-func (o operation) failure() error {
-	if len(o.Error.Errors) == 0 {
-		if o.HTTPStatus >= 400 {
-			return &abi.Error{Kind: kindOf(o.HTTPStatus), Code: strconv.Itoa(o.HTTPStatus), Message: "the operation failed with status " + strconv.Itoa(o.HTTPStatus)}
-		}
-		return nil
+// todo is what to do about something, in the driver's words.
+func (t *Texts) todo(m meaning) string {
+	switch m.todo {
+	case ofCapacity:
+		return t.Capacity
+	case ofMissing:
+		return t.Missing
+	case ofCredential:
+		return "the credential is refused: see " + t.credential()
+	case ofRights:
+		return opts.Or(t.Rights, todoRole)
 	}
-	errors := o.Error.Errors
-	if len(errors) > 1 && errors[0].Code == "VM_MIN_COUNT_NOT_REACHED" {
-		errors = errors[1:] // a bulk insert's summary, before its reason
-	}
-	first := errors[0]
-	for _, e := range errors { // one that we know says more
-		if _, ok := meaningOf(e.Code); ok {
-			first = e
-			break
-		}
-	}
-	m, ok := meaningOf(first.Code)
-	if !ok {
-		m.kind = abi.Transient
-		if o.HTTPStatus != 0 {
-			m.kind = kindOf(o.HTTPStatus)
-		}
-	}
-	return told(m, first.Code, first.Message)
+	return m.todo
 }
 
 // refused is the error for an answer with a status of 300 or more. The cloud's reason says more than its status.
 // Source: Compute Engine API, "Troubleshooting errors"; google.rpc.ErrorInfo for details.
-func refused(res abi.HTTPResponse) *abi.Error {
+func (t *Texts) refused(res abi.HTTPResponse) *abi.Error {
 	var body struct {
 		Error struct {
 			Message string `json:"message"`
@@ -123,20 +112,20 @@ func refused(res abi.HTTPResponse) *abi.Error {
 		}
 	}
 	if m.kind == abi.Auth && m.todo == "" {
-		m.todo = todoRights
+		m.todo = ofRights
 		if res.Status == 401 {
-			m.todo = meanings["autherror"].todo
+			m.todo = ofCredential
 		}
 	}
-	e := told(m, code, opts.Or(body.Error.Message, "the cloud answered with status "+status))
+	e := t.told(m, code, opts.Or(body.Error.Message, "the cloud answered with status "+status))
 	if e.Kind == abi.RateLimited || e.Kind == abi.Transient {
 		e.RetryAfterS = rest.RetryAfter(res.Headers)
 	}
 	return e
 }
 
-func told(m meaning, code, message string) *abi.Error {
-	return rest.Told(m.kind, code, message, m.todo)
+func (t *Texts) told(m meaning, code, message string) *abi.Error {
+	return rest.Told(m.kind, code, message, t.todo(m))
 }
 
 // kindOf is what a status means by itself. 412 is for a resource that somebody else changed meanwhile.
