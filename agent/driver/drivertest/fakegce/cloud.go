@@ -45,6 +45,7 @@ type Cloud struct {
 	instances  map[string]*instance
 	disks      map[string]*disk
 	firewalls  map[string]*object
+	groups     map[string]*group // by project, location and name
 	addresses  map[string]string // by project, region and name
 	operations []*operation
 	requests   map[string]*operation // by requestId
@@ -111,7 +112,7 @@ func Start(s Settings) (*Cloud, error) {
 	}
 	c := &Cloud{
 		document: d, rights: rights, settings: s, url: "http://" + l.Addr().String(),
-		instances: map[string]*instance{}, disks: map[string]*disk{}, firewalls: map[string]*object{}, addresses: map[string]string{},
+		instances: map[string]*instance{}, disks: map[string]*disk{}, firewalls: map[string]*object{}, groups: map[string]*group{}, addresses: map[string]string{},
 		requests: map[string]*operation{}, calls: map[string]int{}, exhausted: map[string]bool{}, denied: map[string]bool{}, tried: map[string]bool{}, ids: 1_000_000_000_000,
 	}
 	c.server = &http.Server{Handler: http.HandlerFunc(c.serve), ReadHeaderTimeout: time.Minute}
@@ -150,6 +151,7 @@ func (c *Cloud) settle() {
 		}
 		op.object["status"], op.object["progress"], op.object["endTime"] = "DONE", 100, stamp(op.due)
 	}
+	c.tend(now)
 	if c.settings.Machines || c.settings.Hardware != nil {
 		c.boot(now)
 	}

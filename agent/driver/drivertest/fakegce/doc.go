@@ -1,5 +1,5 @@
-// Package fakegce is Google Compute Engine for tests: as much of its API as the driver google speaks, over HTTP, with projects, zones, disks,
-// firewall rules and operations that take their time.
+// Package fakegce is Google Compute Engine for tests: as much of its API as the drivers google and googlecompute speak, over HTTP, with projects,
+// zones, disks, firewall rules, managed instance groups and operations that take their time.
 //
 // Every request is held against Google's own discovery document, which lies in the Go module google.golang.org/api: method, path,
 // parameters, and the names and types of all that is in a body. What the document does not know is refused, and counted: Wrong lists it.

@@ -63,6 +63,18 @@ var permissions = map[string][]string{
 	"compute.firewalls.patch":                 {"compute.firewalls.get", "compute.firewalls.update", "compute.networks.updatePolicy"},
 	"compute.addresses.get":                   {"compute.addresses.get"},
 
+	"compute.instances.setMetadata":                            {"compute.instances.setMetadata", "iam.serviceAccounts.actAs"},
+	"compute.instanceGroupManagers.get":                        {"compute.instanceGroupManagers.get"},
+	"compute.instanceGroupManagers.listManagedInstances":       {"compute.instanceGroupManagers.get"},
+	"compute.instanceGroupManagers.resize":                     {"compute.instanceGroupManagers.update"},
+	"compute.instanceGroupManagers.deleteInstances":            {"compute.instanceGroupManagers.update"},
+	"compute.regionInstanceGroupManagers.get":                  {"compute.instanceGroupManagers.get"},
+	"compute.regionInstanceGroupManagers.listManagedInstances": {"compute.instanceGroupManagers.get"},
+	"compute.regionInstanceGroupManagers.resize":               {"compute.instanceGroupManagers.update"},
+	"compute.regionInstanceGroupManagers.deleteInstances":      {"compute.instanceGroupManagers.update"},
+	"compute.autoscalers.get":                                  {"compute.autoscalers.get"},
+	"compute.regionAutoscalers.get":                            {"compute.autoscalers.get"},
+
 	"cloudresourcemanager.projects.testIamPermissions": nil, // takes none
 	"compute.subnetworks.testIamPermissions":           nil,
 }
@@ -111,7 +123,7 @@ func (c *Cloud) admit(r *request) error {
 			return refuse(http.StatusForbidden, "forbidden", "Required '%s' permission for 'projects/%s'", p, r.path["project"])
 		}
 	}
-	insert := r.method.ID == "compute.instances.insert" || r.method.ID == "compute.regionInstances.bulkInsert"
+	insert := makes(r.Request)
 	switch c.fault {
 	case "rate limit":
 		return &refusal{http.StatusTooManyRequests, "rateLimitExceeded", "Quota exceeded for quota metric 'Queries' and limit 'Queries per minute'.", retryAfterS}

@@ -76,6 +76,23 @@ func setAddress(o object, address string) {
 	}
 }
 
+// authorize has a VM let in who stands in its metadata, as the guest agent of Google's images does whenever that changes. The caller holds mu.
+func (c *Cloud) authorize(i *instance) {
+	ring, ok := c.settings.Hardware.(fakecloud.Keyring)
+	if !ok || i.stop == nil {
+		return
+	}
+	for line := range strings.Lines(metadataOf(i.object)["ssh-keys"]) {
+		user, key, _ := strings.Cut(strings.TrimSpace(line), ":")
+		if key == "" {
+			continue
+		}
+		if err := ring.Authorize(i.name, fakecloud.UserData{SSHUser: user, AuthorizedKey: key}); err != nil {
+			c.wrong = append(c.wrong, "the machine "+i.name+" lets nobody in: "+err.Error())
+		}
+	}
+}
+
 // userData reads what a machine reads when it boots: the guest agent the logins, cloud-init the host key.
 func userData(o object) fakecloud.UserData {
 	metadata := metadataOf(o)

@@ -1,6 +1,9 @@
 package fakegce
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
 	"maps"
 	"net/http"
 	"slices"
@@ -28,16 +31,24 @@ func (c *Cloud) setMetadata(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if text(r.body, "fingerprint") != fingerprint {
+	if text(r.body, "fingerprint") != fingerprintOf(i.object) {
 		return nil, refuse(http.StatusPreconditionFailed, "conditionNotMet", "Supplied fingerprint does not match current metadata fingerprint.")
 	}
 	op := c.begin(r, "setMetadata", text(i.object, "selfLink"), text(i.object, "id"))
-	op.finish = func() { i.object["metadata"] = r.body }
+	op.finish = func() {
+		i.object["metadata"] = r.body
+		c.authorize(i)
+	}
 	return c.due(op), nil
 }
 
-// fingerprint is that of all metadata: nobody else changes it here.
-const fingerprint = "W3qK9GCEsno="
+// fingerprintOf is that of a VM's metadata, which a change of it must name.
+func fingerprintOf(vm object) string {
+	metadata, _ := vm["metadata"].(object)
+	data, _ := json.Marshal(metadata["items"]) // it came as JSON
+	sum := sha256.Sum256(data)
+	return base64.URLEncoding.EncodeToString(sum[:8])
+}
 
 // fingerprinted is a VM as it is shown to whoever asks for all of it.
 func fingerprinted(vm object) object {
@@ -46,7 +57,7 @@ func fingerprinted(vm object) object {
 	if metadata == nil {
 		metadata = object{"kind": "compute#metadata"}
 	}
-	metadata["fingerprint"] = fingerprint
+	metadata["fingerprint"] = fingerprintOf(vm)
 	vm["metadata"] = metadata
 	return vm
 }

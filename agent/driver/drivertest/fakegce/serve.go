@@ -47,6 +47,17 @@ var handlers = map[string]func(*Cloud, *request) (any, error){
 	"cloudresourcemanager.projects.testIamPermissions": (*Cloud).testPermissions,
 	"compute.subnetworks.testIamPermissions":           (*Cloud).testPermissions,
 
+	"compute.instanceGroupManagers.get":                        (*Cloud).getGroup,
+	"compute.instanceGroupManagers.listManagedInstances":       (*Cloud).listMembers,
+	"compute.instanceGroupManagers.resize":                     (*Cloud).resizeGroup,
+	"compute.instanceGroupManagers.deleteInstances":            (*Cloud).deleteMembers,
+	"compute.regionInstanceGroupManagers.get":                  (*Cloud).getGroup,
+	"compute.regionInstanceGroupManagers.listManagedInstances": (*Cloud).listMembers,
+	"compute.regionInstanceGroupManagers.resize":               (*Cloud).resizeGroup,
+	"compute.regionInstanceGroupManagers.deleteInstances":      (*Cloud).deleteMembers,
+	"compute.autoscalers.get":                                  (*Cloud).getAutoscaler,
+	"compute.regionAutoscalers.get":                            (*Cloud).getAutoscaler,
+
 	"compute.projects.get":          (*Cloud).getProject,
 	"compute.zoneOperations.get":    (*Cloud).getOperation,
 	"compute.globalOperations.get":  (*Cloud).getOperation,
@@ -82,10 +93,20 @@ func (c *Cloud) serve(w http.ResponseWriter, hr *http.Request) {
 		}
 		return
 	case err != nil:
-	case fault == "lost answer" && hr.Method == http.MethodPost && (strings.HasSuffix(hr.URL.Path, "/instances") || strings.HasSuffix(hr.URL.Path, "/bulkInsert")), fault == "lost removal" && hr.Method == http.MethodDelete:
+	case fault == "lost answer" && makes(hr), fault == "lost removal" && removes(hr):
 		panic(http.ErrAbortHandler) // net/http's way to break a connection
 	}
 	reply(w, answer, err)
+}
+
+// makes tells whether a request makes VMs, and removes whether it removes some.
+func makes(r *http.Request) bool {
+	at := r.URL.Path
+	return r.Method == http.MethodPost && (strings.HasSuffix(at, "/instances") || strings.HasSuffix(at, "/bulkInsert") || strings.HasSuffix(at, "/resize"))
+}
+
+func removes(r *http.Request) bool {
+	return r.Method == http.MethodDelete || r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/deleteInstances")
 }
 
 // take holds a request against the document and carries it out.
