@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/config"
+	"github.com/millwright-ci/millwright/agent/wait"
 )
 
 const (
@@ -84,8 +85,8 @@ func (c *Client) do(ctx context.Context, k call) (reply, error) {
 			c.observe(k, r.status, attempt, began)
 			return r, nil
 		}
-		if err := sleep(ctx, wait(r.header, attempt, time.Now())); err != nil {
-			return reply{}, &Error{Op: k.op, Host: c.root.Host, Err: fmt.Errorf("waiting to retry after status %d: %w", r.status, err)}
+		if wait.For(ctx, untilRetry(r.header, attempt, time.Now())) != nil {
+			return reply{}, &Error{Op: k.op, Host: c.root.Host, Err: fmt.Errorf("waiting to retry after status %d: %w", r.status, ctx.Err())}
 		}
 	}
 }

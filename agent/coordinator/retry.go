@@ -27,9 +27,9 @@ func retriable(status int) bool {
 	return status >= 512
 }
 
-// wait is how long to wait after the attempt of that number, from 1 on: until RateLimit-ResetTime, for Retry-After (seconds or a date,
+// untilRetry is how long to wait after the attempt of that number, from 1 on: until RateLimit-ResetTime, for Retry-After (seconds or a date,
 // RFC 9110 §10.2.3), or 100 ms doubled each time, with jitter.
-func wait(h http.Header, attempt int, now time.Time) time.Duration {
+func untilRetry(h http.Header, attempt int, now time.Time) time.Duration {
 	if at, err := http.ParseTime(h.Get("RateLimit-ResetTime")); err == nil && at.After(now) {
 		return min(at.Sub(now), maxToldWait)
 	}
@@ -42,17 +42,6 @@ func wait(h http.Header, attempt int, now time.Time) time.Duration {
 	}
 	d := min(firstWait<<(attempt-1), maxWait)
 	return d/2 + rand.N(d/2)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 type (

@@ -71,7 +71,7 @@ func TestWait(t *testing.T) {
 			for k, v := range tc.head {
 				h.Set(k, v)
 			}
-			if got := wait(h, tc.attempt, now); got < tc.from || got > tc.to {
+			if got := untilRetry(h, tc.attempt, now); got < tc.from || got > tc.to {
 				t.Errorf("%v, want %v to %v", got, tc.from, tc.to)
 			}
 		})

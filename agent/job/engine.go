@@ -11,6 +11,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/executor"
 	"github.com/millwright-ci/millwright/agent/executor/connect"
 	"github.com/millwright-ci/millwright/agent/fleet"
+	"github.com/millwright-ci/millwright/agent/wait"
 )
 
 // Engine is where a job's containers run, or, with the executor instance, the job itself.
@@ -266,12 +267,8 @@ func (r *run) pause(ctx context.Context, d time.Duration) error {
 
 // pause waits, or returns why ctx ended.
 func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
+	if wait.For(ctx, d) != nil {
 		return ended(ctx)
-	case <-t.C:
-		return nil
 	}
+	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/driver"
+	"github.com/millwright-ci/millwright/agent/wait"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -112,9 +113,11 @@ func (a *account) enter(ctx context.Context, op string) error {
 			}}
 		}
 		a.mu.Unlock()
-		err := sleep(ctx, at.Sub(now))
+		if at.After(now) {
+			_ = wait.For(ctx, at.Sub(now))
+		}
 		a.mu.Lock()
-		if err != nil {
+		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("waiting for the budget of calls of %s: %w", a.name, err)
 		}
 		if epoch == a.epoch {

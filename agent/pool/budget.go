@@ -97,18 +97,3 @@ func (p *throttle) slow(now time.Time) {
 	}
 	p.part, p.at = max(p.factor(now)/2, slowest), now
 }
-
-// sleep waits for d, or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}

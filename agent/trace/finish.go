@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/coordinator"
+	"github.com/millwright-ci/millwright/agent/wait"
 )
 
 const (
@@ -41,8 +42,8 @@ func (t *Trace) Finish(ctx context.Context, o Outcome) error {
 		if try == retries || ctx.Err() != nil {
 			return fmt.Errorf("job %d: final state %s not delivered in %d tries: %w", t.o.Job.ID, o.State, try, err)
 		}
-		if err := sleep(ctx, pause); err != nil {
-			return fmt.Errorf("job %d: final state %s not delivered in %d tries: %w", t.o.Job.ID, o.State, try, err)
+		if wait.For(ctx, pause) != nil {
+			return fmt.Errorf("job %d: final state %s not delivered in %d tries: %w", t.o.Job.ID, o.State, try, ctx.Err())
 		}
 		pause = min(2*pause, maxBackoff)
 	}
@@ -66,8 +67,8 @@ func (s *sender) deliver(ctx context.Context, o Outcome) error {
 			if time.Since(began) > maxAccepted {
 				return errors.New("the coordinator keeps accepting the state without completing it")
 			}
-			if err := sleep(ctx, s.interval); err != nil {
-				return err
+			if wait.For(ctx, s.interval) != nil {
+				return ctx.Err()
 			}
 			if !doubted && s.taken < s.offset {
 				// It may lack bytes that it claimed to have. Sent once more, they are taken, or it claims them again.
@@ -99,8 +100,8 @@ func (s *sender) sendRest(ctx context.Context) error {
 			if rewinds == 1 {
 				continue // the first time it has told the right one
 			}
-			if err := sleep(ctx, s.interval); err != nil {
-				return err
+			if wait.For(ctx, s.interval) != nil {
+				return ctx.Err()
 			}
 		default:
 			return failure(err)
@@ -119,16 +120,4 @@ func failure(err error) error {
 		return errors.New("the coordinator refused it")
 	}
 	return err
-}
-
-// sleep waits for d or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
