@@ -11,7 +11,8 @@ import (
 
 // Jobs is an Options.Engine that takes jobs: containers are made, started, attached to, waited for and removed as on a real engine, and
 // nothing runs in them. A script that holds a line as Script returns makes its container live that long and speak that much; every other
-// one ends at once, well.
+// one ends at once, well. The first script may come in the container's environment. A container with an open standard input is taken for
+// one that waits for a line there, at each start.
 func Jobs() func(machine string) http.Handler {
 	return func(string) http.Handler { return newJobEngine() }
 }
@@ -28,13 +29,15 @@ type jobEngine struct {
 type container struct {
 	id, name string
 	labels   map[string]string
-	act      act // of the script that was copied last
+	act      act  // of the script that was copied last
+	gated    bool // it waits for a line before its script
 
 	running           bool
 	started, finished time.Time
+	word              chan struct{} // closed when the start under way has its line; nil from then on
 	stop              chan struct{} // closed to end the start under way
-	ended             chan struct{} // closed when no start is under way
-	streams           []*stream     // attached and waiting for the next start
+	exit              chan struct{} // closed when the start under way ends, or else the next one
+	streams           []*stream     // attached to the start under way, or waiting for the next one
 }
 
 func newJobEngine() *jobEngine {
@@ -97,13 +100,19 @@ func (e *jobEngine) with(do func(http.ResponseWriter, *http.Request, *container)
 }
 
 func (e *jobEngine) create(w http.ResponseWriter, r *http.Request) {
-	var body struct{ Labels map[string]string }
+	var body struct {
+		Labels    map[string]string
+		Env       []string
+		OpenStdin bool
+	}
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&body); err != nil {
 		reply(w, http.StatusBadRequest, map[string]string{"message": "the body: " + err.Error()})
 		return
 	}
-	c := &container{id: hexID(), name: r.URL.Query().Get("name"), labels: body.Labels, ended: make(chan struct{})}
-	close(c.ended)
+	c := &container{
+		id: hexID(), name: r.URL.Query().Get("name"), labels: body.Labels, gated: body.OpenStdin,
+		act: actOf([]byte(strings.Join(body.Env, "\n"))), exit: make(chan struct{}),
+	}
 	e.mu.Lock()
 	e.containers[c.id] = c
 	e.mu.Unlock()
@@ -148,16 +157,22 @@ func (e *jobEngine) inspect(w http.ResponseWriter, _ *http.Request, c *container
 	}})
 }
 
-// wait answers when the container does not run.
+// wait answers when the container does not run, or when it has ended once more. The headers come at once, as an engine's do.
 func (e *jobEngine) wait(w http.ResponseWriter, r *http.Request, c *container) {
 	e.mu.Lock()
-	ended := c.ended
+	exit, now := c.exit, !c.running && r.URL.Query().Get("condition") != "next-exit"
 	e.mu.Unlock()
-	select {
-	case <-ended:
-		reply(w, http.StatusOK, map[string]int{"StatusCode": 0})
-	case <-r.Context().Done():
+	if !now {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush() // who is gone shows below
+		select {
+		case <-exit:
+		case <-r.Context().Done():
+			return
+		}
 	}
+	_ = json.NewEncoder(w).Encode(map[string]int{"StatusCode": 0})
 }
 
 // end serves stop and kill.
@@ -170,23 +185,31 @@ func (e *jobEngine) remove(w http.ResponseWriter, r *http.Request, c *container)
 	e.halt(c)
 	e.mu.Lock()
 	delete(e.containers, c.id)
-	waiting := c.streams
-	c.streams = nil
+	e.over(c)
 	e.mu.Unlock()
-	for _, s := range waiting {
-		s.close()
-	}
 	noContent(w, r)
 }
 
 // halt ends what runs and waits for it.
 func (e *jobEngine) halt(c *container) {
 	e.mu.Lock()
-	if c.running && c.stop != nil {
+	running, exit := c.running, c.exit
+	if running && c.stop != nil {
 		close(c.stop)
 		c.stop = nil
 	}
-	ended := c.ended
 	e.mu.Unlock()
-	<-ended
+	if running {
+		<-exit
+	}
+}
+
+// over tells whoever attached or waits that a start has ended. e.mu is held.
+func (e *jobEngine) over(c *container) {
+	for _, s := range c.streams {
+		s.close()
+	}
+	c.streams = nil
+	close(c.exit)
+	c.exit = make(chan struct{})
 }

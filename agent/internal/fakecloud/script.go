@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -31,6 +32,16 @@ type act struct {
 	rate  int // bytes a second
 }
 
+// actOf is what a text says that holds what Script returned; nothing where none does.
+func actOf(text []byte) (a act) {
+	if found := written.FindSubmatch(text); found != nil {
+		ms, _ := strconv.Atoi(string(found[1])) // digits, and few
+		a.lasts = milliseconds(ms)
+		a.rate, _ = strconv.Atoi(string(found[2]))
+	}
+	return a
+}
+
 // copyIn takes the archive with a stage's script.
 func (e *jobEngine) copyIn(w http.ResponseWriter, r *http.Request, c *container) {
 	files, err := untar(r.Body)
@@ -40,10 +51,8 @@ func (e *jobEngine) copyIn(w http.ResponseWriter, r *http.Request, c *container)
 	}
 	var next act
 	for _, data := range files {
-		if found := written.FindSubmatch(data); found != nil {
-			ms, _ := strconv.Atoi(string(found[1])) // digits, and few
-			next.lasts = milliseconds(ms)
-			next.rate, _ = strconv.Atoi(string(found[2]))
+		if a := actOf(data); a != (act{}) {
+			next = a
 		}
 	}
 	e.mu.Lock()
@@ -57,14 +66,15 @@ type stream struct{ conn net.Conn }
 
 func (s *stream) close() { s.conn.Close() }
 
-// attach takes the connection over for the output of the next start.
-func (e *jobEngine) attach(w http.ResponseWriter, _ *http.Request, c *container) {
+// attach takes the connection over for the output of the start under way, or else of the next one, and for the line that a gated container
+// waits for.
+func (e *jobEngine) attach(w http.ResponseWriter, r *http.Request, c *container) {
 	hijacker, ok := w.(http.Hijacker)
 	if !ok {
 		reply(w, http.StatusInternalServerError, map[string]string{"message": "this connection can't be taken over"})
 		return
 	}
-	conn, _, err := hijacker.Hijack()
+	conn, typed, err := hijacker.Hijack()
 	if err != nil {
 		return
 	}
@@ -73,9 +83,34 @@ func (e *jobEngine) attach(w http.ResponseWriter, _ *http.Request, c *container)
 		conn.Close()
 		return
 	}
+	q := r.URL.Query()
+	output := q.Get("stdout") == "1"
+	if output {
+		e.mu.Lock()
+		c.streams = append(c.streams, &stream{conn})
+		e.mu.Unlock()
+	}
+	if q.Get("stdin") != "1" {
+		return
+	}
+	go func() { // ends with the connection, or when it has given its line
+		if _, err := typed.ReadString('\n'); err == nil {
+			e.open(c)
+		}
+		if !output {
+			conn.Close()
+		}
+	}()
+}
+
+// open lets the start under way go on to its script.
+func (e *jobEngine) open(c *container) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	c.streams = append(c.streams, &stream{conn})
+	if c.word != nil {
+		close(c.word)
+		c.word = nil
+	}
 }
 
 // start lets the container do what its script says. Whoever attached hears it.
@@ -87,26 +122,32 @@ func (e *jobEngine) start(w http.ResponseWriter, _ *http.Request, c *container) 
 		return
 	}
 	c.running, c.started = true, time.Now().UTC()
-	stop, ended := make(chan struct{}), make(chan struct{})
-	c.stop, c.ended = stop, ended
-	listeners, todo := c.streams, c.act
-	c.streams = nil
+	word, stop := make(chan struct{}), make(chan struct{})
+	c.word, c.stop = word, stop
+	if !c.gated {
+		close(word)
+		c.word = nil
+	}
 	e.mu.Unlock()
 	go func() { // ends with the script, or when the container is stopped or removed
-		todo.play(listeners, stop)
-		e.mu.Lock()
-		c.running, c.finished, c.stop = false, time.Now().UTC(), nil
-		e.mu.Unlock()
-		close(ended)
-		for _, s := range listeners {
-			s.close()
+		select {
+		case <-word:
+			e.play(c, stop)
+		case <-stop:
 		}
+		e.mu.Lock()
+		c.running, c.finished, c.word, c.stop = false, time.Now().UTC(), nil, nil
+		e.over(c)
+		e.mu.Unlock()
 	}()
 	w.WriteHeader(http.StatusNoContent)
 }
 
 // play writes what is to be written until its time is over.
-func (a act) play(to []*stream, stop <-chan struct{}) {
+func (e *jobEngine) play(c *container, stop <-chan struct{}) {
+	e.mu.Lock()
+	a := c.act
+	e.mu.Unlock()
 	if a.lasts <= 0 {
 		return
 	}
@@ -122,7 +163,10 @@ func (a act) play(to []*stream, stop <-chan struct{}) {
 		case <-over.C:
 			return
 		case <-beat.C:
-			for _, s := range to {
+			e.mu.Lock()
+			listeners := slices.Clone(c.streams)
+			e.mu.Unlock()
+			for _, s := range listeners {
 				_, _ = s.conn.Write(frame) // whoever went away misses it
 			}
 		}

@@ -156,6 +156,9 @@ func (w *world) watch(ctx context.Context, s Size, jobs int) (*Figures, error) {
 		return nil, fmt.Errorf("%d jobs failed: %q; the agent's log ends with\n%s", after.status.Failed, after.status.Why, w.agent.tail())
 	}
 	took := after.at.Sub(before.at).Seconds()
+	if most := s.mostEnds(jobs, took); after.status.Succeeded > most {
+		return nil, fmt.Errorf("%d jobs ended in %.0f s, and it can be %d at most as long as they last: their scripts are not played, so this measures something else", after.status.Succeeded, took, most)
+	}
 	d := after.page.since(before.page)
 	f := &Figures{
 		Machines: s.Machines, Jobs: jobs, CPU: (after.cpu - before.cpu).Seconds() / took,
@@ -167,6 +170,11 @@ func (w *world) watch(ctx context.Context, s Size, jobs int) (*Figures, error) {
 	}
 	f.Memory, err = memoryOf(pid)
 	return f, err
+}
+
+// mostEnds is how many jobs can end within so many seconds: each lasts half as long as the average at least.
+func (s Size) mostEnds(jobs int, seconds float64) int {
+	return int(float64(jobs) * (1 + 2*seconds/s.Lasts.Seconds()))
 }
 
 // moment is what a window begins and ends with.

@@ -116,10 +116,10 @@ func programs(ctx context.Context, agent string) (p scale.Programs, end func(), 
 	if err != nil {
 		return p, nil, err
 	}
-	end = func() { os.RemoveAll(dir) }
+	clear := func() { os.RemoveAll(dir) }
 	defer func() {
 		if err != nil {
-			end()
+			clear()
 		}
 	}()
 	if agent == "" {
@@ -142,5 +142,5 @@ func programs(ctx context.Context, agent string) (p scale.Programs, end func(), 
 	return scale.Programs{
 		Agent: scale.Command{Args: []string{agent}}, Cloud: scale.Command{Args: []string{exe, "cloud"}},
 		Coordinator: scale.Command{Args: []string{exe, "coordinator"}}, Driver: wasm,
-	}, end, err
+	}, clear, err
 }
