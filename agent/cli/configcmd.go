@@ -49,7 +49,7 @@ func (a *app) check(ctx context.Context, path, stateDir string) error {
 	}
 	o := config.Options{Period: readPeriod, Cron: readCron, Driver: func(name string, options []string) []config.Problem {
 		return problems(drivers.Check(ctx, name, options))
-	}}
+	}, Plugin: func(a *config.Autoscaler) []config.Problem { return problems(drivers.CheckPlugin(ctx, a)) }}
 	cfg, diagnostics, err := o.Load(path)
 	if err != nil {
 		return err

@@ -66,7 +66,7 @@ func (a *app) checkRunners(ctx context.Context, drivers *supervisor.Drivers, pat
 	}
 	var found []supervisor.Checkup
 	for _, r := range cfg.Runners {
-		if r.Machine == nil || r.Machine.MachineDriver == "" || len(names) > 0 && names[0] != r.Name {
+		if m, err := r.Fleet(); err == nil && (m == nil || m.MachineDriver == "") || len(names) > 0 && names[0] != r.Name {
 			continue
 		}
 		found = append(found, drivers.CheckRunner(ctx, r))

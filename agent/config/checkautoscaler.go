@@ -40,6 +40,7 @@ func (c check) autoscaler(config *Config, r *Runner, section string) {
 	} {
 		c.whole(section, f)
 	}
+	c.pluginConfig(section+".plugin_config", a)
 	c.throttle(section+".scale_throttle", a.ScaleThrottle)
 	c.connector(section+".connector_config", a.ConnectorConfig)
 	c.isolation(r, section)
@@ -53,6 +54,20 @@ func (c check) autoscaler(config *Config, r *Runner, section string) {
 	if a.MaxInstances > 0 && config.Concurrent >= 1 && config.Concurrent < a.MaxInstances*capacity {
 		c.warn("", "concurrent", "%d is lower than max_instances × capacity_per_instance of %s, which is %d × %d = %d: not all instances can be used; set it to %[5]d or more",
 			config.Concurrent, section, a.MaxInstances, capacity, a.MaxInstances*capacity)
+	}
+}
+
+// pluginConfig has what serves the plug-in look at its configuration.
+func (c check) pluginConfig(section string, a *Autoscaler) {
+	if c.Plugin == nil || a.Plugin == "" {
+		return
+	}
+	for _, p := range c.Plugin(a) {
+		if p.Warning {
+			c.warn(section, p.Option, "%s", p.Message)
+		} else {
+			c.broken(section, p.Option, "%s", p.Message)
+		}
 	}
 }
 

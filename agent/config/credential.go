@@ -27,6 +27,7 @@ type Credential struct {
 	Region       string `toml:"region"` // of the STS
 	RoleARN      string `toml:"role_arn"`
 	ExternalID   string `toml:"external_id"`
+	ConfigFile   string `toml:"config_file"` // in the place of ~/.aws/config; credentials_file in that of ~/.aws/credentials
 
 	CredentialsFile string `toml:"credentials_file"` // google-oauth2; without it the application default credentials
 
@@ -61,7 +62,7 @@ var credentialKeys = map[string]struct{ takes, needs []string }{
 	"bearer":        {secretKeys, []string{"secret|secret_file|secret_env"}},
 	"basic":         {append([]string{"username"}, secretKeys...), []string{"secret|secret_file|secret_env", "username"}},
 	"header":        {secretKeys, []string{"secret|secret_file|secret_env"}},
-	"aws4":          {append([]string{"access_key_id", "session_token", "profile", "region", "role_arn", "external_id"}, secretKeys...), nil},
+	"aws4":          {append([]string{"access_key_id", "session_token", "profile", "region", "role_arn", "external_id", "config_file", "credentials_file"}, secretKeys...), nil},
 	"google-oauth2": {[]string{"credentials_file"}, nil},
 	"azure-ad":      {append([]string{"tenant_id", "client_id", "token_file", "authority"}, secretKeys...), nil},
 	"keystone": {append([]string{"auth_url", "username", "user_domain", "project", "project_id", "project_domain", "application_credential_id", "ca_file"}, secretKeys...),

@@ -24,6 +24,8 @@ type Options struct {
 	// Driver checks the options of a machine driver, as they stand in MachineOptions, with %s of MachineOptionsWithName replaced;
 	// nil checks none.
 	Driver func(name string, options []string) []Problem
+	// Plugin checks plugin_config of a runner with a plug-in that a module serves; nil, and for any other, checks nothing.
+	Plugin func(*Autoscaler) []Problem
 	// Executors are those that the agent provides; nil means Provided.
 	Executors []string
 	// Getenv reads the environment for token and url; nil means os.LookupEnv.

@@ -1,6 +1,7 @@
 package grants
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/millwright-ci/millwright/agent/config"
@@ -28,6 +29,7 @@ type national struct {
 // requests are signed with what the cloud's own library finds in the agent's environment (hostfuncs/credentials/README.md).
 var builtin = map[string]own{
 	"amazonec2": {kind: credentials.AWS4},
+	"aws":       {kind: credentials.AWS4},
 	"azure": {kind: credentials.Azure, grant: credentials.Grant{Scopes: []string{"https://management.azure.com/.default"}}, national: []national{
 		{"-usgovernment", "https://login.microsoftonline.us/", "https://management.usgovcloudapi.net/.default"},
 		{"-china", "https://login.chinacloudapi.cn/", "https://management.chinacloudapi.cn/.default"},
@@ -64,6 +66,12 @@ func (o own) signers(store *credentials.Store, driver, name string, c credential
 	return out
 }
 
+// Region returns the region that a driver's credential belongs to, "" where it has none or none is known. name is the credential's in the store: the
+// driver's own, or that of OfOptions.
+func Region(ctx context.Context, store *credentials.Store, name string) (string, error) {
+	return store.Signer(name, credentials.Grant{}).Region(ctx)
+}
+
 // OfOptions returns the credentials of a built-in driver for the machines of one runner, whose secret options gave the values, by the keys of
 // [credentials.NAME]. name is the credential's in the store, one for each driver and runner; given again with other values it has those from then on.
 func OfOptions(store *credentials.Store, driver, name string, values map[string]config.Secret) (map[string]httpsend.Credential, error) {
@@ -86,6 +94,12 @@ func OfOptions(store *credentials.Store, driver, name string, values map[string]
 			c.TenantID = value.Reveal()
 		case "client_id":
 			c.ClientID = value.Reveal()
+		case "profile":
+			c.Profile = value.Reveal()
+		case "config_file":
+			c.ConfigFile = value.Reveal()
+		case "credentials_file":
+			c.CredentialsFile = value.Reveal()
 		default:
 			return nil, fmt.Errorf("driver %s: a secret option is for the key %q, which no credential has", driver, key)
 		}

@@ -17,7 +17,7 @@ func Credentials(sections map[string]config.Credential) map[string]credentials.C
 			Kind:   c.Kind,
 			Secret: credentials.Secret(c.Secret), SecretFile: c.SecretFile, SecretEnv: c.SecretEnv, Username: c.Username,
 			AccessKeyID: c.AccessKeyID, SessionToken: credentials.Secret(c.SessionToken), Profile: c.Profile, Region: c.Region,
-			RoleARN: c.RoleARN, ExternalID: c.ExternalID,
+			RoleARN: c.RoleARN, ExternalID: c.ExternalID, ConfigFile: c.ConfigFile,
 			CredentialsFile: c.CredentialsFile,
 			TenantID:        c.TenantID, ClientID: c.ClientID, TokenFile: c.TokenFile, Authority: c.Authority,
 			AuthURL: c.AuthURL, UserDomain: c.UserDomain, Project: c.Project, ProjectID: c.ProjectID, ProjectDomain: c.ProjectDomain,

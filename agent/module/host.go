@@ -103,7 +103,8 @@ func (l Limits) time(export string) time.Duration {
 	case abi.ExportObserve:
 		return l.ObserveTime
 	case abi.ExportCreate, abi.ExportList, abi.ExportRemove, abi.ExportCheck,
-		abi.ExportStart, abi.ExportStop, abi.ExportRestart, abi.ExportKill, abi.ExportLogs:
+		abi.ExportStart, abi.ExportStop, abi.ExportRestart, abi.ExportKill, abi.ExportLogs,
+		abi.ExportGroupInfo, abi.ExportIncrease, abi.ExportDecrease, abi.ExportConnectInfo, abi.ExportHeartbeat:
 		return l.DriverTime
 	}
 	return l.OtherTime

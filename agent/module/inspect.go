@@ -135,7 +135,7 @@ func (c contents) check(kind string, maxPages uint32) error {
 		}
 	}
 	var missing []string
-	for _, name := range required[kind] {
+	for _, name := range c.required(kind) {
 		sig, ok := c.functions[name]
 		if !ok {
 			missing = append(missing, name)
@@ -155,20 +155,53 @@ func (c contents) check(kind string, maxPages uint32) error {
 	return nil
 }
 
-// required names the exports that a kind of module must have.
-var required = map[string][]string{
-	abi.KindPolicy: {abi.ExportDescribe, abi.ExportDecide},
-	abi.KindDriver: {abi.ExportDescribe, abi.ExportValidate, abi.ExportCreate, abi.ExportList, abi.ExportRemove},
+// The exports that a kind of module must have. A driver has those for single machines, or those for groups; some SDKs give it both, and its
+// description says which it serves: see wantsOf.
+var (
+	ofPolicy = []string{abi.ExportDescribe, abi.ExportDecide}
+	ofDriver = []string{abi.ExportDescribe, abi.ExportValidate, abi.ExportCreate, abi.ExportList, abi.ExportRemove}
+	ofGroup  = []string{abi.ExportDescribe, abi.ExportValidate, abi.ExportGroupInfo, abi.ExportList, abi.ExportIncrease, abi.ExportDecrease, abi.ExportConnectInfo}
+)
+
+// required names the exports that a module with these contents must have to be of that kind.
+func (c contents) required(kind string) []string {
+	switch {
+	case kind != abi.KindDriver:
+		return ofPolicy
+	case c.has(abi.ExportCreate):
+		return ofDriver
+	}
+	return ofGroup
 }
 
-// kind tells by its exports what the module is; one that has neither decide nor create counts as a policy that lacks one.
+// kind tells by its exports what the module is; one that has neither decide nor what makes machines counts as a policy that lacks one.
 func (c contents) kind() string {
-	_, decides := c.functions[abi.ExportDecide]
-	_, creates := c.functions[abi.ExportCreate]
-	if creates && !decides {
+	if (c.has(abi.ExportCreate) || c.has(abi.ExportGroupInfo)) && !c.has(abi.ExportDecide) {
 		return abi.KindDriver
 	}
 	return abi.KindPolicy
+}
+
+func (c contents) has(export string) bool {
+	_, ok := c.functions[export]
+	return ok
+}
+
+// wantsOf names what a driver lacks of the exports that its description promises.
+func (c contents) wantsOf(d abi.Describe) error {
+	wanted := ofDriver
+	if d.Group {
+		wanted = ofGroup
+	}
+	if d.Kind != abi.KindDriver {
+		return nil
+	}
+	for _, name := range wanted {
+		if !c.has(name) {
+			return fmt.Errorf("does not export %s, which a driver with \"group\": %v in its description must; see hostfuncs/ABI.md", name, d.Group)
+		}
+	}
+	return nil
 }
 
 func offered(name string) bool {

@@ -137,6 +137,9 @@ func (m *Module) introduce(ctx context.Context) error {
 	case !rules.Name(d.Name):
 		return fmt.Errorf("has the name %q; use %s", d.Name, rules.NameForm)
 	}
+	if err := m.contents.wantsOf(d); err != nil {
+		return err
+	}
 	if w := d.WantHistory; w != nil {
 		if err := rules.Wish(*w); err != nil {
 			return err

@@ -155,7 +155,8 @@ func (m *Module) Measure(ctx context.Context, export string, input []byte, grant
 func asksTheWorld(export string) bool {
 	switch export {
 	case abi.ExportObserve, abi.ExportCreate, abi.ExportList, abi.ExportRemove, abi.ExportCheck,
-		abi.ExportStart, abi.ExportStop, abi.ExportRestart, abi.ExportKill, abi.ExportLogs:
+		abi.ExportStart, abi.ExportStop, abi.ExportRestart, abi.ExportKill, abi.ExportLogs,
+		abi.ExportGroupInfo, abi.ExportIncrease, abi.ExportDecrease, abi.ExportConnectInfo, abi.ExportHeartbeat:
 		return true
 	}
 	return false

@@ -60,7 +60,7 @@ func (h *HandDrivers) Read(ctx context.Context, name string, list []string) (opt
 	all.Options = append(slices.Clone(desc.Options), provision.HostOptions()...)
 	options, problems = wasm.ParseOptions(all, list, os.Getenv)
 	problems = append(problems, provision.ValidateOptions(options)...)
-	if asError(problems) == nil {
+	if asError("", problems) == nil {
 		more, err := drv.Validate(ctx, options)
 		if err != nil {
 			return nil, nil, false, nil, err

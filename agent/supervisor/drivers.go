@@ -312,6 +312,13 @@ func (d *Drivers) Check(ctx context.Context, name string, list []string) []Probl
 	if err != nil {
 		return []Problem{{Message: err.Error()}}
 	}
+	if desc, err := d.Describe(name); err == nil && desc.Group {
+		return []Problem{{Message: groupsOnly}}
+	}
+	return problemsOf(problems)
+}
+
+func problemsOf(problems []abi.Problem) []Problem {
 	out := make([]Problem, 0, len(problems))
 	for _, p := range problems {
 		out = append(out, Problem(p))
@@ -327,13 +334,17 @@ func (d *Drivers) read(ctx context.Context, name string, list []string) (abi.Opt
 	}
 	defer done()
 	desc := drv.Describe()
-	desc.Options = append(slices.Clone(desc.Options), provision.HostOptions()...)
+	if !desc.Group { // whose instances nobody sets up
+		desc.Options = append(slices.Clone(desc.Options), provision.HostOptions()...)
+	}
 	options, problems := wasm.ParseOptions(desc, list, os.Getenv)
 	if drv.Builtin() {
 		problems = append(problems, operatorsAlone(desc, list)...)
 	}
-	problems = append(problems, provision.ValidateOptions(options)...)
-	if asError(problems) != nil {
+	if !desc.Group {
+		problems = append(problems, provision.ValidateOptions(options)...)
+	}
+	if asError("", problems) != nil {
 		return options, problems, nil
 	}
 	more, err := drv.Validate(ctx, options)
@@ -365,12 +376,12 @@ func (d *Drivers) options(runner, name string, plain, withName []string) (option
 func (d *Drivers) parsed(name string, plain, withName []string) (options, named abi.Options, g given, err error) {
 	list := slices.Concat(plain, withName)
 	all, problems, err := d.read(context.Background(), name, list)
-	if err == nil {
-		err = asError(problems)
-	}
 	var desc abi.Describe
 	if err == nil {
 		desc, err = d.Describe(name)
+	}
+	if err == nil {
+		err = asError(sectionOf(desc), problems)
 	}
 	if err != nil {
 		return nil, nil, given{}, err
@@ -388,12 +399,20 @@ func (d *Drivers) parsed(name string, plain, withName []string) (options, named 
 	return options, named, g, nil
 }
 
-// asError joins what is wrong; warnings are not.
-func asError(problems []abi.Problem) error {
+// sectionOf is where a driver's options stand in config.toml.
+func sectionOf(desc abi.Describe) string {
+	if desc.Group {
+		return "autoscaler.plugin_config"
+	}
+	return "MachineOptions"
+}
+
+// asError joins what is wrong in a section; warnings are not.
+func asError(section string, problems []abi.Problem) error {
 	var errs []error
 	for _, p := range problems {
 		if !p.Warning {
-			errs = append(errs, fmt.Errorf("MachineOptions: %s: %s", p.Option, p.Message))
+			errs = append(errs, fmt.Errorf("%s: %s: %s", section, p.Option, p.Message))
 		}
 	}
 	return errors.Join(errs...)

@@ -18,6 +18,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/driver/fleeting"
 	"github.com/millwright-ci/millwright/agent/driver/fleeting/artifact"
 	"github.com/millwright-ci/millwright/agent/driver/group"
+	"github.com/millwright-ci/millwright/agent/driver/wasm"
 	"github.com/millwright-ci/millwright/agent/executor/connect"
 	"github.com/millwright-ci/millwright/agent/fleet"
 	pausing "github.com/millwright-ci/millwright/agent/wait"
@@ -36,14 +37,24 @@ func isGroup(name string) bool {
 // heartbeatFlag has groups asked about instances before jobs get them. Source: GitLab Runner documentation, "Feature flags".
 const heartbeatFlag = "FF_USE_FLEETING_ACQUIRE_HEARTBEATS"
 
-// groupOf returns the name of the driver of a runner whose instances a fleeting plug-in makes; "" for one with a driver. Its error is the
+// groupOf returns the name of the driver of a runner whose instances a group makes, by a module or a plug-in; "" for one with a driver of machines. Its error is the
 // configuration's.
 func (s *Supervisor) groupOf(r *config.Runner) (string, error) {
 	a := r.Autoscaler
-	if !autoscaled(r.Executor) || a == nil || a.Driven(a.Plugin) && s.drivers.has(a.Plugin) {
+	if !autoscaled(r.Executor) || a == nil {
 		return "", nil
 	}
-	if _, err := fleeting.FromConfig("autoscaler", a); err != nil {
+	module := s.drivers.groupModule(a.Plugin)
+	if module == "" && s.drivers.single(a) {
+		return "", nil
+	}
+	var err error
+	if module != "" {
+		_, err = s.drivers.groupOptions(r.Key(), module, a)
+	} else {
+		_, err = fleeting.FromConfig("autoscaler", a)
+	}
+	if err != nil {
 		return "", &skipError{err.Error() + "; the other runners run"}
 	}
 	data, err := json.Marshal(a.PluginConfig) // sorted by key
@@ -196,15 +207,13 @@ func (g *grouped) clear(ctx context.Context) (left bool, err error) {
 	return left || g.Stats().Pending > 0, nil
 }
 
-// openGroup makes the driver of a group. The plug-in is started when it is asked first.
+// openGroup makes the driver of a group, which nobody is asked about before.
 func (s *Supervisor) openGroup(w *worker, name string, r *config.Runner) (*grouped, error) {
 	a := r.Autoscaler
-	o, err := fleeting.FromConfig("autoscaler", a)
+	serves, err := s.whoServes(w, r)
 	if err != nil {
 		return nil, err
 	}
-	o.Log = s.log.With("runner", r.Name)
-	o.Find = func() (string, error) { return s.findPlugin(a.Plugin) }
 	all, _, err := s.journal.Load()
 	if err != nil {
 		return nil, err
@@ -215,12 +224,34 @@ func (s *Supervisor) openGroup(w *worker, name string, r *config.Runner) (*group
 			machines = append(machines, m)
 		}
 	}
-	serves := fleeting.New(o)
 	return &grouped{group: serves, Driver: group.New(group.Options{
 		Name: name, Runner: r.Name, Group: serves, Machines: machines, Max: a.MaxInstances, External: a.ConnectorConfig.UseExternalAddr,
 		Update: time.Duration(a.UpdateInterval), Expecting: time.Duration(a.UpdateIntervalExpecting), DeletionRetry: time.Duration(a.DeletionRetryInterval),
 		Registry: &s.registry, Log: s.log.With("runner", r.Name),
 	})}, nil
+}
+
+// whoServes returns what serves a runner's group: a module, or the plug-in, which is started when it is asked first.
+func (s *Supervisor) whoServes(w *worker, r *config.Runner) (group.Group, error) {
+	a := r.Autoscaler
+	log := s.log.With("runner", r.Name)
+	if module := s.drivers.groupModule(a.Plugin); module != "" {
+		options, err := s.drivers.groupOptions(r.Key(), module, a)
+		if err != nil {
+			return nil, err
+		}
+		return wasm.NewGroup(wasm.GroupOptions{
+			Name: module, Use: s.drivers.serving(module, options), Owner: abi.Owner{ID: s.journal.Owner(), Runner: w.key}, Max: a.MaxInstances, Log: log,
+			Connector: func() config.Connector { return w.current().Autoscaler.ConnectorConfig },
+		}), nil
+	}
+	o, err := fleeting.FromConfig("autoscaler", a)
+	if err != nil {
+		return nil, err
+	}
+	o.Log = log
+	o.Find = func() (string, error) { return s.findPlugin(a.Plugin) }
+	return fleeting.New(o), nil
 }
 
 // findPlugin returns the path of a plug-in's binary.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/config"
@@ -37,11 +38,12 @@ func (s *Supervisor) openModules(ctx context.Context) error {
 	}
 	tried := map[string]bool{}
 	for _, m := range machines {
-		if tried[m.Driver] || s.drivers.has(m.Driver) {
+		name := moduleOf(m.Driver)
+		if tried[name] || s.drivers.has(name) {
 			continue
 		}
-		tried[m.Driver] = true
-		if err := s.dropped.Revive(ctx, m.Driver); err != nil {
+		tried[name] = true
+		if err := s.dropped.Revive(ctx, name); err != nil && !isGroup(m.Driver) { // a plug-in may serve a group
 			s.log.Error("Machines can't be managed until their driver is back", "driver", m.Driver, "error", err)
 		}
 	}
@@ -128,7 +130,7 @@ func moduleSettings(path string, data []byte) (dropin.Settings, error) {
 // driverInUse tells whether a runner asks for the driver, or a machine was made with it.
 func (s *Supervisor) driverInUse(name string) bool {
 	for _, w := range s.allWorkers() {
-		if m := driven(w.current()); m != nil && m.MachineDriver == name {
+		if m := driven(w.current()); m != nil && (m.MachineDriver == name || strings.TrimPrefix(m.MachineDriver, pluginPrefix) == name) {
 			return true
 		}
 	}
@@ -137,7 +139,7 @@ func (s *Supervisor) driverInUse(name string) bool {
 		return true // nobody knows
 	}
 	for _, m := range machines {
-		if m.Driver == name {
+		if moduleOf(m.Driver) == name {
 			return true
 		}
 	}

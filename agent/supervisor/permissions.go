@@ -44,7 +44,22 @@ func (c Checkup) Failed() bool {
 
 // CheckRunner asks a runner's driver what it is allowed. The runner has machines.
 func (d *Drivers) CheckRunner(ctx context.Context, r config.Runner) Checkup {
-	c := d.CheckDriver(ctx, r.Key(), r.Machine.MachineDriver, r.Machine.MachineOptions, r.Machine.MachineOptionsWithName)
+	m, err := r.Fleet()
+	if err != nil {
+		return Checkup{Runner: r.Name, Permissions: []abi.Permission{}, Error: err.Error()}
+	}
+	name, options := m.MachineDriver, m.MachineOptions
+	if a := r.Autoscaler; a != nil && m != r.Machine {
+		if group := d.groupModule(a.Plugin); group != "" {
+			name = group
+			if options, err = a.Options(); err != nil {
+				return Checkup{Runner: r.Name, Driver: name, Permissions: []abi.Permission{}, Error: err.Error()}
+			}
+		} else if !d.single(a) {
+			return Checkup{Runner: r.Name, Driver: name, Permissions: []abi.Permission{}, NoCheck: true} // a plug-in
+		}
+	}
+	c := d.CheckDriver(ctx, r.Key(), name, options, m.MachineOptionsWithName)
 	c.Runner = r.Name
 	return c
 }
@@ -82,6 +97,10 @@ func (d *Drivers) permissions(ctx context.Context, runner, name string, plain, w
 		return nil, err
 	}
 	defer done()
+	where := region{drivers: d}
+	if options, err = where.fill(ctx, drv.Describe(), options); err != nil {
+		return nil, err
+	}
 	checker, ok := drv.(driver.Checker)
 	if !ok {
 		return nil, driver.ErrNoCheck

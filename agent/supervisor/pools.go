@@ -80,6 +80,8 @@ func (s *Supervisor) poolSettings(c *config.Config, r config.Runner) (pool.Setti
 		return pool.Settings{}, fmt.Errorf("runner %s: %w", r.Name, err)
 	} else if g != "" {
 		name = g // which has no options
+	} else if s.drivers.servesGroups(name) {
+		return pool.Settings{}, fmt.Errorf("runner %s: the driver %s %s", r.Name, name, groupsOnly)
 	} else if s.o.Incumbent == nil { // else the driver is the incumbent's matter
 		if options, named, err = s.drivers.options(r.Key(), m.MachineDriver, m.MachineOptions, m.MachineOptionsWithName); err != nil {
 			return pool.Settings{}, fmt.Errorf("runner %s: %w", r.Name, err)

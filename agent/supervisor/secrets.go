@@ -183,7 +183,7 @@ func (d *Drivers) signing(drv *wasm.Driver, options abi.Options) (*wasm.Driver, 
 			}
 		}
 		var err error
-		if powers.Credentials, err = grants.OfOptions(d.credentials, desc.Name, desc.Name+" of "+reference, g.Values); err != nil {
+		if powers.Credentials, err = grants.OfOptions(d.credentials, desc.Name, ofReference(desc.Name, reference), g.Values); err != nil {
 			return nil, err
 		}
 		break

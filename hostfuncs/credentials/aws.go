@@ -27,13 +27,7 @@ const awsAge = 5 * time.Minute
 // aws is the fetch of an aws4 credential: its own keys or those that the library's default chain finds, and then the role that they assume.
 func (h *host) aws(c Config) fetch {
 	return func(ctx context.Context, _ []string, _ string) (material, error) {
-		options := []func(*config.LoadOptions) error{config.WithHTTPClient(h.awsClient), config.WithDefaultRegion("us-east-1")}
-		if c.Profile != "" {
-			options = append(options, config.WithSharedConfigProfile(c.Profile))
-		}
-		if c.Region != "" {
-			options = append(options, config.WithRegion(c.Region))
-		}
+		options := append(h.awsOptions(c), config.WithDefaultRegion("us-east-1"))
 		if c.AccessKeyID != "" {
 			secret, err := c.secret()
 			if err != nil {
@@ -68,6 +62,49 @@ func (h *host) aws(c Config) fetch {
 		}
 		return m, nil
 	}
+}
+
+// awsOptions are what a section says of where the library is to look.
+func (h *host) awsOptions(c Config) []func(*config.LoadOptions) error {
+	options := []func(*config.LoadOptions) error{config.WithHTTPClient(h.awsClient)}
+	if c.Profile != "" {
+		options = append(options, config.WithSharedConfigProfile(c.Profile))
+	}
+	if c.Region != "" {
+		options = append(options, config.WithRegion(c.Region))
+	}
+	if c.ConfigFile != "" {
+		options = append(options, config.WithSharedConfigFiles([]string{c.ConfigFile}))
+	}
+	if c.CredentialsFile != "" {
+		options = append(options, config.WithSharedCredentialsFiles([]string{c.CredentialsFile}))
+	}
+	return options
+}
+
+// regionTime bounds the search for a region, which ends at an instance metadata service that may not be there.
+const regionTime = 5 * time.Second
+
+// Region returns the region that a credential of the kind aws4 belongs to: what its section says, then its profile, then the environment, then
+// the instance metadata. "" is that none of them knows.
+func (s *Signer) Region(ctx context.Context) (string, error) {
+	c := s.credential()
+	if c == nil || c.config.Kind != AWS4 {
+		return "", nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, regionTime)
+	defer cancel()
+	cfg, err := config.LoadDefaultConfig(ctx, s.store.host.awsOptions(c.config)...)
+	if err != nil {
+		return "", err
+	}
+	if cfg.Region == "" {
+		with := append(s.store.host.awsOptions(c.config), config.WithEC2IMDSRegion())
+		if found, err := config.LoadDefaultConfig(ctx, with...); err == nil { // else we run on no instance
+			return found.Region, nil
+		}
+	}
+	return cfg.Region, nil
 }
 
 // newAWSClient returns the library's own client, which takes AWS_CA_BUNDLE as no other does, with the proxy of all sign-ins.

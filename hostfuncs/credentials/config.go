@@ -27,16 +27,17 @@ type Config struct {
 	Username string // basic, keystone
 
 	// aws4. Without AccessKeyID the AWS library's default chain finds the credentials: environment, profiles, web identity, containers
-	// and instance metadata (IMDSv2).
+	// and instance metadata (IMDSv2). With a profile the environment's keys do not count.
 	AccessKeyID  string
 	SessionToken Secret // of temporary keys
 	Profile      string // of the shared configuration files; "" is the library's default
+	ConfigFile   string // in the place of ~/.aws/config; CredentialsFile is in the place of ~/.aws/credentials
 	Region       string // of the STS that gives temporary keys; "" is the library's default, or us-east-1
 	RoleARN      string // a role to assume with what was found
 	ExternalID   string // that the role asks for
 
-	// google-oauth2. "" finds the application default credentials: the file that GOOGLE_APPLICATION_CREDENTIALS names, gcloud's own, the
-	// metadata server.
+	// google-oauth2; of aws4 see ConfigFile. "" finds the application default credentials: the file that GOOGLE_APPLICATION_CREDENTIALS names,
+	// gcloud's own, the metadata server.
 	CredentialsFile string
 
 	// azure-ad. With a secret it is an application's; with TokenFile, or AZURE_FEDERATED_TOKEN_FILE in the environment, a workload

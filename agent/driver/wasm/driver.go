@@ -64,8 +64,8 @@ func optionsOf(desc abi.Describe, builtin bool) (map[string]abi.Option, error) {
 		case o.Secret && !builtin:
 			return nil, fmt.Errorf("driver %s: the option %s is secret, which only those of built-in drivers can be; "+
 				"sign with a credential that the operator grants in millwright.toml", desc.Name, o.Name)
-		case o.Secret != (o.Credential != "") || o.Secret && o.Type != abi.OptionString:
-			return nil, fmt.Errorf("driver %s: the option %s must be a string that names its key of the credential to be secret, and none to be open", desc.Name, o.Name)
+		case o.Secret != (o.Credential != "" && o.Credential != abi.CredentialRegion) || o.Secret && o.Type != abi.OptionString:
+			return nil, fmt.Errorf("driver %s: the option %s must be a string that names its key of the credential to be secret, and none but region to be open", desc.Name, o.Name)
 		case o.Name == "" || !knownType(o.Type):
 			return nil, fmt.Errorf("driver %s: the option %q has the type %q; an option needs a name and one of string, int, bool and list",
 				desc.Name, o.Name, o.Type)
@@ -90,6 +90,9 @@ func (d *Driver) Validate(ctx context.Context, options abi.Options) ([]abi.Probl
 
 // Create implements driver.Driver.
 func (d *Driver) Create(ctx context.Context, req abi.CreateRequest) (abi.Instance, error) {
+	if d.describe.Group {
+		return abi.Instance{}, d.groupsOnly(abi.ExportCreate)
+	}
 	var problems []abi.Problem
 	req.ABI = abi.Version
 	if req.Options, problems = d.given(req.Options, true); len(problems) > 0 {
@@ -132,6 +135,9 @@ func (d *Driver) List(ctx context.Context, req abi.ListRequest) (abi.ListResult,
 
 // Remove implements driver.Driver.
 func (d *Driver) Remove(ctx context.Context, req abi.RemoveRequest) error {
+	if d.describe.Group {
+		return d.groupsOnly(abi.ExportRemove)
+	}
 	req.ABI = abi.Version
 	req.Options, _ = d.given(req.Options, false)
 	_, err := call[struct{}](ctx, d, abi.ExportRemove, req.Options, req)

@@ -183,7 +183,7 @@ func TestNewRefuses(t *testing.T) {
 		"a secret":                     {token, true, ""},
 		"a secret of no key":           {abi.Option{Name: "p-token", Type: abi.OptionString, Secret: true}, true, "p-token must be a string that names its key"},
 		"secrets":                      {abi.Option{Name: "p-token", Type: abi.OptionList, Secret: true, Credential: abi.CredentialSecret}, true, "must be a string"},
-		"a key that is open":           {abi.Option{Name: "p-token", Type: abi.OptionString, Credential: abi.CredentialSecret}, true, "and none to be open"},
+		"a key that is open":           {abi.Option{Name: "p-token", Type: abi.OptionString, Credential: abi.CredentialSecret}, true, "none but region to be open"},
 		"a type":                       {abi.Option{Name: "p", Type: "float"}, true, `the option "p" has the type "float"`},
 		"no name":                      {abi.Option{Type: abi.OptionInt}, true, `the option "" has the type "int"`},
 	} {

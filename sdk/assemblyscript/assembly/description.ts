@@ -24,6 +24,8 @@ export class Description extends Shape {
   want_history: HistoryWish | null = null;
   /** Of policies: what [config] of NAME.toml may hold, as a JSON Schema of the keywords that ABI.md names; the host checks it. */
   config_schema: Value = new Value();
+  /** Of drivers: it has the verbs of groups in the place of create and remove. */
+  group: bool = false;
   /** Of drivers. */
   options: DriverOption[] = [];
 
@@ -38,6 +40,7 @@ export class Description extends Shape {
     this.want_machines = readBool(o, "want_machines");
     this.want_history = readOptionalShape<HistoryWish>(o, "want_history");
     this.config_schema = readValue(o, "config_schema");
+    this.group = readBool(o, "group");
     this.options = readShapes<DriverOption>(o, "options");
   }
 
@@ -52,6 +55,7 @@ export class Description extends Shape {
     w.boolUnlessFalse("want_machines", this.want_machines);
     w.optionalShape("want_history", this.want_history);
     w.value("config_schema", this.config_schema);
+    w.boolUnlessFalse("group", this.group);
     w.shapesUnlessEmpty<DriverOption>("options", this.options);
   }
 }

@@ -2,6 +2,7 @@
 
 export { ABI, fail, unknownFields } from "./call";
 export * from "./description";
+export * from "./group";
 export { httpSend, log } from "./host";
 export * from "./instance";
 export * from "./proposal";

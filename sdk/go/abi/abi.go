@@ -11,7 +11,8 @@ const (
 	KindDriver = "driver"
 )
 
-// Exports of a module. A policy must export describe and decide, a driver describe, validate, create, list and remove; check is optional.
+// Exports of a module. A policy must export describe and decide, a driver describe, validate, create, list and remove; check is optional. A driver
+// of groups has others in the place of create and remove: see ExportGroupInfo.
 const (
 	ExportDescribe = "describe"
 	ExportValidate = "validate"
@@ -82,12 +83,15 @@ type Describe struct {
 	// module is asked to validate, and shows it to people.
 	ConfigSchema Raw `json:"config_schema,omitempty"`
 
+	// of drivers: it speaks to groups of instances, by the verbs of groups in the place of create and remove; its options are the keys of plugin_config
+	Group bool `json:"group,omitempty"`
+
 	Options []Option `json:"options,omitempty"` // of drivers: what can be set in MachineOptions and on the command line
 }
 
 // Option is one driver option, as MachineOptions and the command line name it.
 type Option struct {
-	Name     string     `json:"name"`               // with the driver's prefix: docker-image
+	Name     string     `json:"name"`               // with the driver's prefix: docker-image; of groups without one
 	Type     OptionType `json:"type"`               // how its values are written; the host checks them
 	Env      string     `json:"env,omitempty"`      // environment variable that gives its default; read for built-in modules only, or by grant
 	Default  string     `json:"default,omitempty"`  // as a user would write it; a list's items separated by commas
@@ -96,7 +100,8 @@ type Option struct {
 	Role     OptionRole `json:"role,omitempty"`     // what it means to the host; empty: nothing in particular
 	Help     string     `json:"help"`               // one line for people
 
-	// of a secret option: which key of [credentials.NAME], with the driver's name, its value is for the machines of the runner that gives it
+	// of a secret option, and of one for the region: which key of [credentials.NAME], with the driver's name, its value is for the machines of
+	// the runner that gives it
 	Credential CredentialKey `json:"credential,omitempty"`
 }
 
@@ -115,6 +120,12 @@ const (
 	CredentialUsername     CredentialKey = "username"      // of basic and keystone
 	CredentialTenantID     CredentialKey = "tenant_id"     // of azure-ad
 	CredentialClientID     CredentialKey = "client_id"     // of azure-ad
+
+	CredentialProfile         CredentialKey = "profile"          // of aws4: the name of a profile in the two files that come next
+	CredentialConfigFile      CredentialKey = "config_file"      // of aws4: the path of a file of profiles
+	CredentialCredentialsFile CredentialKey = "credentials_file" // of aws4 and google-oauth2: the path of a file with keys
+	// of aws4, of an option that is not secret: where it is not given, the host gives the region that the credential's own configuration names
+	CredentialRegion CredentialKey = "region"
 )
 
 // OptionType is the type of a driver option.

@@ -58,7 +58,7 @@ func (v *Describe) AppendJSON(dst []byte) ([]byte, error) {
 	return w.end(dst)
 }
 
-var fieldsOfDescribe = []string{`"abi":`, `"kind":`, `"name":`, `"version":`, `"summary":`, `"hostnames":`, `"position":`, `"want_machines":`, `"want_history":`, `"config_schema":`, `"options":`}
+var fieldsOfDescribe = []string{`"abi":`, `"kind":`, `"name":`, `"version":`, `"summary":`, `"hostnames":`, `"position":`, `"want_machines":`, `"want_history":`, `"config_schema":`, `"group":`, `"options":`}
 
 func readDescribe(r *reader) (v Describe) {
 	field := 0
@@ -85,7 +85,9 @@ func readDescribe(r *reader) (v Describe) {
 			v.WantHistory = option(r, readHistoryWish)
 		case 10: // config_schema
 			v.ConfigSchema = r.raw()
-		case 11: // options
+		case 11: // group
+			v.Group = r.bool()
+		case 12: // options
 			v.Options = list(r, readOption)
 		default:
 			r.skip()
@@ -129,6 +131,10 @@ func writeDescribe(w *writer, v *Describe) {
 	if len(v.ConfigSchema) > 0 {
 		w.key(`"config_schema":`)
 		w.raw(v.ConfigSchema)
+	}
+	if v.Group {
+		w.key(`"group":`)
+		w.bool(v.Group)
 	}
 	if len(v.Options) > 0 {
 		w.key(`"options":`)
@@ -966,6 +972,515 @@ func writeResult(w *writer, v *Result) {
 	if v.Error != nil {
 		w.key(`"error":`)
 		writeError(w, v.Error)
+	}
+	w.close('}')
+}
+
+// DecodeJSON overwrites v with what the JSON of in says; see Payload.
+func (v *GroupRequest) DecodeJSON(in string) error {
+	r, err := newReader(in)
+	if err == nil {
+		*v = readGroupRequest(r)
+		err = r.end()
+	}
+	return err
+}
+
+// AppendJSON appends the JSON of v to dst, in canonical form; see Payload.
+func (v *GroupRequest) AppendJSON(dst []byte) ([]byte, error) {
+	w := writer{out: dst}
+	writeGroupRequest(&w, v)
+	return w.end(dst)
+}
+
+var fieldsOfGroupRequest = []string{`"abi":`, `"owner":`, `"options":`, `"max_instances":`}
+
+func readGroupRequest(r *reader) (v GroupRequest) {
+	field := 0
+	for more := r.open('{'); more; more = r.more('{') {
+		field = r.field(fieldsOfGroupRequest, field)
+		switch field {
+		case 1: // abi
+			v.ABI = r.int()
+		case 2: // owner
+			v.Owner = readOwner(r)
+		case 3: // options
+			v.Options = table(r, (*reader).strings)
+		case 4: // max_instances
+			v.MaxInstances = r.int()
+		default:
+			r.skip()
+		}
+	}
+	return v
+}
+
+func writeGroupRequest(w *writer, v *GroupRequest) {
+	w.open('{')
+	w.key(`"abi":`)
+	w.int(v.ABI)
+	w.key(`"owner":`)
+	writeOwner(w, &v.Owner)
+	w.key(`"options":`)
+	w.open('{')
+	for _, key := range sorted(v.Options) {
+		w.name(key)
+		w.strings(v.Options[key])
+	}
+	w.close('}')
+	if v.MaxInstances != 0 {
+		w.key(`"max_instances":`)
+		w.int(v.MaxInstances)
+	}
+	w.close('}')
+}
+
+// DecodeJSON overwrites v with what the JSON of in says; see Payload.
+func (v *GroupInfo) DecodeJSON(in string) error {
+	r, err := newReader(in)
+	if err == nil {
+		*v = readGroupInfo(r)
+		err = r.end()
+	}
+	return err
+}
+
+// AppendJSON appends the JSON of v to dst, in canonical form; see Payload.
+func (v *GroupInfo) AppendJSON(dst []byte) ([]byte, error) {
+	w := writer{out: dst}
+	writeGroupInfo(&w, v)
+	return w.end(dst)
+}
+
+var fieldsOfGroupInfo = []string{`"id":`, `"max_size":`, `"version":`, `"problems":`}
+
+func readGroupInfo(r *reader) (v GroupInfo) {
+	field := 0
+	for more := r.open('{'); more; more = r.more('{') {
+		field = r.field(fieldsOfGroupInfo, field)
+		switch field {
+		case 1: // id
+			v.ID = r.string()
+		case 2: // max_size
+			v.MaxSize = r.int()
+		case 3: // version
+			v.Version = r.string()
+		case 4: // problems
+			v.Problems = list(r, readProblem)
+		default:
+			r.skip()
+		}
+	}
+	return v
+}
+
+func writeGroupInfo(w *writer, v *GroupInfo) {
+	w.open('{')
+	w.key(`"id":`)
+	w.string(v.ID)
+	if v.MaxSize != 0 {
+		w.key(`"max_size":`)
+		w.int(v.MaxSize)
+	}
+	if v.Version != "" {
+		w.key(`"version":`)
+		w.string(v.Version)
+	}
+	w.key(`"problems":`)
+	w.open('[')
+	for i := range v.Problems {
+		w.item()
+		writeProblem(w, &v.Problems[i])
+	}
+	w.close(']')
+	w.close('}')
+}
+
+// DecodeJSON overwrites v with what the JSON of in says; see Payload.
+func (v *IncreaseRequest) DecodeJSON(in string) error {
+	r, err := newReader(in)
+	if err == nil {
+		*v = readIncreaseRequest(r)
+		err = r.end()
+	}
+	return err
+}
+
+// AppendJSON appends the JSON of v to dst, in canonical form; see Payload.
+func (v *IncreaseRequest) AppendJSON(dst []byte) ([]byte, error) {
+	w := writer{out: dst}
+	writeIncreaseRequest(&w, v)
+	return w.end(dst)
+}
+
+var fieldsOfIncreaseRequest = []string{`"abi":`, `"owner":`, `"options":`, `"count":`}
+
+func readIncreaseRequest(r *reader) (v IncreaseRequest) {
+	field := 0
+	for more := r.open('{'); more; more = r.more('{') {
+		field = r.field(fieldsOfIncreaseRequest, field)
+		switch field {
+		case 1: // abi
+			v.ABI = r.int()
+		case 2: // owner
+			v.Owner = readOwner(r)
+		case 3: // options
+			v.Options = table(r, (*reader).strings)
+		case 4: // count
+			v.Count = r.int()
+		default:
+			r.skip()
+		}
+	}
+	return v
+}
+
+func writeIncreaseRequest(w *writer, v *IncreaseRequest) {
+	w.open('{')
+	w.key(`"abi":`)
+	w.int(v.ABI)
+	w.key(`"owner":`)
+	writeOwner(w, &v.Owner)
+	w.key(`"options":`)
+	w.open('{')
+	for _, key := range sorted(v.Options) {
+		w.name(key)
+		w.strings(v.Options[key])
+	}
+	w.close('}')
+	w.key(`"count":`)
+	w.int(v.Count)
+	w.close('}')
+}
+
+// DecodeJSON overwrites v with what the JSON of in says; see Payload.
+func (v *IncreaseResult) DecodeJSON(in string) error {
+	r, err := newReader(in)
+	if err == nil {
+		*v = readIncreaseResult(r)
+		err = r.end()
+	}
+	return err
+}
+
+// AppendJSON appends the JSON of v to dst, in canonical form; see Payload.
+func (v *IncreaseResult) AppendJSON(dst []byte) ([]byte, error) {
+	w := writer{out: dst}
+	writeIncreaseResult(&w, v)
+	return w.end(dst)
+}
+
+var fieldsOfIncreaseResult = []string{`"count":`}
+
+func readIncreaseResult(r *reader) (v IncreaseResult) {
+	field := 0
+	for more := r.open('{'); more; more = r.more('{') {
+		field = r.field(fieldsOfIncreaseResult, field)
+		switch field {
+		case 1: // count
+			v.Count = r.int()
+		default:
+			r.skip()
+		}
+	}
+	return v
+}
+
+func writeIncreaseResult(w *writer, v *IncreaseResult) {
+	w.open('{')
+	w.key(`"count":`)
+	w.int(v.Count)
+	w.close('}')
+}
+
+// DecodeJSON overwrites v with what the JSON of in says; see Payload.
+func (v *DecreaseRequest) DecodeJSON(in string) error {
+	r, err := newReader(in)
+	if err == nil {
+		*v = readDecreaseRequest(r)
+		err = r.end()
+	}
+	return err
+}
+
+// AppendJSON appends the JSON of v to dst, in canonical form; see Payload.
+func (v *DecreaseRequest) AppendJSON(dst []byte) ([]byte, error) {
+	w := writer{out: dst}
+	writeDecreaseRequest(&w, v)
+	return w.end(dst)
+}
+
+var fieldsOfDecreaseRequest = []string{`"abi":`, `"owner":`, `"options":`, `"instances":`}
+
+func readDecreaseRequest(r *reader) (v DecreaseRequest) {
+	field := 0
+	for more := r.open('{'); more; more = r.more('{') {
+		field = r.field(fieldsOfDecreaseRequest, field)
+		switch field {
+		case 1: // abi
+			v.ABI = r.int()
+		case 2: // owner
+			v.Owner = readOwner(r)
+		case 3: // options
+			v.Options = table(r, (*reader).strings)
+		case 4: // instances
+			v.Instances = list(r, (*reader).string)
+		default:
+			r.skip()
+		}
+	}
+	return v
+}
+
+func writeDecreaseRequest(w *writer, v *DecreaseRequest) {
+	w.open('{')
+	w.key(`"abi":`)
+	w.int(v.ABI)
+	w.key(`"owner":`)
+	writeOwner(w, &v.Owner)
+	w.key(`"options":`)
+	w.open('{')
+	for _, key := range sorted(v.Options) {
+		w.name(key)
+		w.strings(v.Options[key])
+	}
+	w.close('}')
+	w.key(`"instances":`)
+	w.strings(v.Instances)
+	w.close('}')
+}
+
+// DecodeJSON overwrites v with what the JSON of in says; see Payload.
+func (v *DecreaseResult) DecodeJSON(in string) error {
+	r, err := newReader(in)
+	if err == nil {
+		*v = readDecreaseResult(r)
+		err = r.end()
+	}
+	return err
+}
+
+// AppendJSON appends the JSON of v to dst, in canonical form; see Payload.
+func (v *DecreaseResult) AppendJSON(dst []byte) ([]byte, error) {
+	w := writer{out: dst}
+	writeDecreaseResult(&w, v)
+	return w.end(dst)
+}
+
+var fieldsOfDecreaseResult = []string{`"instances":`, `"error":`}
+
+func readDecreaseResult(r *reader) (v DecreaseResult) {
+	field := 0
+	for more := r.open('{'); more; more = r.more('{') {
+		field = r.field(fieldsOfDecreaseResult, field)
+		switch field {
+		case 1: // instances
+			v.Instances = list(r, (*reader).string)
+		case 2: // error
+			v.Error = option(r, readError)
+		default:
+			r.skip()
+		}
+	}
+	return v
+}
+
+func writeDecreaseResult(w *writer, v *DecreaseResult) {
+	w.open('{')
+	w.key(`"instances":`)
+	w.strings(v.Instances)
+	if v.Error != nil {
+		w.key(`"error":`)
+		writeError(w, v.Error)
+	}
+	w.close('}')
+}
+
+// DecodeJSON overwrites v with what the JSON of in says; see Payload.
+func (v *ConnectRequest) DecodeJSON(in string) error {
+	r, err := newReader(in)
+	if err == nil {
+		*v = readConnectRequest(r)
+		err = r.end()
+	}
+	return err
+}
+
+// AppendJSON appends the JSON of v to dst, in canonical form; see Payload.
+func (v *ConnectRequest) AppendJSON(dst []byte) ([]byte, error) {
+	w := writer{out: dst}
+	writeConnectRequest(&w, v)
+	return w.end(dst)
+}
+
+var fieldsOfConnectRequest = []string{`"abi":`, `"owner":`, `"options":`, `"instance":`, `"os":`, `"arch":`, `"protocol":`, `"username":`, `"authorized_key":`}
+
+func readConnectRequest(r *reader) (v ConnectRequest) {
+	field := 0
+	for more := r.open('{'); more; more = r.more('{') {
+		field = r.field(fieldsOfConnectRequest, field)
+		switch field {
+		case 1: // abi
+			v.ABI = r.int()
+		case 2: // owner
+			v.Owner = readOwner(r)
+		case 3: // options
+			v.Options = table(r, (*reader).strings)
+		case 4: // instance
+			v.Instance = r.string()
+		case 5: // os
+			v.OS = r.string()
+		case 6: // arch
+			v.Arch = r.string()
+		case 7: // protocol
+			v.Protocol = r.string()
+		case 8: // username
+			v.Username = r.string()
+		case 9: // authorized_key
+			v.AuthorizedKey = r.string()
+		default:
+			r.skip()
+		}
+	}
+	return v
+}
+
+func writeConnectRequest(w *writer, v *ConnectRequest) {
+	w.open('{')
+	w.key(`"abi":`)
+	w.int(v.ABI)
+	w.key(`"owner":`)
+	writeOwner(w, &v.Owner)
+	w.key(`"options":`)
+	w.open('{')
+	for _, key := range sorted(v.Options) {
+		w.name(key)
+		w.strings(v.Options[key])
+	}
+	w.close('}')
+	w.key(`"instance":`)
+	w.string(v.Instance)
+	if v.OS != "" {
+		w.key(`"os":`)
+		w.string(v.OS)
+	}
+	if v.Arch != "" {
+		w.key(`"arch":`)
+		w.string(v.Arch)
+	}
+	if v.Protocol != "" {
+		w.key(`"protocol":`)
+		w.string(v.Protocol)
+	}
+	if v.Username != "" {
+		w.key(`"username":`)
+		w.string(v.Username)
+	}
+	if v.AuthorizedKey != "" {
+		w.key(`"authorized_key":`)
+		w.string(v.AuthorizedKey)
+	}
+	w.close('}')
+}
+
+// DecodeJSON overwrites v with what the JSON of in says; see Payload.
+func (v *ConnectInfo) DecodeJSON(in string) error {
+	r, err := newReader(in)
+	if err == nil {
+		*v = readConnectInfo(r)
+		err = r.end()
+	}
+	return err
+}
+
+// AppendJSON appends the JSON of v to dst, in canonical form; see Payload.
+func (v *ConnectInfo) AppendJSON(dst []byte) ([]byte, error) {
+	w := writer{out: dst}
+	writeConnectInfo(&w, v)
+	return w.end(dst)
+}
+
+var fieldsOfConnectInfo = []string{`"os":`, `"arch":`, `"protocol":`, `"port":`, `"username":`, `"internal_addr":`, `"external_addr":`, `"key_authorized":`, `"password":`, `"encrypted_password":`, `"ttl_s":`}
+
+func readConnectInfo(r *reader) (v ConnectInfo) {
+	field := 0
+	for more := r.open('{'); more; more = r.more('{') {
+		field = r.field(fieldsOfConnectInfo, field)
+		switch field {
+		case 1: // os
+			v.OS = r.string()
+		case 2: // arch
+			v.Arch = r.string()
+		case 3: // protocol
+			v.Protocol = r.string()
+		case 4: // port
+			v.Port = r.int()
+		case 5: // username
+			v.Username = r.string()
+		case 6: // internal_addr
+			v.InternalAddr = r.string()
+		case 7: // external_addr
+			v.ExternalAddr = r.string()
+		case 8: // key_authorized
+			v.KeyAuthorized = r.bool()
+		case 9: // password
+			v.Password = r.string()
+		case 10: // encrypted_password
+			v.EncryptedPassword = r.string()
+		case 11: // ttl_s
+			v.TTLS = r.int()
+		default:
+			r.skip()
+		}
+	}
+	return v
+}
+
+func writeConnectInfo(w *writer, v *ConnectInfo) {
+	w.open('{')
+	if v.OS != "" {
+		w.key(`"os":`)
+		w.string(v.OS)
+	}
+	if v.Arch != "" {
+		w.key(`"arch":`)
+		w.string(v.Arch)
+	}
+	if v.Protocol != "" {
+		w.key(`"protocol":`)
+		w.string(v.Protocol)
+	}
+	if v.Port != 0 {
+		w.key(`"port":`)
+		w.int(v.Port)
+	}
+	if v.Username != "" {
+		w.key(`"username":`)
+		w.string(v.Username)
+	}
+	if v.InternalAddr != "" {
+		w.key(`"internal_addr":`)
+		w.string(v.InternalAddr)
+	}
+	if v.ExternalAddr != "" {
+		w.key(`"external_addr":`)
+		w.string(v.ExternalAddr)
+	}
+	if v.KeyAuthorized {
+		w.key(`"key_authorized":`)
+		w.bool(v.KeyAuthorized)
+	}
+	if v.Password != "" {
+		w.key(`"password":`)
+		w.string(v.Password)
+	}
+	if v.EncryptedPassword != "" {
+		w.key(`"encrypted_password":`)
+		w.string(v.EncryptedPassword)
+	}
+	if v.TTLS != 0 {
+		w.key(`"ttl_s":`)
+		w.int(v.TTLS)
 	}
 	w.close('}')
 }

@@ -8,6 +8,8 @@
 //
 //	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o mine.wasm .
 //
+// A driver of groups of instances, such as a cloud's auto scaling groups, is a Group in the place of a Driver, and RegisterGroup registers it.
+//
 // A driver reaches its provider through host.HTTPSend alone. hostfuncs/ABI.md describes the payloads.
 package driver
 
@@ -55,7 +57,14 @@ type Logger interface {
 	Logs(req abi.LogsRequest) (string, error)
 }
 
-var registered Driver
+// common is what all drivers have.
+type common interface {
+	Describe() abi.Describe
+	Validate(abi.ValidateRequest) []abi.Problem
+	List(abi.ListRequest) (abi.ListResult, error)
+}
+
+var registered common
 
 // Register makes d the driver of this module. Call it once, in an init function.
 func Register(d Driver) { registered = d }
@@ -64,17 +73,21 @@ func Register(d Driver) { registered = d }
 // describe an abi.Result. This is what the exports of the module do; tests use it to run the driver natively. A failure of the
 // driver is inside the Result; the error is for input that is no JSON and for exports that there are not.
 func Call(d Driver, export string, input []byte) ([]byte, error) {
+	if d == nil {
+		return call(nil, export, string(input))
+	}
 	return call(d, export, string(input))
 }
 
-func call(d Driver, export, input string) ([]byte, error) {
+func call(d common, export, input string) ([]byte, error) {
 	if d == nil {
-		return nil, errors.New("the module registers no driver; call driver.Register in an init function")
+		return nil, errors.New("the module registers no driver; call driver.Register or driver.RegisterGroup in an init function")
 	}
 	switch export {
 	case abi.ExportDescribe:
 		desc := d.Describe()
 		desc.ABI, desc.Kind = abi.Version, abi.KindDriver
+		_, desc.Group = d.(Group)
 		return desc.AppendJSON(nil)
 	case abi.ExportValidate:
 		var req abi.ValidateRequest
@@ -82,27 +95,40 @@ func call(d Driver, export, input string) ([]byte, error) {
 			res := abi.ValidateResult{Problems: d.Validate(req)}
 			return res.AppendJSON, nil
 		})
-	case abi.ExportCreate:
-		var req abi.CreateRequest
-		return answer(export, req.DecodeJSON(input), func() (appender, error) {
-			res, err := d.Create(req)
-			return res.AppendJSON, err
-		})
 	case abi.ExportList:
 		var req abi.ListRequest
 		return answer(export, req.DecodeJSON(input), func() (appender, error) {
 			res, err := d.List(req)
 			return res.AppendJSON, err
 		})
-	case abi.ExportRemove:
-		var req abi.RemoveRequest
-		return answer(export, req.DecodeJSON(input), func() (appender, error) { return emptyObject, d.Remove(req) })
 	case abi.ExportCheck:
 		var req abi.CheckRequest
 		return answer(export, req.DecodeJSON(input), func() (appender, error) {
 			res, err := check(d, req)
 			return res.AppendJSON, err
 		})
+	}
+	switch d := d.(type) {
+	case Group:
+		return callGroup(d, export, input)
+	case Driver:
+		return callDriver(d, export, input)
+	}
+	return nil, errors.New("a driver has no export " + export)
+}
+
+// callDriver runs an export that drivers of single machines have.
+func callDriver(d Driver, export, input string) ([]byte, error) {
+	switch export {
+	case abi.ExportCreate:
+		var req abi.CreateRequest
+		return answer(export, req.DecodeJSON(input), func() (appender, error) {
+			res, err := d.Create(req)
+			return res.AppendJSON, err
+		})
+	case abi.ExportRemove:
+		var req abi.RemoveRequest
+		return answer(export, req.DecodeJSON(input), func() (appender, error) { return emptyObject, d.Remove(req) })
 	case abi.ExportStart, abi.ExportStop, abi.ExportRestart, abi.ExportKill:
 		var req abi.SwitchRequest
 		return answer(export, req.DecodeJSON(input), func() (appender, error) { return emptyObject, switchMachine(d, export, req) })
@@ -117,7 +143,7 @@ func call(d Driver, export, input string) ([]byte, error) {
 }
 
 // check asks a driver that is a Checker. Of any other there is nothing to show.
-func check(d Driver, req abi.CheckRequest) (res abi.CheckResult, err error) {
+func check(d common, req abi.CheckRequest) (res abi.CheckResult, err error) {
 	if c, ok := d.(Checker); ok {
 		res.Permissions, err = c.Check(req)
 	}
@@ -176,4 +202,7 @@ func asError(err error) *abi.Error {
 }
 
 // Registered returns the driver that an init function registered, nil when none did, for native tests of a package main.
-func Registered() Driver { return registered }
+func Registered() Driver {
+	d, _ := registered.(Driver)
+	return d
+}

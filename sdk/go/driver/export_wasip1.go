@@ -38,6 +38,21 @@ func exportKill() int32 { return export(abi.ExportKill) }
 //go:wasmexport logs
 func exportLogs() int32 { return export(abi.ExportLogs) }
 
+//go:wasmexport group_info
+func exportGroupInfo() int32 { return export(abi.ExportGroupInfo) }
+
+//go:wasmexport increase
+func exportIncrease() int32 { return export(abi.ExportIncrease) }
+
+//go:wasmexport decrease
+func exportDecrease() int32 { return export(abi.ExportDecrease) }
+
+//go:wasmexport connect_info
+func exportConnectInfo() int32 { return export(abi.ExportConnectInfo) }
+
+//go:wasmexport heartbeat
+func exportHeartbeat() int32 { return export(abi.ExportHeartbeat) }
+
 // export runs one export between Extism's input and output. It returns 0, or 1 with Extism's error set.
 func export(name string) int32 {
 	out, err := call(registered, name, kernel.Input())

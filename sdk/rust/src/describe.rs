@@ -24,6 +24,8 @@ crate::shape! {
         want_history: Option<HistoryWish>,
         /// Of policies: what `[config]` of NAME.toml may hold, as a JSON Schema of the keywords that ABI.md names; the host checks it.
         config_schema[omitzero]: Value,
+        /// Of drivers: it has the verbs of groups in the place of create and remove.
+        group[omitzero]: bool,
         /// Of drivers.
         options[omitzero]: Vec<DriverOption>,
     }

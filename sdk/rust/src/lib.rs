@@ -29,6 +29,7 @@
 mod base64;
 mod describe;
 mod driver;
+mod group;
 pub mod host;
 pub mod json;
 mod policy;
@@ -47,6 +48,9 @@ pub use describe::{Description, DriverOption, HistoryWish, Problem, ValidateRequ
 pub use driver::{
     Bootstrap, CheckRequest, CheckResult, CreateRequest, Driver, DriverError, Instance, ListRequest, ListResult, Outcome, Owner,
     Permission, RemoveRequest,
+};
+pub use group::{
+    ConnectInfo, ConnectRequest, DecreaseRequest, DecreaseResult, GroupInfo, GroupRequest, IncreaseRequest, IncreaseResult,
 };
 pub use json::Value;
 pub use policy::Policy;

@@ -2,7 +2,8 @@
 // writes after reading that as state. It also does what a test of the boundary asks for.
 
 import {
-  CheckRequest, CheckResult, CreateRequest, Description, HttpRequest, HttpResponse, Instance, ListRequest, ListResult, LogRecord, ObserveRequest, Outcome, Policy, Proposal, RemoveRequest, Shape,
+  CheckRequest, CheckResult, ConnectInfo, ConnectRequest, CreateRequest, DecreaseRequest, DecreaseResult, Description, GroupInfo, GroupRequest, HttpRequest, HttpResponse,
+  IncreaseRequest, IncreaseResult, Instance, ListRequest, ListResult, LogRecord, ObserveRequest, Outcome, Policy, Proposal, RemoveRequest, Shape,
   Snapshot, ValidateRequest, ValidateResult, Value, Writer, decode, fail, httpSend, log, registerPolicy,
 } from "millwright/assembly";
 
@@ -57,10 +58,18 @@ function through<T extends Shape>(text: string): string {
 function again(kind: string, text: string): string {
   if (kind == "check_request") return through<CheckRequest>(text);
   if (kind == "check_result") return through<CheckResult>(text);
+  if (kind == "connect_info") return through<ConnectInfo>(text);
+  if (kind == "connect_request") return through<ConnectRequest>(text);
   if (kind == "create_request") return through<CreateRequest>(text);
+  if (kind == "decrease_request") return through<DecreaseRequest>(text);
+  if (kind == "decrease_result") return through<DecreaseResult>(text);
   if (kind == "describe") return through<Description>(text);
+  if (kind == "group_info") return through<GroupInfo>(text);
+  if (kind == "group_request") return through<GroupRequest>(text);
   if (kind == "http_request") return through<HttpRequest>(text);
   if (kind == "http_response") return through<HttpResponse>(text);
+  if (kind == "increase_request") return through<IncreaseRequest>(text);
+  if (kind == "increase_result") return through<IncreaseResult>(text);
   if (kind == "instance") return through<Instance>(text);
   if (kind == "list_request") return through<ListRequest>(text);
   if (kind == "list_result") return through<ListResult>(text);
