@@ -108,7 +108,7 @@ func TestFleeting(t *testing.T) {
 	step("fleeting install -c "+path, 0)
 	step("fleeting list -c "+path, 0, "path: "+where("1.0.0")+"\n")
 	step("fleeting -c "+path+" install --upgrade", 0, "path: "+where("1.1.0")+"\n")
-	step("fleeting -c "+driven+" list", 0, "plugin: docker, served by the driver of that name\n")
+	step("fleeting -c "+driven+" list", 0, "plugin: docker, served by the driver docker\n")
 	step("fleeting login "+host+" --username me --password p", 0, "logged in via "+filepath.Join(dir, "config.json"))
 	step("fleeting login "+host, 1, "login: a login needs a user name and a password")
 	step("fleeting instal", 2, `has no command "instal"; did you mean install?`)

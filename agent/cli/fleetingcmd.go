@@ -51,11 +51,9 @@ func (a *app) plugins(ctx context.Context, path string) ([]named, error) {
 		if r.Autoscaler == nil {
 			continue
 		}
-		if name := r.Autoscaler.Plugin; r.Autoscaler.Driven(name) {
-			if _, err := drivers.Describe(name); err == nil {
-				fmt.Fprintf(a.out, "runner: %s, plugin: %s, served by the driver of that name\n", config.ShortToken(r.Token), name)
-				continue
-			}
+		if name := drivers.ServedBy(r.Autoscaler); name != "" {
+			fmt.Fprintf(a.out, "runner: %s, plugin: %s, served by the driver %s\n", config.ShortToken(r.Token), r.Autoscaler.Plugin, name)
+			continue
 		}
 		all = append(all, named{config.ShortToken(r.Token), r.Autoscaler.Plugin})
 	}

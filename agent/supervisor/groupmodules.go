@@ -61,13 +61,20 @@ func (d *Drivers) groupOptions(runner, name string, a *config.Autoscaler) (abi.O
 	return options, err
 }
 
-// CheckPlugin names everything that is wrong with plugin_config of a runner whose instances a module makes, one by one or as a group. A plug-in's
-// own is its business.
-func (d *Drivers) CheckPlugin(ctx context.Context, a *config.Autoscaler) []Problem {
-	name := d.groupModule(a.Plugin)
-	if name == "" && d.single(a) {
-		name = a.Plugin
+// ServedBy returns the driver that makes the instances of [runners.autoscaler], one by one or as a group; "" where a plug-in does.
+func (d *Drivers) ServedBy(a *config.Autoscaler) string {
+	if name := d.groupModule(a.Plugin); name != "" {
+		return name
 	}
+	if d.single(a) {
+		return a.Plugin
+	}
+	return ""
+}
+
+// CheckPlugin names everything that is wrong with plugin_config of a runner whose instances a driver makes. A plug-in's own is its business.
+func (d *Drivers) CheckPlugin(ctx context.Context, a *config.Autoscaler) []Problem {
+	name := d.ServedBy(a)
 	if name == "" {
 		return nil
 	}

@@ -48,18 +48,20 @@ func (d *Drivers) CheckRunner(ctx context.Context, r config.Runner) Checkup {
 	if err != nil {
 		return Checkup{Runner: r.Name, Permissions: []abi.Permission{}, Error: err.Error()}
 	}
-	name, options := m.MachineDriver, m.MachineOptions
-	if a := r.Autoscaler; a != nil && m != r.Machine {
-		if group := d.groupModule(a.Plugin); group != "" {
-			name = group
-			if options, err = a.Options(); err != nil {
-				return Checkup{Runner: r.Name, Driver: name, Permissions: []abi.Permission{}, Error: err.Error()}
-			}
-		} else if !d.single(a) {
-			return Checkup{Runner: r.Name, Driver: name, Permissions: []abi.Permission{}, NoCheck: true} // a plug-in
+	c := Checkup{Driver: m.MachineDriver, Permissions: []abi.Permission{}}
+	switch {
+	case !autoscaled(r.Executor):
+		c = d.CheckDriver(ctx, r.Key(), m.MachineDriver, m.MachineOptions, m.MachineOptionsWithName)
+	case d.ServedBy(r.Autoscaler) == "":
+		c.NoCheck = true // a plug-in
+	default:
+		options, err := r.Autoscaler.Options()
+		if err != nil {
+			c.Error = err.Error()
+			break
 		}
+		c = d.CheckDriver(ctx, r.Key(), d.ServedBy(r.Autoscaler), options, nil)
 	}
-	c := d.CheckDriver(ctx, r.Key(), name, options, m.MachineOptionsWithName)
 	c.Runner = r.Name
 	return c
 }
