@@ -34,11 +34,17 @@ var builtin = map[string]own{
 		{"-usgovernment", "https://login.microsoftonline.us/", "https://management.usgovcloudapi.net/.default"},
 		{"-china", "https://login.chinacloudapi.cn/", "https://management.chinacloudapi.cn/.default"},
 	}},
-	"digitalocean": {kind: credentials.Bearer},
-	"google": {kind: credentials.Google, grant: credentials.Grant{Scopes: []string{"https://www.googleapis.com/auth/compute"}}, also: map[string]credentials.Grant{
-		"google-check": {Scopes: []string{"https://www.googleapis.com/auth/cloud-platform.read-only"}}, // what the driver's check asks with
-	}},
-	"hetzner": {kind: credentials.Bearer},
+	"digitalocean":  {kind: credentials.Bearer},
+	"google":        compute("google"),
+	"googlecompute": compute("googlecompute"),
+	"hetzner":       {kind: credentials.Bearer},
+}
+
+// compute is what a driver of Compute Engine signs with; its check asks with the credential of another scope.
+func compute(driver string) own {
+	return own{kind: credentials.Google, grant: credentials.Grant{Scopes: []string{"https://www.googleapis.com/auth/compute"}}, also: map[string]credentials.Grant{
+		driver + "-check": {Scopes: []string{"https://www.googleapis.com/auth/cloud-platform.read-only"}},
+	}}
 }
 
 // Builtin returns the credentials of a built-in driver by the names that it signs with, none for one that needs none. [credentials.NAME] of

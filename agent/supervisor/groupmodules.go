@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -22,12 +23,16 @@ const pluginPrefix = "fleeting-plugin-"
 // groupModule returns the driver of groups that serves a plug-in of [runners.autoscaler]: aws for fleeting-plugin-aws and for aws. It is "" where
 // there is none, where the operator wants the binary, and where the plug-in is an artifact of a registry or has a version: that is another one.
 func (d *Drivers) groupModule(plugin string) string {
-	name := strings.TrimPrefix(plugin, pluginPrefix)
-	if strings.ContainsAny(plugin, "/:") || d.forced(name) || d.forced(plugin) || !d.servesGroups(name) {
+	bare := strings.TrimPrefix(plugin, pluginPrefix)
+	name := cmp.Or(otherNames[bare], bare)
+	if strings.ContainsAny(plugin, "/:") || d.forced(name) || d.forced(bare) || d.forced(plugin) || !d.servesGroups(name) {
 		return ""
 	}
 	return name
 }
+
+// otherNames are what GitLab calls plug-ins elsewhere than in the name of the binary, and which driver of groups has their keys of plugin_config.
+var otherNames = map[string]string{"googlecloud": "googlecompute"}
 
 // servesGroups tells whether the module of that name is a driver of groups, whatever the operator forces.
 func (d *Drivers) servesGroups(name string) bool {

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -62,7 +63,7 @@ func (s *Supervisor) groupOf(r *config.Runner) (string, error) {
 		return "", fmt.Errorf("autoscaler.plugin_config: %w", err)
 	}
 	sum := sha256.Sum256(data)
-	return groupPrefix + pluginName(a.Plugin) + "-" + hex.EncodeToString(sum[:4]), nil
+	return groupPrefix + cmp.Or(module, pluginName(a.Plugin)) + "-" + hex.EncodeToString(sum[:4]), nil
 }
 
 // pluginName is a plug-in's bare name: aws of fleeting-plugin-aws and of registry.example.com/plugins/aws:latest.

@@ -46,6 +46,7 @@ type Cloud struct {
 	disks      map[string]*disk
 	firewalls  map[string]*object
 	groups     map[string]*group // by project, location and name
+	members    int               // of groups, so far
 	addresses  map[string]string // by project, region and name
 	operations []*operation
 	requests   map[string]*operation // by requestId

@@ -11,7 +11,7 @@ import (
 // faults are the ways to fail that Fail knows: those of the suite of drivers, and Google's own.
 var faults = []string{
 	"", "stock-out", "quota", "rate limit", "auth", "trouble", "lost answer", "partial list", "lost removal", "half-made", "junk", "silent",
-	"stock-out at once", "quota at once", "rate limit by 403", "no right", "api off", "proxy page", "other kind", "slow operations",
+	"stock-out at once", "quota at once", "rate limit by 403", "no right", "api off", "proxy page", "other kind", "slow operations", "empty list",
 }
 
 // retryAfterS is what callers are told who called too often, as the suite of drivers has it.

@@ -31,6 +31,7 @@ type group struct {
 
 // member is a VM of a group, or one that the group is to make.
 type member struct {
+	number     int // in the order of members
 	name, zone string
 	action     string // ManagedInstance.currentAction
 	due        time.Time
@@ -121,7 +122,8 @@ func (c *Cloud) grow(g *group) {
 			zone = zones[g.made%len(zones)]
 		}
 		g.made++
-		g.members = append(g.members, &member{name: g.Name + "-" + suffix(g.made), zone: zone, action: "CREATING"})
+		c.members++
+		g.members = append(g.members, &member{number: c.members, name: g.Name + "-" + suffix(c.members), zone: zone, action: "CREATING"})
 	}
 }
 

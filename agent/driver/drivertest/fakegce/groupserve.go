@@ -89,12 +89,15 @@ func (c *Cloud) listMembers(r *request) (any, error) {
 		from, _ = strconv.Atoi(r.query.Get("pageToken")) // one of ours
 	}
 	answer := object{}
-	members = members[min(from, len(members)):]
+	members = slices.DeleteFunc(slices.Clone(members), func(m *member) bool { return m.number <= from })
 	if len(members) > size {
-		members, answer["nextPageToken"] = members[:size], strconv.Itoa(from+size)
+		members, answer["nextPageToken"] = members[:size], strconv.Itoa(members[size-1].number)
 	}
 	if from > 0 && c.fault == "partial list" {
 		return nil, refuse(http.StatusServiceUnavailable, "backendError", "Backend Error")
+	}
+	if c.fault == "empty list" {
+		return object{}, nil
 	}
 	var shown []any
 	for _, m := range members {
@@ -123,11 +126,10 @@ func (c *Cloud) resizeGroup(r *request) (any, error) {
 	if size < 0 {
 		return nil, refuse(http.StatusBadRequest, "invalid", "Invalid value for field 'size': '%d'.", size)
 	}
-	op := c.begin(r, "compute.instanceGroupManagers.resize", text(g.object, "selfLink"), text(g.object, "id"))
 	if size > mostMembers {
-		op.fail(http.StatusForbidden, "LIMIT_EXCEEDED", "Exceeded limit 'MAX_INSTANCES_IN_INSTANCE_GROUP' on resource '"+g.Name+"'. Limit: 1000.0")
-		return c.due(op), nil
+		return nil, refuse(http.StatusForbidden, "limitExceeded", "Exceeded limit 'MAX_INSTANCES_IN_INSTANCE_GROUP' on resource '%s'. Limit: 1000.0", g.Name)
 	}
+	op := c.begin(r, "compute.instanceGroupManagers.resize", text(g.object, "selfLink"), text(g.object, "id"))
 	op.finish = func() {
 		g.target = size
 		c.grow(g)
