@@ -23,15 +23,16 @@ func TestDriverTest(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, err := command(t, "driver", "test", file, "--option", "fakecloud-endpoint={cloud}", "--invalid", "fakecloud-zone=two words")
-	// The small cloud neither switches machines nor keeps consoles; nothing else is skipped.
-	if err != nil || strings.Contains(out, "FAIL") || strings.Count(out, "skipped  ") != 2 {
+	// The example neither switches machines nor shows consoles, and has no permissions to tell; nothing else is skipped.
+	if err != nil || strings.Contains(out, "FAIL") || strings.Count(out, "skipped  ") != 3 {
 		t.Errorf("%v\n%s", err, out)
 	}
 	for _, want := range []string{
 		"RESULT       TIME  CHECK\n", "it says who it is: fakecloud 1\n", "a machine comes to life and goes\n", "invalid options are refused by kind\n",
 		"a creation whose answer is lost makes one machine\n",
-		"a machine is switched off and on: the provider does not switch machines off and on\n",
-		"a machine's console is shown: the provider keeps no console of a machine\n",
+		"a machine is switched off and on: the driver does not switch machines off and on\n",
+		"a machine's console is shown: the driver shows no console of a machine\n",
+		"what it may do is told, and nothing is made: the driver can't tell what it is allowed\n",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the output lacks %q:\n%s", want, out)

@@ -7,11 +7,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/millwright-ci/millwright/agent/driver/drivertest"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/fakeec2"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
@@ -21,43 +21,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 var pagePath = filepath.Join("..", "..", "docs", "drivers", "amazonec2.md")
 
 // TestPage holds the driver's page to its description.
-func TestPage(t *testing.T) {
-	data, err := os.ReadFile(pagePath)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, _ := strings.Cut(string(data), "<!-- options -->\n")
-	_, after, ok := strings.Cut(rest, "<!-- /options -->")
-	if !ok {
-		t.Fatalf("%s has no marks for the options", pagePath)
-	}
-	var table strings.Builder
-	table.WriteString("| Option | Type | Environment | Default | |\n| --- | --- | --- | --- | --- |\n")
-	for _, o := range (amazonec2{}).Describe().Options {
-		kind := string(o.Type)
-		if o.Secret {
-			kind += ", secret"
-		}
-		fmt.Fprintf(&table, "| `%s` | %s | %s | %s | %s |\n", o.Name, kind, code(o.Env), code(o.Default), o.Help)
-	}
-	want := before + "<!-- options -->\n" + table.String() + "<!-- /options -->" + after
-	if *update {
-		if err := os.WriteFile(pagePath, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(want, string(data)); diff != "" {
-		t.Errorf("%s; -update mends it", diff)
-	}
-}
-
-func code(text string) string {
-	if text == "" {
-		return ""
-	}
-	return "`" + text + "`"
-}
+func TestPage(t *testing.T) { drivertest.Page(t, pagePath, amazonec2{}.Describe().Options, *update) }
 
 // TestPermissions compares the policy of the driver's page with what the calls need that the driver makes in all that it does.
 func TestPermissions(t *testing.T) {

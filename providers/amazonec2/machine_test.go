@@ -2,16 +2,14 @@ package main
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/millwright-ci/millwright/agent/driver/drivertest"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/fakeec2"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
@@ -53,7 +51,7 @@ func TestMachines(t *testing.T) {
 				t.Errorf("listed as %+v", shown)
 			}
 			sent := c.Requests("RunInstances")[before]
-			golden(t, name, map[string]any{"sent": plain(t, sent, subnet), "ssh_user": shown.SSHUser, "ssh_port": shown.SSHPort, "private": strings.HasPrefix(shown.Address, "10.")})
+			drivertest.Golden(t, name, map[string]any{"sent": plain(t, sent, subnet), "ssh_user": shown.SSHUser, "ssh_port": shown.SSHPort, "private": strings.HasPrefix(shown.Address, "10.")}, *update)
 		})
 	}
 }
@@ -107,30 +105,6 @@ func plain(t *testing.T, f url.Values, subnet string) map[string]string {
 		out[name] = value
 	}
 	return out
-}
-
-func golden(t *testing.T, name string, value any) {
-	t.Helper()
-	got, err := json.MarshalIndent(value, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join("testdata", name+".json")
-	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, append(got, '\n'), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)+"\n"); diff != "" {
-		t.Error(diff)
-	}
 }
 
 // TestGroups checks which ports are opened in a group that is there already.

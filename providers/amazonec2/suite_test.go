@@ -38,7 +38,7 @@ func subject(t *testing.T, c *fakeec2.Cloud, d hostside.Driver, more ...string) 
 	}
 	return drivertest.Subject{
 		Driver: d, Options: options(t, c, more...), Invalid: options(t, c, append(more, "amazonec2-instance-type=no-such-type")...),
-		Switches: len(more) == 0, Console: "Linux version", // AWS stops no spot instance of ours
+		Switches: len(more) == 0, Fixed: len(more) > 0, Console: "Linux version", Checks: true, // AWS stops no spot instance of ours
 		Calls: c.Calls, Secrets: []string{testKey, testSecret}, Settle: 20 * time.Second,
 		Leftovers: func(o abi.Owner) []string { return c.Leftovers(o.ID) },
 		Inject:    func(f drivertest.Fault) error { return c.Fail(string(f)) },

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	hostside "github.com/millwright-ci/millwright/agent/driver"
+	"github.com/millwright-ci/millwright/agent/driver/drivertest"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/fakearm"
 	"github.com/millwright-ci/millwright/providers/internal/cloudinit"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
@@ -62,7 +61,11 @@ func TestMachines(t *testing.T) {
 					objects[strings.SplitN(kind, "/", 2)[0]] = stable(c.Show(id))
 				}
 			}
-			golden(t, name, objects)
+			data, err := json.Marshal(objects)
+			if err != nil {
+				t.Fatal(err)
+			}
+			drivertest.Golden(t, name, json.RawMessage(cloudsOwn.ReplaceAll(data, []byte("$1-XXXXXXXX"))), *update)
 			if err := remove(t, "m1", o); err != nil {
 				t.Error(err)
 			}
@@ -91,31 +94,6 @@ func stable(o map[string]any) map[string]any {
 		}
 	}
 	return o
-}
-
-func golden(t *testing.T, name string, value any) {
-	t.Helper()
-	got, err := json.MarshalIndent(value, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	got = cloudsOwn.ReplaceAll(got, []byte("$1-XXXXXXXX"))
-	path := filepath.Join("testdata", name+".json")
-	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, append(got, '\n'), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)+"\n"); diff != "" {
-		t.Error(diff)
-	}
 }
 
 // TestUserData has the host key in what cloud-init reads, with the operator's own.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/millwright-ci/millwright/agent/driver/drivertest"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/fakearm"
-	"github.com/millwright-ci/millwright/agent/driver/wasm"
+	"github.com/millwright-ci/millwright/agent/driver/drivertest/native"
 	"github.com/millwright-ci/millwright/agent/specvectors"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
@@ -88,17 +88,7 @@ func TestValidate(t *testing.T) {
 		"an application":              {[]string{"azure-client-id=[secret]", "azure-client-secret=[secret]", "azure-tenant-id=[secret]"}, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o, wrong := wasm.ParseOptions(azure{}.Describe(), append(slices.Clone(modern), tc.list...), nil)
-			if len(wrong) > 0 {
-				t.Fatal(wrong)
-			}
-			problems := azure{}.Validate(abi.ValidateRequest{Options: o})
-			switch {
-			case tc.problem == "" && len(problems) > 0, tc.problem != "" && len(problems) == 0:
-				t.Errorf("got %+v", problems)
-			case tc.problem != "" && (!strings.Contains(problems[0].Message, tc.problem) || problems[0].Warning != tc.warning):
-				t.Errorf("got %+v, want %s", problems[0], tc.problem)
-			}
+			native.Validate(t, azure{}, append(slices.Clone(modern), tc.list...), tc.problem, tc.warning)
 		})
 	}
 }

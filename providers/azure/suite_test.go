@@ -35,7 +35,7 @@ func TestSuite(t *testing.T) {
 func subject(t *testing.T, c *fakearm.Cloud, d hostside.Driver) drivertest.Subject {
 	return drivertest.Subject{
 		Driver: d, Options: options(t, c), Invalid: options(t, c, "azure-size=Standard_no_such"), Calls: c.Calls, Secrets: []string{testToken}, Settle: 30 * time.Second,
-		Switches:  true,
+		Switches: true, Checks: true,
 		Leftovers: func(o abi.Owner) []string { return c.Leftovers(o.ID) },
 		Inject:    func(f drivertest.Fault) error { return c.Fail(string(f)) },
 		Faults:    []drivertest.Fault{drivertest.LostRemove, drivertest.HalfMade, drivertest.Junk, drivertest.Silent},

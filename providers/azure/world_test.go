@@ -80,11 +80,7 @@ func wanted(name string, o abi.Options) abi.CreateRequest {
 
 func create(t *testing.T, name string, o abi.Options) abi.Instance {
 	t.Helper()
-	i, err := nativeDriver.Create(t.Context(), wanted(name, o))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return i
+	return nativeDriver.Make(t, wanted(name, o))
 }
 
 func remove(t *testing.T, name string, o abi.Options) error {

@@ -4,15 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	hostside "github.com/millwright-ci/millwright/agent/driver"
+	"github.com/millwright-ci/millwright/agent/driver/drivertest"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/fakedo"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
@@ -49,36 +46,12 @@ func TestMachines(t *testing.T) {
 			if err := json.Unmarshal(c.Body("POST /v2/droplets"), &sent); err != nil {
 				t.Fatal(err)
 			}
-			golden(t, name, map[string]any{"droplet": sent, "address": shown.Address, "ssh_user": shown.SSHUser, "ssh_port": shown.SSHPort, "keys": c.Keys(), "state": made.State})
+			drivertest.Golden(t, name, map[string]any{"droplet": sent, "address": shown.Address, "ssh_user": shown.SSHUser, "ssh_port": shown.SSHPort, "keys": c.Keys(), "state": made.State}, *update)
 			remove(t, "m1", o, made.State)
 			if left := c.Leftovers(testOwner.ID); len(left) > 0 || !slices.Equal(c.Keys(), []string{"operator"}) {
 				t.Errorf("left are %v and the keys %v", left, c.Keys())
 			}
 		})
-	}
-}
-
-func golden(t *testing.T, name string, value any) {
-	t.Helper()
-	got, err := json.MarshalIndent(value, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join("testdata", name+".json")
-	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, append(got, '\n'), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)+"\n"); diff != "" {
-		t.Error(diff)
 	}
 }
 

@@ -5,9 +5,8 @@ import (
 	"testing"
 
 	"github.com/millwright-ci/millwright/agent/driver/drivertest"
-	"github.com/millwright-ci/millwright/agent/driver/wasm"
+	"github.com/millwright-ci/millwright/agent/driver/drivertest/native"
 	"github.com/millwright-ci/millwright/agent/specvectors"
-	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
 // TestOptionTable compares the options with docker-machine's: names, types, environment names and defaults.
@@ -43,17 +42,7 @@ func TestValidate(t *testing.T) {
 		"too much user data":             {[]string{image, "digitalocean-userdata=" + strings.Repeat("a", 61<<10)}, "60 KB here at most", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o, wrong := wasm.ParseOptions(digitalocean{}.Describe(), tc.list, nil)
-			if len(wrong) > 0 {
-				t.Fatal(wrong)
-			}
-			problems := digitalocean{}.Validate(abi.ValidateRequest{Options: o})
-			switch {
-			case tc.problem == "" && len(problems) > 0, tc.problem != "" && len(problems) == 0:
-				t.Errorf("got %+v", problems)
-			case tc.problem != "" && (!strings.Contains(problems[0].Message, tc.problem) || problems[0].Warning != tc.warning):
-				t.Errorf("got %+v, want %s", problems[0], tc.problem)
-			}
+			native.Validate(t, digitalocean{}, tc.list, tc.problem, tc.warning)
 		})
 	}
 }

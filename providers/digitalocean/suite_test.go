@@ -43,7 +43,7 @@ func subject(c *fakedo.Cloud, d hostside.Driver, o abi.Options) drivertest.Subje
 	}
 	invalid[optImage] = []string{"no-such-image"}
 	return drivertest.Subject{
-		Driver: d, Options: o, Invalid: invalid, Calls: c.Calls, Secrets: []string{testToken}, Settle: 20 * time.Second, Switches: true,
+		Driver: d, Options: o, Invalid: invalid, Calls: c.Calls, Secrets: []string{testToken}, Settle: 20 * time.Second, Switches: true, Checks: true,
 		Leftovers: func(o abi.Owner) []string { return c.Leftovers(o.ID) },
 		Inject:    func(f drivertest.Fault) error { return c.Fail(string(f)) },
 		Faults:    []drivertest.Fault{drivertest.LostRemove, drivertest.HalfMade, drivertest.Junk, drivertest.Silent},

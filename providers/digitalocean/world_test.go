@@ -75,11 +75,7 @@ func request(name string, o abi.Options) abi.CreateRequest {
 
 func create(t *testing.T, name string, o abi.Options) abi.Instance {
 	t.Helper()
-	i, err := nativeDriver.Create(t.Context(), request(name, o))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return i
+	return nativeDriver.Make(t, request(name, o))
 }
 
 func remove(t *testing.T, name string, o abi.Options, state abi.Raw) {

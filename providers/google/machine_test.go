@@ -11,8 +11,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/millwright-ci/millwright/agent/driver/drivertest"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/fakegce"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
@@ -58,32 +57,8 @@ func TestMachines(t *testing.T) {
 			for _, changing := range []string{"creationTimestamp", "id", "status"} {
 				delete(made, changing)
 			}
-			golden(t, name, map[string]any{"instance": made, "address": shown.Address, "ssh_user": shown.SSHUser})
+			drivertest.Golden(t, name, map[string]any{"instance": made, "address": shown.Address, "ssh_user": shown.SSHUser}, *update)
 		})
-	}
-}
-
-func golden(t *testing.T, name string, value any) {
-	t.Helper()
-	got, err := json.MarshalIndent(value, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join("testdata", name+".json")
-	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, append(got, '\n'), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)+"\n"); diff != "" {
-		t.Error(diff)
 	}
 }
 

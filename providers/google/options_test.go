@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/millwright-ci/millwright/agent/driver/drivertest"
-	"github.com/millwright-ci/millwright/agent/driver/wasm"
+	"github.com/millwright-ci/millwright/agent/driver/drivertest/native"
 	"github.com/millwright-ci/millwright/agent/specvectors"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
@@ -89,17 +89,7 @@ func TestValidate(t *testing.T) {
 		"a back-off":                {[]string{"google-operation-backoff-max-interval=60"}, "no creation is waited for", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o, wrong := wasm.ParseOptions(google{}.Describe(), append(slices.Clone(base), tc.list...), nil)
-			if len(wrong) > 0 {
-				t.Fatal(wrong)
-			}
-			problems := google{}.Validate(abi.ValidateRequest{Options: o})
-			switch {
-			case tc.problem == "" && len(problems) > 0, tc.problem != "" && len(problems) == 0:
-				t.Errorf("got %+v", problems)
-			case tc.problem != "" && (!strings.Contains(problems[0].Message, tc.problem) || problems[0].Warning != tc.warning):
-				t.Errorf("got %+v, want %s", problems[0], tc.problem)
-			}
+			native.Validate(t, google{}, append(slices.Clone(base), tc.list...), tc.problem, tc.warning)
 		})
 	}
 }

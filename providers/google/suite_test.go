@@ -43,7 +43,7 @@ func subject(t *testing.T, c *fakegce.Cloud, d hostside.Driver, list ...string) 
 	invalid[optMachineType] = []string{"no-such-type"}
 	return drivertest.Subject{
 		Driver: d, Options: options(t, c, list...), Invalid: invalid, Calls: c.Calls, Secrets: []string{testToken}, Settle: 20 * time.Second,
-		Switches: true, Console: "Linux version",
+		Switches: true, Console: "Linux version", Checks: true,
 		Leftovers: func(o abi.Owner) []string { return c.Leftovers(o.ID) },
 		Inject:    func(f drivertest.Fault) error { return c.Fail(string(f)) },
 		Faults:    []drivertest.Fault{drivertest.LostRemove, drivertest.HalfMade, drivertest.Junk, drivertest.Silent},

@@ -58,7 +58,8 @@ func asWasm(t *testing.T, c *fakegce.Cloud) hostside.Driver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return d.With(wasm.Powers{Endpoint: c.URL(), Credentials: map[string]httpsend.Credential{"google": token(t)}})
+	signed := token(t)
+	return d.With(wasm.Powers{Endpoint: c.URL(), Credentials: map[string]httpsend.Credential{"google": signed, "google-check": signed}})
 }
 
 // token is a credential of the driver's scheme whose token is known.
@@ -84,11 +85,7 @@ func request(name string, o abi.Options) abi.CreateRequest {
 
 func create(t *testing.T, name string, o abi.Options) abi.Instance {
 	t.Helper()
-	i, err := nativeDriver.Create(t.Context(), request(name, o))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return i
+	return nativeDriver.Make(t, request(name, o))
 }
 
 // find lists until the machine is as it should be.

@@ -4,17 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	hostside "github.com/millwright-ci/millwright/agent/driver"
+	"github.com/millwright-ci/millwright/agent/driver/drivertest"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/fakehcloud"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
@@ -59,7 +56,7 @@ func TestMachines(t *testing.T) {
 					sent[pattern] = body
 				}
 			}
-			golden(t, name, map[string]any{"sent": sent, "address": shown.Address, "ssh_user": shown.SSHUser, "ssh_port": shown.SSHPort, "state": made.State})
+			drivertest.Golden(t, name, map[string]any{"sent": sent, "address": shown.Address, "ssh_user": shown.SSHUser, "ssh_port": shown.SSHPort, "state": made.State}, *update)
 			removeAll(t, o, made.State, "m1")
 			find(t, o, "m1", func(i abi.Instance) bool { return i.Name == "" })
 			keys, groups := c.Names()
@@ -67,30 +64,6 @@ func TestMachines(t *testing.T) {
 				t.Errorf("left are %v, the keys %v and the groups %v", left, keys, groups)
 			}
 		})
-	}
-}
-
-func golden(t *testing.T, name string, value any) {
-	t.Helper()
-	got, err := json.MarshalIndent(value, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join("testdata", name+".json")
-	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, append(got, '\n'), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)+"\n"); diff != "" {
-		t.Error(diff)
 	}
 }
 

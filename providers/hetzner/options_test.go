@@ -1,13 +1,11 @@
 package main
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/millwright-ci/millwright/agent/driver/drivertest"
-	"github.com/millwright-ci/millwright/agent/driver/wasm"
+	"github.com/millwright-ci/millwright/agent/driver/drivertest/native"
 	"github.com/millwright-ci/millwright/agent/specvectors"
-	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
 // TestOptionTable compares the options with the plug-in's: names, types, environment names and defaults.
@@ -49,17 +47,7 @@ func TestValidate(t *testing.T) {
 		"a login with a space":             {[]string{"hetzner-ssh-user=a b"}, "a login of", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o, wrong := wasm.ParseOptions(hetzner{}.Describe(), append(append([]string{}, base...), tc.list...), nil)
-			if len(wrong) > 0 {
-				t.Fatal(wrong)
-			}
-			problems := hetzner{}.Validate(abi.ValidateRequest{Options: o})
-			switch {
-			case tc.problem == "" && len(problems) > 0, tc.problem != "" && len(problems) == 0:
-				t.Errorf("got %+v", problems)
-			case tc.problem != "" && (!strings.Contains(problems[0].Message, tc.problem) || problems[0].Warning != tc.warning):
-				t.Errorf("got %+v, want %s", problems[0], tc.problem)
-			}
+			native.Validate(t, hetzner{}, append(append([]string{}, base...), tc.list...), tc.problem, tc.warning)
 		})
 	}
 }

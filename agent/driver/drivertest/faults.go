@@ -75,6 +75,9 @@ func refusals(b *bench) {
 		if errors.As(err, &e); e != nil && fault == RateLimited && e.Info.RetryAfterS != RetryAfterS {
 			b.t.Errorf("create with %s: told to wait %d s, where the provider says %d", fault, e.Info.RetryAfterS, RetryAfterS)
 		}
+		if e != nil && (e.Info.Code == "" || e.Info.Message == "") {
+			b.t.Errorf("create with %s: %v; it must give the provider's own code and words", fault, err)
+		}
 		if fault == StockOut || fault == OverQuota {
 			continue
 		}

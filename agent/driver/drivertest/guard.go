@@ -51,6 +51,13 @@ func (g guard) Logs(ctx context.Context, req abi.LogsRequest) (string, error) {
 	return text, err
 }
 
+// Check implements driver.Checker.
+func (g guard) Check(ctx context.Context, req abi.CheckRequest) ([]abi.Permission, error) {
+	found, err := g.Driver.(driver.Checker).Check(ctx, req) // the check is run with those alone that can
+	g.look(abi.ExportCheck, found, err, hostKeySecret)
+	return found, err
+}
+
 func (g guard) look(op string, answer any, err error, more ...string) {
 	data, _ := json.Marshal(answer) // plain values
 	text := string(data)

@@ -36,10 +36,14 @@ type Subject struct {
 	States []abi.Status
 	// Calls counts the requests that the provider has had so far; nil when nobody counts.
 	Calls func() int
-	// Switches says that the provider switches machines off and on.
+	// Switches says that the driver must switch machines off and on. One that need not is tried all the same, and may say that it can't.
 	Switches bool
-	// Console is a part of what machines write to their consoles; "" when the provider keeps none.
+	// Fixed says that the provider switches none of these machines, though the driver switches others.
+	Fixed bool
+	// Console is a part of what machines write to their consoles, which the driver then must show. Where it is "" the driver may say that it can't.
 	Console string
+	// Checks says that the driver must tell what it is allowed.
+	Checks bool
 	// Secrets are what no answer may show, beside the host key of a machine: the operator's credentials, as far as the test knows them.
 	Secrets []string
 	// Settle is how long the provider may take to show what was done; 0 means one minute.
@@ -53,6 +57,7 @@ type TB interface {
 	Cleanup(func())
 	Errorf(format string, args ...any)
 	Fatalf(format string, args ...any)
+	Skipf(format string, args ...any)
 }
 
 // runner is a test that has tests below it.
@@ -100,6 +105,7 @@ var checks = []check{
 	{"an ended context makes nothing that stays", cancelled, nil},
 	{"a list costs no more for more machines", frugal, counts},
 	{"each state has its word", states, puts},
+	{"what it may do is told, and nothing is made", allowed, checkers},
 	{"a machine is switched off and on", switched, switches},
 	{"a machine's console is shown", console, consoles},
 	{"refusals have their kind", refusals, fails},

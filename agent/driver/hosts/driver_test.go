@@ -58,12 +58,18 @@ func TestSuite(t *testing.T) {
 			return drivertest.Subject{Driver: New(Options{Name: Generic, Store: t.TempDir()}), Options: pool(listen(t, 6)...), Invalid: pool("a b")}
 		},
 		None: func(t *testing.T) drivertest.Subject {
-			return drivertest.Subject{Driver: &many{t: t, Driver: New(Options{Name: None, Store: t.TempDir()})}, Invalid: abi.Options{optURL: {"tcp://h:1/x"}}}
+			return drivertest.Subject{
+				Driver: &many{t: t, Driver: New(Options{Name: None, Store: t.TempDir()})}, Options: abi.Options{optURL: {anyEngine}, optCerts: {"/certs"}},
+				Invalid: abi.Options{optURL: {"tcp://h:1/x"}},
+			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) { drivertest.Run(t, subject) })
 	}
 }
+
+// anyEngine stands for an engine of the machine's own.
+const anyEngine = "tcp://127.0.0.1:2376"
 
 // many is the driver none with an engine for each machine, since the suite makes more than one with the same options.
 type many struct {
@@ -74,7 +80,7 @@ type many struct {
 }
 
 func (m *many) Create(ctx context.Context, req abi.CreateRequest) (abi.Instance, error) {
-	if req.Options.Get(optURL) == "" {
+	if req.Options.Get(optURL) == anyEngine {
 		m.mu.Lock()
 		if m.urls == nil {
 			m.urls = map[string]string{}

@@ -70,6 +70,16 @@ func (d Driver) Validate(ctx context.Context, options abi.Options) ([]abi.Proble
 	return res.Problems, err
 }
 
+// Make creates a machine. The test fails when there is none.
+func (d Driver) Make(t testing.TB, req abi.CreateRequest) abi.Instance {
+	t.Helper()
+	i, err := d.Create(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
 // Await lists an owner's machines until the one of that name, the zero Instance where there is none, is ok, and returns it. The test fails when
 // that takes twenty seconds.
 func (d Driver) Await(t testing.TB, owner abi.Owner, options abi.Options, name string, ok func(abi.Instance) bool) abi.Instance {
