@@ -3,6 +3,8 @@ package grants
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/hostfuncs/credentials"
@@ -35,6 +37,7 @@ var builtin = map[string]own{
 		{"-china", "https://login.chinacloudapi.cn/", "https://management.chinacloudapi.cn/.default"},
 	}},
 	"digitalocean":  {kind: credentials.Bearer},
+	"docker":        {kind: credentials.ClientTLS},
 	"google":        compute("google"),
 	"googlecompute": compute("googlecompute"),
 	"hetzner":       {kind: credentials.Bearer},
@@ -59,6 +62,9 @@ func Builtin(store *credentials.Store, driver string) map[string]httpsend.Creden
 
 // signers gives the store the credential of that name, and returns what the driver signs with.
 func (o own) signers(store *credentials.Store, driver, name string, c credentials.Config) map[string]httpsend.Credential {
+	if c.Kind == credentials.ClientTLS {
+		c = dockers(c)
+	}
 	store.Provide(name, c)
 	out := map[string]httpsend.Credential{driver: store.Signer(name, o.grant)}
 	for signs, grant := range o.also {
@@ -76,6 +82,14 @@ func (o own) signers(store *credentials.Store, driver, name string, c credential
 // driver's own, or that of OfOptions.
 func Region(ctx context.Context, store *credentials.Store, name string) (string, error) {
 	return store.Signer(name, credentials.Grant{}).Region(ctx)
+}
+
+// dockers is the certificate that Docker's own client finds in the environment: three files of a folder.
+func dockers(c credentials.Config) credentials.Config {
+	if dir := os.Getenv("DOCKER_CERT_PATH"); dir != "" {
+		c.CertFile, c.KeyFile, c.CAFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), filepath.Join(dir, "ca.pem")
+	}
+	return c
 }
 
 // OfOptions returns the credentials of a built-in driver for the machines of one runner, whose secret options gave the values, by the keys of

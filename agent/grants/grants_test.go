@@ -75,7 +75,7 @@ func TestOfOptions(t *testing.T) {
 	if _, err := grants.OfOptions(store, "amazonec2", "a", map[string]config.Secret{"colour": "red"}); err == nil {
 		t.Error("a key that no credential has is taken")
 	}
-	if _, err := grants.OfOptions(store, "docker", "a", keys); err == nil {
+	if _, err := grants.OfOptions(store, "generic", "a", keys); err == nil {
 		t.Error("a driver that signs nothing takes keys")
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"maps"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/millwright-ci/millwright/sdk/go/abi"
@@ -14,6 +15,7 @@ const (
 	labelOwner   = labelPrefix + "owner"
 	labelMachine = labelPrefix + "machine"
 	labelRunner  = labelPrefix + "runner"
+	labelGPUs    = labelPrefix + "gpus"       // how many must answer
 	labelExpires = labelPrefix + "expires-at" // for people: the engine ends nothing by itself
 )
 
@@ -101,8 +103,21 @@ func (e engine) spec(req abi.CreateRequest, privileged bool) containerSpec {
 	}
 	if e.gpus != nil {
 		h.DeviceRequests = []deviceRequest{*e.gpus}
+		labels[labelGPUs] = strconv.Itoa(e.gpus.least())
 	}
 	return c
+}
+
+// least is how many GPUs the machine has at least. Of all there is one: the engine refuses the request else.
+func (r deviceRequest) least() int { return max(r.Count, len(r.DeviceIDs), 1) }
+
+// gpus reads the label.
+func gpus(labels map[string]string) int {
+	n, err := strconv.Atoi(labels[labelGPUs])
+	if err != nil {
+		return 0
+	}
+	return max(n, 0)
 }
 
 func ownLabels(owner abi.Owner, machine string) map[string]string {
@@ -149,6 +164,7 @@ func (c container) instance() abi.Instance {
 		ID:        c.ID,
 		Status:    status(c.State.Status),
 		CreatedAt: wholeSeconds(c.Created),
+		GPUs:      gpus(c.Config.Labels),
 	}
 	if i.Status == abi.StatusStopped {
 		i.Message = strings.TrimSpace("the container is " + c.State.Status + " " + c.State.Error)

@@ -35,7 +35,7 @@ func (dockerDriver) Describe() abi.Describe {
 		Hostnames: []string{"{" + optHost + "}"},
 		Options: []abi.Option{
 			{Name: optHost, Type: abi.OptionString, Env: "DOCKER_HOST", Default: defaultHost, Role: abi.RoleAccount,
-				Help: "the engine that makes the machines: unix:///path or tcp://host:port"},
+				Help: "the engine that makes the machines: unix:///path, https://host:port with a client certificate, or tcp://host:port"},
 			{Name: optImage, Type: abi.OptionString, Default: defaultImage,
 				Help: "image of the machines, with sshd and an engine; it must be on the engine, nothing is pulled"},
 			{Name: optNetwork, Type: abi.OptionString, Default: defaultNetwork,

@@ -90,6 +90,9 @@ func (e engine) send(method, path string, query url.Values, contentType string, 
 	if e.socket != "" {
 		req.URL = abi.UnixURL(e.socket, target)
 	}
+	if strings.HasPrefix(e.base, "https:") {
+		req.Sign = &abi.Sign{Scheme: "client-tls", Credential: "docker"}
+	}
 	if method == "DELETE" {
 		req.DeadlineMS = removeDeadlineMS
 	}
@@ -101,7 +104,7 @@ func (e engine) send(method, path string, query url.Values, contentType string, 
 		return nil, e.unreachable(res.Error)
 	}
 	if res.Status >= 400 {
-		return nil, e.refused(res.Status, res.Body)
+		return nil, e.refused(res)
 	}
 	return res.Body, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -11,22 +12,34 @@ import (
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
-// TestEngine runs the driver natively against a real engine, with an image whose only program waits for its end.
+// TestEngine runs the driver against a real engine, with an image whose only program says a word and waits for its end: natively, by a front that can
+// fail, and as the module that ships, by one that wants a certificate.
 func TestEngine(t *testing.T) {
 	w := newWorld(t)
-	suite := func(d hostside.Driver) func(*testing.T) {
-		return func(t *testing.T) {
-			drivertest.Run(t, func(t *testing.T) drivertest.Subject {
-				o := w.options(t)
-				return drivertest.Subject{
-					Driver: d, Options: o, Leftovers: func(owner abi.Owner) []string { return w.leftovers(t, owner) },
-					Invalid: abi.Options{optHost: o[optHost], optNetwork: o[optNetwork], optImage: {"millwright-test/no-such-image"}},
-				}
-			})
+	subject := func(t *testing.T, f *front, d hostside.Driver) drivertest.Subject {
+		o := w.options(t)
+		o[optHost] = []string{f.URL}
+		return drivertest.Subject{
+			Driver: d, Options: o, Leftovers: func(owner abi.Owner) []string { return w.leftovers(t, owner) },
+			Invalid:  abi.Options{optHost: o[optHost], optNetwork: o[optNetwork], optImage: {"millwright-test/no-such-image"}},
+			Switches: true, Console: said, Checks: true,
 		}
 	}
-	t.Run("suite natively", suite(native.Driver("docker")))
-	t.Run("suite as Wasm", suite(asWasm(t, w.host)))
+	t.Run("suite natively", func(t *testing.T) {
+		t.Parallel() // most of the time the engine is waited for
+		f := w.newFront(t, (*httptest.Server).Start)
+		drivertest.Run(t, func(t *testing.T) drivertest.Subject {
+			s := subject(t, f, native.Driver("docker"))
+			s.Calls, s.Inject, s.Faults = f.Calls, f.Fail, []drivertest.Fault{drivertest.LostRemove, drivertest.HalfMade, drivertest.Junk, drivertest.Silent}
+			s.Put, s.States = f.Put, []abi.Status{abi.StatusStopped, abi.StatusGone}
+			return s
+		})
+	})
+	t.Run("suite as Wasm", func(t *testing.T) {
+		t.Parallel()
+		f, d := newGuarded(t, w)
+		drivertest.Run(t, func(t *testing.T) drivertest.Subject { return subject(t, f, d) })
+	})
 	for name, test := range map[string]func(*testing.T, *world, machine){
 		"the bootstrap data are there before the start": bootstrapArrives,
 		"without privileges":                            withoutPrivileges,

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millwright-ci/millwright/providers/internal/rest"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -12,6 +13,8 @@ import (
 func (e engine) unreachable(err *abi.HTTPError) *abi.Error {
 	where := "the engine at " + e.host + ": " + err.Message
 	switch {
+	case err.Kind == "credential":
+		return &abi.Error{Kind: abi.Auth, Code: err.Kind, Message: where + "; name its certificate and key in [credentials.docker] of millwright.toml, or their folder by DOCKER_CERT_PATH"}
 	case err.Kind == "denied":
 		return &abi.Error{Kind: abi.Auth, Code: err.Kind, Message: where + "; grant this hostname to the driver in millwright.toml"}
 	case strings.Contains(err.Message, "permission denied"):
@@ -42,7 +45,8 @@ var hints = []struct {
 }
 
 // refused is the error for an answer with a status of 400 or more.
-func (e engine) refused(status int, body []byte) *abi.Error {
+func (e engine) refused(answered abi.HTTPResponse) *abi.Error {
+	status, body := answered.Status, answered.Body
 	var answer struct {
 		Message string `json:"message"`
 	}
@@ -54,7 +58,7 @@ func (e engine) refused(status int, body []byte) *abi.Error {
 	if len(text) > most {
 		text = strings.ToValidUTF8(text[:most], "") + "..."
 	}
-	res := &abi.Error{Kind: kindOf(status), Message: text, Code: strconv.Itoa(status)}
+	res := &abi.Error{Kind: rest.KindOf(status), Message: text, Code: strconv.Itoa(status), RetryAfterS: rest.RetryAfter(answered.Headers)}
 	lower := strings.ToLower(text)
 	for _, h := range hints {
 		if strings.Contains(lower, h.words) {
@@ -66,22 +70,6 @@ func (e engine) refused(status int, body []byte) *abi.Error {
 		}
 	}
 	return res
-}
-
-func kindOf(status int) abi.ErrorKind {
-	switch {
-	case status == 401 || status == 403:
-		return abi.Auth
-	case status == 404:
-		return abi.NotFound
-	case status == 409:
-		return abi.Conflict
-	case status == 429:
-		return abi.RateLimited
-	case status < 500:
-		return abi.Invalid
-	}
-	return abi.Transient
 }
 
 // saying tells whether err's text holds one of the words, which are in lower case.

@@ -83,6 +83,7 @@ func (c listed) instance() abi.Instance {
 		ID:        c.ID,
 		Status:    status(c.State),
 		CreatedAt: time.Unix(c.Created, 0).UTC().Format(time.RFC3339),
+		GPUs:      gpus(c.Labels),
 	}
 	if i.Status == abi.StatusStopped {
 		i.Message = "the container is " + c.State + ": " + c.Status

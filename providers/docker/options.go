@@ -13,7 +13,7 @@ import (
 type settings struct {
 	host       string // as given, for messages
 	socket     string // path of the engine's unix socket; "" when it is reached at base
-	base       string // http://host:port
+	base       string // http://host:port or https://host:port
 	image      string
 	network    string
 	nanoCPUs   int64    // billionths of a CPU; 0 = no limit
@@ -46,7 +46,7 @@ func read(o abi.Options) (settings, []abi.Problem) {
 	}
 	var ok bool
 	s.socket, s.base, ok = splitHost(s.host)
-	check(optHost, s.host, ok, "unix:///path/of/docker.sock or tcp://host:port")
+	check(optHost, s.host, ok, "unix:///path/of/docker.sock, https://host:port or tcp://host:port")
 	check(optImage, s.image, !strings.ContainsAny(s.image, " \t\n"), "the name of an image, such as "+defaultImage)
 	check(optNetwork, s.network, nameLike(s.network), "letters, digits, `_`, `.` and `-`, beginning with a letter or digit")
 	check(optNetwork, s.network, s.network != "host" && s.network != "none", "a network in which each machine has an address of its own")
@@ -114,20 +114,23 @@ func splitHost(host string) (socket, base string, ok bool) {
 	if path, found := strings.CutPrefix(host, "unix://"); found {
 		return path, "", strings.HasPrefix(path, "/")
 	}
-	rest, found := strings.CutPrefix(host, "tcp://")
-	if !found {
-		if rest, found = strings.CutPrefix(host, "http://"); !found {
-			return "", "", false
-		}
+	scheme, rest, _ := strings.Cut(host, "://")
+	switch scheme {
+	case "tcp", "http":
+		scheme = "http"
+	case "https":
+	default:
+		return "", "", false
 	}
 	name, port, ok := cutLast(strings.TrimSuffix(rest, "/"), ":")
 	_, err := strconv.ParseUint(port, 10, 16)
-	return "", "http://" + name + ":" + port, ok && err == nil && name != "" && !strings.ContainsAny(name, "/?#@ ")
+	return "", scheme + "://" + name + ":" + port, ok && err == nil && name != "" && !strings.ContainsAny(name, "/?#@ ")
 }
 
 // local tells whether the base of URLs is this host.
 func local(base string) bool {
-	name, _, _ := cutLast(strings.TrimPrefix(base, "http://"), ":")
+	_, rest, _ := strings.Cut(base, "://")
+	name, _, _ := cutLast(rest, ":")
 	addr, err := netip.ParseAddr(strings.Trim(name, "[]"))
 	return name == "localhost" || err == nil && addr.IsLoopback()
 }

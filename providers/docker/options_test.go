@@ -21,7 +21,8 @@ func TestValidate(t *testing.T) {
 			optDNS: {"10.0.0.2", "fd00::2"}, optLabel: {"team=ci", "flag"},
 		}, ""},
 		"tcp":                   {abi.Options{optHost: {"tcp://10.0.0.7:2375"}}, ""},
-		"ssh":                   {abi.Options{optHost: {"ssh://build"}}, "`ssh://build` is not allowed; use unix:///path/of/docker.sock or tcp://host:port"},
+		"TLS":                   {abi.Options{optHost: {"https://build.example.com:2376"}}, ""},
+		"ssh":                   {abi.Options{optHost: {"ssh://build"}}, "`ssh://build` is not allowed; use unix:///path/of/docker.sock, https://host:port or tcp://host:port"},
 		"relative socket":       {abi.Options{optHost: {"unix://docker.sock"}}, "docker-host"},
 		"host without port":     {abi.Options{optHost: {"http://build"}}, "docker-host"},
 		"host with a path":      {abi.Options{optHost: {"http://build/x:1"}}, "docker-host"},
@@ -74,6 +75,44 @@ func TestDescribe(t *testing.T) {
 	}
 	if problems := (dockerDriver{}).Validate(abi.ValidateRequest{Options: defaults}); len(problems) > 0 {
 		t.Errorf("the defaults have problems: %v", problems)
+	}
+}
+
+// TestGPUs asks for GPUs as docker run does, and has a machine tell how many must answer.
+func TestGPUs(t *testing.T) {
+	for text, want := range map[string]struct {
+		request string
+		least   int
+	}{
+		"":               {"null", 0},
+		"all":            {`[{"Count":-1,"Capabilities":[["gpu"]]}]`, 1},
+		"2":              {`[{"Count":2,"Capabilities":[["gpu"]]}]`, 2},
+		"device=0,GPU-1": {`[{"DeviceIDs":["0","GPU-1"],"Capabilities":[["gpu"]]}]`, 2},
+	} {
+		s, err := usable(abi.Options{optGPUs: {text}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := engine{settings: s}.spec(abi.CreateRequest{Owner: testOwner, Name: "m1"}, true)
+		request, err := json.Marshal(c.HostConfig.DeviceRequests)
+		if err != nil || string(request) != want.request {
+			t.Errorf("%q asks for %s, %v; want %s", text, request, err, want.request)
+		}
+		if i := (listed{Labels: c.Labels}).instance(); i.GPUs != want.least {
+			t.Errorf("%q: %d GPUs must answer, want %d", text, i.GPUs, want.least)
+		}
+	}
+}
+
+// TestStatus has a word for each state of a container. One that nobody knows is not gone.
+func TestStatus(t *testing.T) {
+	for state, want := range map[string]abi.Status{
+		"created": abi.StatusCreating, "running": abi.StatusRunning, "paused": abi.StatusStopped, "restarting": abi.StatusCreating, "removing": abi.StatusStopped,
+		"exited": abi.StatusStopped, "dead": abi.StatusStopped, "hibernating": abi.StatusUnknown, "": abi.StatusUnknown,
+	} {
+		if got := status(state); got != want {
+			t.Errorf("%q is %s, want %s", state, got, want)
+		}
 	}
 }
 

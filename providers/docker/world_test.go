@@ -5,7 +5,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"io"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -16,19 +20,43 @@ import (
 	hostside "github.com/millwright-ci/millwright/agent/driver"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/native"
 	"github.com/millwright-ci/millwright/agent/driver/wasm"
-	"github.com/millwright-ci/millwright/agent/module"
 	"github.com/millwright-ci/millwright/agent/module/moduletest"
+	"github.com/millwright-ci/millwright/hostfuncs/credentials"
+	"github.com/millwright-ci/millwright/hostfuncs/httpsend"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
-// asWasm is the driver as the module that ships.
-func asWasm(t *testing.T, host string) hostside.Driver {
+// newGuarded opens a front that takes nobody without the certificate that Docker's clients have, and returns with it the driver as the module that ships,
+// to whose requests the host adds that.
+func newGuarded(t *testing.T, w *world) (*front, hostside.Driver) {
 	t.Helper()
-	d, err := wasm.New(moduletest.Load(t, moduletest.Host(t, module.Limits{}), "providers/docker", host))
+	f := w.newFront(t, func(s *httptest.Server) {
+		s.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+		s.StartTLS()
+	})
+	dir := t.TempDir()
+	own := f.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(own.PrivateKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return d
+	for name, block := range map[string]*pem.Block{
+		"ca.pem": {Type: "CERTIFICATE", Bytes: own.Certificate[0]}, "cert.pem": {Type: "CERTIFICATE", Bytes: own.Certificate[0]}, "key.pem": {Type: "PRIVATE KEY", Bytes: key},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store := credentials.NewStore(credentials.Options{})
+	t.Cleanup(store.Close)
+	store.Provide("docker", credentials.Config{
+		Kind: credentials.ClientTLS, CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem"), CAFile: filepath.Join(dir, "ca.pem"),
+	})
+	d, err := wasm.New(moduletest.Builtin(t, "docker"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f, d.With(wasm.Powers{Credentials: map[string]httpsend.Credential{"docker": store.Signer("docker", credentials.Grant{})}})
 }
 
 // world is a real engine with the test's image on it.
@@ -62,6 +90,9 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
+// said is what machines write to their consoles.
+const said = "the machine is up"
+
 // rootFS is a tar with a program that waits, compiled for the engine, and the folder /etc.
 func (w *world) rootFS(t *testing.T) []byte {
 	t.Helper()
@@ -70,7 +101,7 @@ func (w *world) rootFS(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	source := "package main\n\nimport \"time\"\n\nfunc main() { time.Sleep(1 << 62) }\n"
+	source := "package main\n\nimport \"time\"\n\nfunc main() { println(\"" + said + "\"); time.Sleep(1 << 62) }\n"
 	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o644); err != nil {
 		t.Fatal(err)
 	}
