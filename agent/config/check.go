@@ -110,7 +110,7 @@ func (c check) runner(config *Config, r *Runner, section string) {
 		c.monitoring(r.Monitoring, section+".monitoring")
 	}
 	if r.Autoscaler != nil {
-		if key, why := r.Autoscaler.Unprovided(); key != "" && slices.Contains(Autoscaled(), r.Executor) {
+		if key, why := r.Autoscaler.Unprovided(r.Executor); key != "" && slices.Contains(Autoscaled(), r.Executor) {
 			c.warn(section+".autoscaler", key, "%s; this entry is skipped, the others run", why)
 		}
 		c.autoscaler(config, r, section+".autoscaler")

@@ -130,8 +130,11 @@ func (c check) connector(section string, o Connector) {
 func (c check) isolation(r *Runner, section string) {
 	v := r.Autoscaler.VMIsolation
 	c.connector(section+".vm_isolation.connector_config", v.ConnectorConfig)
-	if v.Enabled && v.NestingHost == "" {
-		c.broken(section+".vm_isolation", "nesting_host", "is missing; write where the nesting daemon listens on the instances, such as unix:///var/run/nesting.sock")
+	if h := v.NestingHost; h != "" && !strings.HasPrefix(h, "unix:/") && !strings.HasPrefix(h, "tcp://") {
+		c.broken(section+".vm_isolation", "nesting_host", "%q is no address on the instances; write unix:///PATH, such as unix:///var/run/nesting.sock, or tcp://HOST:PORT", h)
+	}
+	if v.Enabled && (v.ConnectorConfig.Username == "" || v.ConnectorConfig.Password == "") {
+		c.warn(section+".vm_isolation.connector_config", "username", "and password are how virtual machines are logged in to: without both, no job gets into one")
 	}
 	if v.ConnectorConfig.KeyPath != "" {
 		c.warn(section+".vm_isolation.connector_config", "key_path", "has no effect: virtual machines are reached by username and password")

@@ -36,19 +36,27 @@ func (a *Autoscaler) Driven(name string) bool {
 	return true
 }
 
-// Unprovided names what the section asks for and this agent has not: its key, and why. Runners that ask for it are skipped, rather than run
-// their jobs otherwise than they should.
-func (a *Autoscaler) Unprovided() (key, why string) {
+// Unprovided names what the section asks for with an executor and this agent has not: its key, and why. Runners that ask for it are skipped,
+// rather than run their jobs otherwise than they should.
+func (a *Autoscaler) Unprovided(executor string) (key, why string) {
+	inside := a.VMIsolation.ConnectorConfig.Protocol
 	switch p := a.ConnectorConfig.Protocol; {
-	case p == "winrm" || p == "winrm+https":
+	case isWinRM(p):
 		return "connector_config.protocol", strconv.Quote(p) + " is not provided by this agent, which has ssh"
-	case p != "" && p != "ssh":
+	case p != "" && p != ssh:
 		return "connector_config.protocol", strconv.Quote(p) + " is not known; there is ssh"
-	case a.VMIsolation.Enabled:
-		return "vm_isolation.enabled", "virtual machines on instances are not provided by this agent"
+	case !a.VMIsolation.Enabled:
+	case executor != "instance":
+		return "vm_isolation.enabled", "virtual machines on instances are provided with the executor instance alone"
+	case inside != "" && inside != ssh:
+		return "vm_isolation.connector_config.protocol", strconv.Quote(inside) + " is not provided by this agent, which reaches virtual machines by ssh"
 	}
 	return "", ""
 }
+
+const ssh = "ssh"
+
+func isWinRM(protocol string) bool { return protocol == "winrm" || protocol == "winrm+https" }
 
 // Options are plugin_config as MachineOptions has it: NAME=value, sorted by name, a list once for each entry. An error names the key.
 func (a *Autoscaler) Options() ([]string, error) {

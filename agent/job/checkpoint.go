@@ -90,7 +90,7 @@ func (r *run) noteHandle() {
 		return
 	}
 	r.mu.Lock()
-	r.progress.Handle, r.progress.Machine = h.Handle(), r.engine.Machine
+	r.progress.Handle, r.progress.Machine, r.progress.Seat = h.Handle(), r.engine.Machine, r.engine.Seat
 	r.mu.Unlock()
 	r.commit(false)
 }

@@ -19,6 +19,7 @@ type Engine struct {
 	Endpoint fleet.Endpoint // zero means the engine that config.toml or the environment names
 	Machine  string         // the machine's name; "" for an engine that is no machine's
 	Instance string         // the provider's id of the machine; "" where it has none
+	Seat     int            // a number that no other job on the machine has
 	// Target is how the machine itself is reached, of executors of the newer autoscaler; else nil.
 	Target *connect.Target
 	// Dial connects to an engine that is reached through its machine; nil: Endpoint is.

@@ -11,7 +11,9 @@ import (
 	"github.com/millwright-ci/millwright/agent/coordinator"
 	"github.com/millwright-ci/millwright/agent/executor"
 	"github.com/millwright-ci/millwright/agent/executor/custom"
+	"github.com/millwright-ci/millwright/agent/executor/docker"
 	"github.com/millwright-ci/millwright/agent/executor/instance"
+	"github.com/millwright-ci/millwright/agent/executor/nesting"
 	"github.com/millwright-ci/millwright/agent/executor/remote"
 	hostshell "github.com/millwright-ci/millwright/agent/executor/shell"
 	"github.com/millwright-ci/millwright/agent/executor/ssh"
@@ -58,6 +60,9 @@ func (r *run) hostExecutor(handle []byte) (executor.Executor, error) {
 	case instanceExecutor:
 		o := r.remoteSettings(handle)
 		o.Shared = !commonBuilds(runner)
+		if runner.Autoscaler != nil && runner.Autoscaler.VMIsolation.Enabled {
+			return r.nestedExecutor(o)
+		}
 		return instance.New(r.engine.Target, o)
 	}
 	o := hostshell.Options{
@@ -79,6 +84,47 @@ func (r *run) remoteSettings(handle []byte) remote.Settings {
 		Shell: name, Pwsh: pwsh, BuildsDir: r.vars.expand(runner.BuildsDir), CacheDir: r.vars.expand(runner.CacheDir),
 		Helper: r.p.OnHost.Helper, HelperHint: r.p.OnHost.HelperHint, Console: r.trace, Log: r.log, JobID: r.p.Job.ID, Handle: handle,
 	}
+}
+
+// nestedExecutor runs the job in a virtual machine on its instance.
+func (r *run) nestedExecutor(o remote.Settings) (executor.Executor, error) {
+	image, err := r.virtualImage()
+	if err != nil {
+		return nil, err
+	}
+	v := &r.p.Runner.Autoscaler.VMIsolation
+	return instance.NewNested(r.engine.Target, instance.Isolation{
+		Image: image, Slot: r.engine.Seat, Login: v.ConnectorConfig, Nest: nesting.Options{Host: v.NestingHost, Config: v.NestingConfig},
+	}, o)
+}
+
+// virtualImage is the image of the job's virtual machine: its own where allowed_images has it, or that of vm_isolation. Their variables are
+// expanded first.
+func (r *run) virtualImage() (string, error) {
+	configured := r.vars.expand(r.p.Runner.Autoscaler.VMIsolation.Image)
+	image := ""
+	if r.p.Job.Image != nil {
+		image = r.vars.expand(r.p.Job.Image.Name)
+	}
+	if image == "" {
+		image = configured
+	}
+	if image == "" {
+		return "", executor.Errorf(executor.Configuration, "no image of a virtual machine: neither the job nor [runners.autoscaler.vm_isolation] names one; set image")
+	}
+	var allowed []string
+	if i := r.p.Runner.Instance; i != nil {
+		allowed = i.AllowedImages
+	}
+	if image == configured || len(allowed) == 0 || docker.MatchesAny(allowed, image) {
+		return image, nil
+	}
+	r.trace.Errorln(fmt.Sprintf("The image %q is not present on list of allowed images:", image))
+	for _, glob := range allowed {
+		r.trace.Println("- " + glob)
+	}
+	r.trace.Println("Please check runner's configuration: allowed_images in [runners.instance]")
+	return "", executor.Errorf(executor.Configuration, "disallowed image")
 }
 
 // commonBuilds tells whether the jobs of an instance have one project directory without a part of their own: each has the instance, or a

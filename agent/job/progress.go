@@ -20,6 +20,7 @@ type progress struct {
 	Version  int                  `json:"version"`
 	Accepted bool                 `json:"accepted"`          // the coordinator knows that the job runs
 	Machine  string               `json:"machine,omitempty"` // where the executor is; "" for an engine of the host's own
+	Seat     int                  `json:"seat,omitempty"`    // the job's number there
 	Handle   json.RawMessage      `json:"handle,omitempty"`  // of the executor
 	Limits   map[string]time.Time `json:"limits,omitempty"`  // when each time limit began, by its name
 	Ends     []ending             `json:"ends,omitempty"`

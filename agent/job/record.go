@@ -60,6 +60,7 @@ type Kept struct {
 	Record
 	Dir      string
 	Machine  string // where it is prepared; "" when it is not, or on no machine
+	Seat     int    // its number there
 	Prepared bool
 	Lost     error // why it can't be taken up, though it can be reported; nil when it can
 }
@@ -97,7 +98,7 @@ func Load(dir string) (Kept, error) {
 	r := run{}
 	r.progress = p
 	if k.Prepared = r.isPrepared(); k.Prepared {
-		k.Machine = p.Machine
+		k.Machine, k.Seat = p.Machine, p.Seat
 	}
 	return k, nil
 }

@@ -23,6 +23,7 @@ type machineEngines struct {
 	placed func(job.Engine) // told which one it got; may be nil
 
 	instances *instances.Provisioner // reaches machines of the newer autoscaler; nil for others
+	seats     *seats                 // numbers the jobs on them; nil for others
 
 	mu   sync.Mutex // guards what follows
 	held *pool.Lease
@@ -57,6 +58,7 @@ func (e *machineEngines) Engine(ctx context.Context) (job.Engine, error) {
 		if got.Target, got.Dial, err = e.instances.Reach(ctx, m); err != nil {
 			return job.Engine{}, err // the lease is kept: the next try asks again
 		}
+		got.Seat = e.seats.take(m.Name, e.jobID)
 	}
 	e.tell(m, endpoint)
 	if e.placed != nil {
@@ -161,6 +163,9 @@ func (e *machineEngines) end(broken bool) {
 func (e *machineEngines) release(lease *pool.Lease, broken bool) {
 	if lease == nil {
 		return
+	}
+	if e.seats != nil {
+		e.seats.leave(e.jobID) // before another job can have the machine
 	}
 	lease.Release(broken)
 	e.mu.Lock()

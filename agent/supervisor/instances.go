@@ -8,6 +8,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/driver/group"
 	"github.com/millwright-ci/millwright/agent/executor/connect"
+	"github.com/millwright-ci/millwright/agent/executor/nesting"
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/pool"
 	"github.com/millwright-ci/millwright/agent/provision/instances"
@@ -63,7 +64,7 @@ func (s *Supervisor) ofAutoscaler(made *pool.Settings, r config.Runner) {
 	made.ReservationThrottling = a.ReservationThrottling == nil || *a.ReservationThrottling
 	made.AcquireWait = acquireTimeout(&r)
 	made.ProbeTries = a.FailureThreshold
-	if capacityOf(&r) > 1 && r.Executor == executorInstance {
+	if capacityOf(&r) > 1 && r.Executor == executorInstance && !a.VMIsolation.Enabled {
 		s.log.Warn("Jobs share instances without being kept apart: each can read and change what others leave there; set capacity_per_instance to 1 for jobs that don't trust each other",
 			"runner", r.Name, "capacity_per_instance", a.CapacityPerInstance)
 	}
@@ -122,6 +123,9 @@ func (w *worker) target(ctx context.Context, m fleet.Machine) (*connect.Target, 
 func (w *worker) instanceWishes(m fleet.Machine) instances.Wishes {
 	r := w.current()
 	wishes := instances.Wishes{ReadyCommand: r.Autoscaler.InstanceReadyCommand}
+	if v := &r.Autoscaler.VMIsolation; v.Enabled {
+		wishes.Nest = &nesting.Options{Host: v.NestingHost, Config: v.NestingConfig}
+	}
 	if r.Executor != executorAutoscaler {
 		return wishes
 	}

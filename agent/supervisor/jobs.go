@@ -123,7 +123,7 @@ func (s *Supervisor) enginesOf(w *worker, one *runningJob) *machineEngines {
 	log := s.log.With("job", one.record.Job.ID, "runner", one.record.Runner.Name)
 	e := &machineEngines{pool: w.pool, jobID: one.record.Job.ID, since: one.record.Began, held: one.held.lease, kept: one.kept, log: log}
 	if w.instances != nil {
-		e.instances = w.instances
+		e.instances, e.seats = w.instances, &w.seats
 	}
 	return e
 }

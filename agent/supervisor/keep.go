@@ -82,6 +82,9 @@ func (s *Supervisor) goesOn(key string) map[string][]int64 {
 // adoptJobs gives the jobs of the agent before their slots, before any other job is asked for. They go on when their runner is there.
 func (s *Supervisor) adoptJobs() {
 	for _, k := range s.kept {
+		if w := s.worker(k.RunnerKey); w != nil && k.Machine != "" {
+			w.seats.claim(k.Machine, k.Seat, k.Job.ID)
+		}
 		s.feed.Adopt(k.RunnerKey, k.Job, func() {
 			if w := s.worker(k.RunnerKey); w != nil {
 				s.goOn(w, k)
@@ -119,6 +122,9 @@ func (s *Supervisor) goOn(w *worker, k job.Kept) {
 	}
 	if one.lost != nil && one.kept != nil {
 		one.kept.Release(true) // it goes, with all that is on it
+	}
+	if one.lost != nil {
+		w.seats.leave(k.Job.ID)
 	}
 	s.log.Info("Job taken up", "job", k.Job.ID, "runner", k.Runner.Name, "machine", k.Machine, "lost", one.lost)
 	s.work(w, one)

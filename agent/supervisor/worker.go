@@ -48,6 +48,7 @@ type worker struct {
 	// instances makes the pool's machines ready, where the executor is one of the newer autoscaler; else nil.
 	instances *instances.Provisioner
 	groups    groups // that its machines come from, where a fleeting plug-in makes them
+	seats     seats  // numbers the jobs on these machines
 	// policies decide for the pool.
 	policies *dropin.Runner
 
@@ -88,7 +89,7 @@ func (s *Supervisor) settings(c *config.Config, r *config.Runner, before setting
 		return settings{}, fmt.Errorf("runner %s: %w", r.Name, &skipError{fmt.Sprintf("shell %q is not supported with the executor %s, which has %s; the other runners run", r.Shell, r.Executor, strings.Join(config.Shells(r.Executor), ", "))})
 	}
 	if autoscaled(r.Executor) && r.Autoscaler != nil {
-		if key, why := r.Autoscaler.Unprovided(); key != "" {
+		if key, why := r.Autoscaler.Unprovided(r.Executor); key != "" {
 			return settings{}, fmt.Errorf("runner %s: %w", r.Name, &skipError{fmt.Sprintf("autoscaler.%s: %s; the other runners run", key, why)})
 		}
 	}

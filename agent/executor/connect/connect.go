@@ -41,6 +41,10 @@ type Options struct {
 	Renew func(ctx context.Context) (group.Connection, error)
 	// PinFile holds the host key of an instance without Login: the first one that it shows is noted there, and no other is taken then.
 	PinFile string
+	// Pin holds it in the place of a file, of hosts that end with their job.
+	Pin *Pin
+	// Through makes the connections to the instance; nil: they are made from here.
+	Through func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Target is an instance and what it takes to get in. It is not changed, and safe to share.
@@ -104,6 +108,9 @@ func (o Options) login(t *Target) (*ssh.ClientConfig, error) {
 	}
 	if len(c.Auth) == 0 {
 		return nil, errors.New("there are no credentials for the instance: its group gives none; set key_path or password in connector_config")
+	}
+	if o.Pin != nil {
+		return c, o.Pin.on(c)
 	}
 	return c, pin(o.PinFile, c)
 }

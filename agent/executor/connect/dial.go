@@ -43,8 +43,7 @@ func (t *Target) Dial(ctx context.Context) (*ssh.Client, error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, tryTime, fmt.Errorf("no login within %s", tryTime))
 	defer cancel()
-	d := net.Dialer{Timeout: connectTime}
-	conn, err := d.DialContext(ctx, "tcp", t.Address)
+	conn, err := t.connection(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("ssh: %w", err)
 	}
@@ -62,6 +61,21 @@ func (t *Target) Dial(ctx context.Context) (*ssh.Client, error) {
 		return nil, fmt.Errorf("ssh to %s as %s: %w", t.Address, t.User, err)
 	}
 	return ssh.NewClient(c, channels, requests), nil
+}
+
+// connection is one to the instance's address, with nothing said on it.
+func (t *Target) connection(ctx context.Context) (net.Conn, error) {
+	dial := t.options.Through
+	if dial == nil {
+		dial = (&net.Dialer{}).DialContext
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, connectTime, fmt.Errorf("no connection to %s within %s", t.Address, connectTime))
+	defer cancel()
+	conn, err := dial(ctx, "tcp", t.Address)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return conn, err
 }
 
 // Await dials until a login works, the target's time-out is over, or ctx ends. An instance that boots refuses, is silent or doesn't know its

@@ -95,6 +95,55 @@ func writePin(file string, key ssh.PublicKey) error {
 	return nil
 }
 
+// Pin holds the host key of a host that ends with its job: the first one that it shows is taken, and no other then. It is safe to share.
+type Pin struct {
+	mu  sync.Mutex // guards key
+	key ssh.PublicKey
+}
+
+// NewPin returns a pin with the key of a line of authorized_keys, as Text has it; with "" the host has shown none yet.
+func NewPin(line string) (*Pin, error) {
+	if line == "" {
+		return &Pin{}, nil
+	}
+	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
+	if err != nil {
+		return nil, fmt.Errorf("host key %q: %w", line, err)
+	}
+	return &Pin{key: key}, nil
+}
+
+// Text is the key as a line of authorized_keys; "" before the host has shown one.
+func (p *Pin) Text() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.key == nil {
+		return ""
+	}
+	return string(bytes.TrimSpace(ssh.MarshalAuthorizedKey(p.key)))
+}
+
+// on makes the host show the key.
+func (p *Pin) on(c *ssh.ClientConfig) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.key != nil {
+		c.HostKeyAlgorithms = algorithms(p.key.Type())
+	}
+	c.HostKeyCallback = func(_ string, _ net.Addr, key ssh.PublicKey) error {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		switch {
+		case p.key == nil:
+			p.key = key
+		case !bytes.Equal(p.key.Marshal(), key.Marshal()):
+			return fmt.Errorf("%w (it shows %s, and had %s)", ErrHostKey, ssh.FingerprintSHA256(key), ssh.FingerprintSHA256(p.key))
+		}
+		return nil
+	}
+	return nil
+}
+
 // algorithms are those that a host with a key of that type may sign with.
 func algorithms(keyType string) []string {
 	if keyType == ssh.KeyAlgoRSA {

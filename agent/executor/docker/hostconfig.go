@@ -118,11 +118,11 @@ func servicesPrivileged(c *config.Docker) bool {
 
 // privileged is wanted, unless a list of images that may be so does not hold this one.
 func (m *mapping) privileged(allowed []string, image string, wanted bool) bool {
-	return wanted && (len(allowed) == 0 || matchesAny(allowed, image))
+	return wanted && (len(allowed) == 0 || MatchesAny(allowed, image))
 }
 
-// matchesAny tells whether one of the doublestar globs matches the image name, with its tag or without one.
-func matchesAny(globs []string, name string) bool {
+// MatchesAny tells whether one of the doublestar globs matches the image name, with its tag or without one.
+func MatchesAny(globs []string, name string) bool {
 	return slices.ContainsFunc(globs, func(glob string) bool {
 		ok, err := doublestar.Match(glob, name)
 		return err == nil && ok
@@ -214,7 +214,7 @@ func (m *mapping) devices(key string, list []string) []container.DeviceMapping {
 func (m *mapping) serviceDevices(byImage map[string][]string, image string) []container.DeviceMapping {
 	var out []container.DeviceMapping
 	for glob, list := range byImage {
-		if matchesAny([]string{glob}, image) {
+		if MatchesAny([]string{glob}, image) {
 			out = append(out, m.devices("services_devices", list)...)
 		}
 	}

@@ -38,7 +38,7 @@ func pullPause() time.Duration { return 2*time.Second + rand.N(8*time.Second) }
 
 // checkAllowed refuses what the list does not hold and tells the user what it holds. extra is always allowed.
 func (e *Executor) checkAllowed(kind, name string, allowed []string, extra ...string) error {
-	if len(allowed) == 0 || slices.Contains(extra, name) || matchesAny(allowed, name) {
+	if len(allowed) == 0 || slices.Contains(extra, name) || MatchesAny(allowed, name) {
 		return nil
 	}
 	e.o.Console.Errorln(fmt.Sprintf("The %q %s is not present on list of allowed %ss:", name, kind, kind))

@@ -1,4 +1,5 @@
-// Package instance runs a job's stages on an instance of the newer autoscaler itself, reached as package connect says.
+// Package instance runs a job's stages on an instance of the newer autoscaler itself, reached as package connect says, or in a virtual machine
+// that a nesting daemon makes there for the job.
 package instance
 
 import (
@@ -17,10 +18,16 @@ func New(target *connect.Target, o remote.Settings) (*remote.Executor, error) {
 	if target == nil {
 		return nil, executor.Errorf(executor.Engine, "the job has no instance")
 	}
+	o.Machine = true
+	o.Greeting = fmt.Sprintf("Using Instance executor on %s as %s...", target.Address, target.User)
+	return within(target, o)
+}
+
+// within is an executor on what target reaches.
+func within(target *connect.Target, o remote.Settings) (*remote.Executor, error) {
 	o.Connect = func() (remote.Dial, error) {
 		return func(ctx context.Context) (*ssh.Client, error) { return target.Dial(ctx) }, nil
 	}
-	o.Machine, o.Plain, o.Keepalive = true, true, target.Keepalive
-	o.Greeting = fmt.Sprintf("Using Instance executor on %s as %s...", target.Address, target.User)
+	o.Plain, o.Keepalive = true, target.Keepalive
 	return remote.New(o)
 }

@@ -13,13 +13,18 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/millwright-ci/millwright/agent/executor/connect"
+	"github.com/millwright-ci/millwright/agent/executor/nesting"
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/provision"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
-// PhaseReady is the phase of instance_ready_command; the others are the provisioner's of machines.
-const PhaseReady = "ready"
+// Phases of instances alone: of instance_ready_command, and of the daemon that makes virtual machines. The others are the provisioner's of
+// machines.
+const (
+	PhaseReady = "ready"
+	PhaseNest  = "nesting"
+)
 
 // engineTime is how long an engine may take to answer once its instance is ready.
 const engineTime = 3 * time.Minute
@@ -39,11 +44,12 @@ type Options struct {
 
 // Wishes say what makes an instance ready.
 type Wishes struct {
-	ReadyCommand string        // run on each new instance; "" is none
-	Engine       Engine        // what jobs need of an engine
-	EngineHost   string        // where the engine listens on the instance; "" is the usual socket
-	Way          connect.Way   // how it is reached there
-	CheckTime    time.Duration // of a probe; 0 is 3s
+	ReadyCommand string           // run on each new instance; "" is none
+	Engine       Engine           // what jobs need of an engine
+	EngineHost   string           // where the engine listens on the instance; "" is the usual socket
+	Way          connect.Way      // how it is reached there
+	CheckTime    time.Duration    // of a probe; 0 is 3s
+	Nest         *nesting.Options // the daemon that makes jobs' virtual machines; nil: jobs have none
 }
 
 // Engine says how the engine of an instance is reached.
@@ -111,6 +117,12 @@ func (p *Provisioner) provision(ctx context.Context, m fleet.Machine, w Wishes, 
 	if w.ReadyCommand != "" {
 		phase(PhaseReady)
 		if err := ready(ctx, client, w.ReadyCommand); err != nil {
+			return err
+		}
+	}
+	if w.Nest != nil {
+		phase(PhaseNest)
+		if err := awaitNest(ctx, client, *w.Nest); err != nil {
 			return err
 		}
 	}

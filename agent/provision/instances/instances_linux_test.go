@@ -10,19 +10,25 @@ import (
 
 	"github.com/docker/docker/client"
 	"go.uber.org/goleak"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/driver/group"
 	"github.com/millwright-ci/millwright/agent/executor/connect"
+	"github.com/millwright-ci/millwright/agent/executor/nesting"
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/internal/need"
+	"github.com/millwright-ci/millwright/agent/internal/nestd"
 	"github.com/millwright-ci/millwright/agent/internal/sshd"
 	"github.com/millwright-ci/millwright/agent/provision"
 	"github.com/millwright-ci/millwright/agent/provision/instances"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	nestd.Main()
+	goleak.VerifyTestMain(m)
+}
 
 // bench is a host that stands for an instance of a group.
 type bench struct {
@@ -150,5 +156,44 @@ func TestEngineThroughSSH(t *testing.T) {
 	b.wishes.EngineHost = "npipe:////./pipe/docker_engine"
 	if err := b.p.Check(t.Context(), b.m); err == nil || !strings.Contains(err.Error(), "give unix://PATH or tcp://HOST:PORT") {
 		t.Errorf("an address of nothing: %v", err)
+	}
+}
+
+// An instance of jobs in virtual machines is ready when its daemon answers, and has none that an agent before left.
+func TestNesting(t *testing.T) {
+	t.Parallel()
+	b, nest := newBench(t), nestd.Start(t, 2)
+	o := nesting.Options{Host: "unix://" + nest.Socket, Config: map[string]any{"password": nestd.Password}}
+	b.wishes.Nest = &o
+	leave := func() {
+		t.Helper()
+		target, err := b.target()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := nesting.Open(t.Context(), o, func(ctx context.Context) (*ssh.Client, error) { return target.Dial(ctx) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		if _, _, err := d.Create(t.Context(), "left", 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	leave()
+	if phases, err := b.provision(t); err != nil || phases != "ssh nesting" || len(nest.VMs(t)) != 0 {
+		t.Errorf("%s, %v; left are %v", phases, err, nest.VMs(t))
+	}
+	leave()
+	if err := b.p.Check(t.Context(), b.m); err != nil || len(nest.VMs(t)) != 1 {
+		t.Errorf("the probe: %v; there are %v", err, nest.VMs(t))
+	}
+	if err := b.p.Clean(t.Context(), b.m); err != nil || len(nest.VMs(t)) != 0 {
+		t.Errorf("clean: %v; left are %v", err, nest.VMs(t))
+	}
+	o.Config = nil
+	nest.Restart(t)
+	if _, err := b.provision(t); err == nil || !strings.Contains(err.Error(), "machine m-1: nesting: nesting daemon: list: set it up with nesting_config: ") {
+		t.Errorf("a daemon that refuses its set-up: %v", err)
 	}
 }

@@ -50,9 +50,13 @@ func (p *Provisioner) Clean(ctx context.Context, m fleet.Machine) error {
 		return p.o.Machines.Clean(ctx, m)
 	}
 	line, err := p.line(ctx, m)
-	if err == nil && w.Engine == Tunnel {
+	switch {
+	case err != nil:
+	case w.Engine == Tunnel:
 		err = cleanEngine(ctx, line, w)
-	} else if err == nil {
+	case w.Nest != nil:
+		err = clearNest(ctx, line.Client, *w.Nest)
+	default:
 		err = cleanHost(ctx, line)
 	}
 	if err != nil {
