@@ -2,15 +2,20 @@ package supervisor
 
 import (
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/millwright-ci/millwright/agent/config"
+	"github.com/millwright-ci/millwright/agent/coordinator/embedded"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/fakegce"
 	"github.com/millwright-ci/millwright/agent/driver/wasm"
+	"github.com/millwright-ci/millwright/agent/internal/boxes"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -19,11 +24,6 @@ import (
 func TestGoogleGroup(t *testing.T) {
 	t.Parallel()
 	const token = "ya29.of-the-service-account"
-	sso := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]any{"access_token": token, "token_type": "Bearer", "expires_in": 3600})
-	}))
-	defer sso.Close()
 	cloud, err := fakegce.Start(fakegce.Settings{Token: token, Zones: []string{"europe-west1-c"}})
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +40,7 @@ func TestGoogleGroup(t *testing.T) {
 		}
 	}
 	a := &config.Autoscaler{Plugin: "googlecloud", PluginConfig: map[string]any{
-		"name": "my-linux-instance-group", "project": "my-gcp-project", "zone": "europe-west1-c", "credentials_file": serviceAccount(t, sso.URL),
+		"name": "my-linux-instance-group", "project": "my-gcp-project", "zone": "europe-west1-c", "credentials_file": serviceAccount(t, signIn(t, token)),
 	}}
 	if problems := d.CheckPlugin(t.Context(), a); len(problems) > 0 {
 		t.Errorf("plugin_config: %+v", problems)
@@ -70,4 +70,62 @@ func TestGoogleGroup(t *testing.T) {
 	if problems := d.CheckPlugin(t.Context(), a); len(problems) != 1 || !strings.Contains(problems[0].Message, "did you mean zone?") {
 		t.Errorf("a key that is none: %+v", problems)
 	}
+}
+
+// A job runs on an instance of a managed instance group: the group grows, the instance lets in the key that the agent made for it, and goes at the end.
+func TestGoogleInstances(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	modules, binary := builtins(t, "providers/googlecompute"), helperBinary(t)
+	hardware := boxes.Open(t, filepath.Join("..", "..", ".cache", "demo-images"))
+	cloud, err := fakegce.Start(fakegce.Settings{OpTime: 50 * time.Millisecond, BootTime: 100 * time.Millisecond, Hardware: hardware})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cloud.Close() })
+	cloud.AddGroup(fakegce.Group{Project: "project-1", Location: "regions/us-central1", Name: "builders"})
+	r := w.runner("google")
+	r.Executor = executorInstance
+	r.Autoscaler = &config.Autoscaler{
+		Plugin: "fleeting-plugin-googlecompute", CapacityPerInstance: 1, MaxUseCount: 1, MaxInstances: 2, DeleteInstancesOnShutdown: true,
+		PluginConfig: map[string]any{
+			"name": "builders", "project": "project-1", "region": "us-central1", "credentials_file": serviceAccount(t, signIn(t, "ya29.x")),
+		},
+		ConnectorConfig: config.Connector{Username: "runner", UseExternalAddr: true},
+		Policy:          []config.ScalePolicy{{IdleCount: 1, IdleTime: config.Duration(20 * time.Minute)}},
+	}
+	w.config.Runners = []config.Runner{r}
+	w.start(modules, binary, func(o *Options) {
+		o.Operator = func() (*config.Operator, error) {
+			return &config.Operator{Drivers: map[string]config.OperatorDriver{"googlecompute": {Endpoint: cloud.URL()}}}, nil
+		}
+	})
+	w.untilIdle(1)
+	one := w.coordinator.Enqueue(shelled("one", "id -un; pwd"))
+	result := w.await(one)
+	if trace := w.trace(one); result.State != embedded.Success || !strings.Contains(trace, "\nrunner\n/home/runner/builds/") {
+		t.Errorf("%s\n%s", result.State, trace)
+	}
+	w.stop(errors.New("enough"))
+	if err := w.finish(); err != nil {
+		t.Error(err)
+	}
+	w.until("the group is empty", func() bool {
+		members, target := cloud.Members("project-1", "regions/us-central1", "builders")
+		return len(members) == 0 && target == 0
+	})
+	for _, wrong := range cloud.Wrong() {
+		t.Error(wrong)
+	}
+}
+
+// signIn is the URL of a server that gives a token.
+func signIn(t *testing.T, token string) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(map[string]any{"access_token": token, "token_type": "Bearer", "expires_in": 3600})
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
 }

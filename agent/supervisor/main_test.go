@@ -258,18 +258,18 @@ func (w *world) call(client *http.Client, method, url string) (status int, body 
 	return res.StatusCode, string(text)
 }
 
-// builtins gives the agent the guests of the tree, compiled by the test.
-func builtins(t *testing.T) func(*Options) {
+// builtins gives the agent the guests of the tree, compiled by the test: the policies, the driver docker, and more of them.
+func builtins(t *testing.T, more ...string) func(*Options) {
 	t.Helper()
 	need.Command(t, "go")
 	dist := fstest.MapFS{}
-	for _, folder := range []string{"policies/periods", "policies/idlescale", "policies/instances", "providers/docker"} {
+	for _, folder := range append([]string{"policies/periods", "policies/idlescale", "policies/instances", "providers/docker"}, more...) {
 		dist["dist/"+filepath.Base(folder)+guests.Suffix] = &fstest.MapFile{Data: guests.Packed(t, folder)}
 	}
 	cache := guests.CompilationCache(t)
 	return func(o *Options) {
 		o.Modules = module.Options{Builtins: []fs.FS{dist}, CacheDir: cache, Limits: module.Limits{
-			DecideTime: time.Minute, OtherTime: time.Minute, // a busy machine is no failure
+			DecideTime: time.Minute, OtherTime: time.Minute, DriverTime: time.Minute, // a busy machine is no failure
 		}}
 	}
 }

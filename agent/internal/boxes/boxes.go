@@ -143,7 +143,7 @@ func bootFiles(data fakecloud.UserData, resolver string) (io.Reader, error) {
 		return nil, errors.New("its user data lacks a key or a login")
 	}
 	if data.AuthorizedKey == "" {
-		data.AuthorizedKey = "# nobody yet"
+		data.AuthorizedKey, data.SSHUser = "# nobody yet", "root"
 	}
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)

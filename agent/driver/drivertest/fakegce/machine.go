@@ -76,13 +76,13 @@ func setAddress(o object, address string) {
 	}
 }
 
-// authorize has a VM let in who stands in its metadata, as the guest agent of Google's images does whenever that changes. The caller holds mu.
-func (c *Cloud) authorize(i *instance) {
+// authorize has a VM let in who stands in its new metadata, as the guest agent of Google's images does whenever that changes. The caller holds mu.
+func (c *Cloud) authorize(i *instance, metadata object) {
 	ring, ok := c.settings.Hardware.(fakecloud.Keyring)
 	if !ok || i.stop == nil {
 		return
 	}
-	for line := range strings.Lines(metadataOf(i.object)["ssh-keys"]) {
+	for line := range strings.Lines(metadataOf(object{"metadata": metadata})["ssh-keys"]) {
 		user, key, _ := strings.Cut(strings.TrimSpace(line), ":")
 		if key == "" {
 			continue

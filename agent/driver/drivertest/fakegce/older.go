@@ -35,10 +35,8 @@ func (c *Cloud) setMetadata(r *request) (any, error) {
 		return nil, refuse(http.StatusPreconditionFailed, "conditionNotMet", "Supplied fingerprint does not match current metadata fingerprint.")
 	}
 	op := c.begin(r, "setMetadata", text(i.object, "selfLink"), text(i.object, "id"))
-	op.finish = func() {
-		i.object["metadata"] = r.body
-		c.authorize(i)
-	}
+	op.finish = func() { i.object["metadata"] = r.body }
+	c.authorize(i, r.body)
 	return c.due(op), nil
 }
 
