@@ -235,7 +235,9 @@ func (c *Machines) login(e journal.Entry, m fleet.Machine) (provision.Login, boo
 		c.o.Log.Error("The drivers can't be loaded", "error", err)
 		return provision.Login{}, false
 	}
-	return d.Login(m)
+	l, ok := d.Login(m)
+	l.Rename = ok // docker-machine names every host, those of generic too
+	return l, ok
 }
 
 // errNotRunning is docker-machine's word for it.

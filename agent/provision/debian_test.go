@@ -16,6 +16,7 @@ import (
 
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/internal/need"
+	"github.com/millwright-ci/millwright/agent/wait"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -37,8 +38,11 @@ func TestRealDebian(t *testing.T) {
 		{name: "12 with systemd, no engine", image: systemdImage + "bookworm", prepare: noEngine, init: "systemd"},
 		{name: "12 without, no engine", image: machineImages + "bookworm", prepare: noEngine, init: "none"},
 		{name: "12 with OpenRC", image: machineImages + "bookworm", prepare: openrc, init: "openrc"},
+		{name: "12 with System V", image: sysvImage + "bookworm", init: "sysv"},
+		{name: "12 with System V, no engine", image: sysvImage + "bookworm", prepare: noEngine, init: "sysv"},
 		{name: "13 with systemd", image: systemdImage + "trixie", init: "systemd"},
 		{name: "13 with systemd, no engine", image: systemdImage + "trixie", prepare: noEngine, init: "systemd"},
+		{name: "13 with System V", image: sysvImage + "trixie", init: "sysv"},
 		{name: "13 without", image: machineImages + "trixie", init: "none"},
 		{name: "13 without, no engine", image: machineImages + "trixie", prepare: noEngine, init: "none"},
 	} {
@@ -88,6 +92,9 @@ func provisionDebian(t *testing.T, local *client.Client, image, prepare, manager
 	if !slices.Contains(info.Labels, "tier=a b") || info.NoProxy != "a b,%h,$HOME" || info.LoggingDriver != "local" {
 		t.Errorf("labels %q, environment %q, log driver %s", info.Labels, info.NoProxy, info.LoggingDriver)
 	}
+	if info.Name != m.Name {
+		t.Errorf("the machine calls itself %s", info.Name)
+	}
 	if out, err := sayIn(ctx, local, m.Name, managed[manager]); err != nil {
 		t.Errorf("the engine is not kept by %s: %v\n%s", manager, err, out)
 	}
@@ -106,12 +113,38 @@ func provisionDebian(t *testing.T, local *client.Client, image, prepare, manager
 	if info, err = engine.Info(ctx); err != nil || !slices.Contains(info.Labels, "tier=other") || info.LoggingDriver == "local" {
 		t.Errorf("labels %q, log driver %s, %v: a change has no effect", info.Labels, info.LoggingDriver, err)
 	}
+	if manager == "systemd" || manager == "sysv" { // the others are not booted by it
+		comesBack(t, ctx, local, p, m)
+	}
+}
+
+// comesBack boots the machine again, and wants its engine without anybody's doing.
+func comesBack(t *testing.T, ctx context.Context, local *client.Client, p *Provisioner, m fleet.Machine) {
+	t.Helper()
+	if err := local.ContainerRestart(ctx, m.Name, container.StopOptions{Timeout: new(int)}); err != nil {
+		t.Fatal(err)
+	}
+	info, err := local.ContainerInspect(ctx, m.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Instance.Address = info.NetworkSettings.IPAddress
+	for {
+		err := p.Check(ctx, m)
+		if err == nil {
+			return
+		}
+		if wait.For(ctx, 200*time.Millisecond) != nil {
+			t.Fatalf("no engine after a boot: %v", err)
+		}
+	}
 }
 
 // managed succeeds when the engine is started by this manager of services, also at the next boot.
 var managed = map[string]string{
 	"systemd": "systemctl is-active docker.service && systemctl is-enabled docker.service",
 	"openrc":  "rc-service millwright-engine status && rc-update show default | grep -q millwright-engine",
+	"sysv":    "service millwright-engine status && ls /etc/rc2.d/S*millwright-engine && ! ls /etc/rc2.d/S*docker 2>/dev/null",
 	"none":    `[ "$(cat /proc/$(cat /run/millwright-engine.pid)/comm)" = dockerd ]`,
 }
 

@@ -89,9 +89,17 @@ func (r *run) configure(ctx context.Context, f facts) error {
 		return err
 	}
 	s := script{name: "engine", files: r.opts.engineFiles(ca, server, daemon, f.dockerd)}
-	s.vars = map[string]string{"STAMP": s.stamp(), "INIT": f.init, "PORT": r.enginePort(), "FIREWALL": firewall(f.os)}
+	s.vars = map[string]string{"STAMP": s.stamp(), "INIT": f.init, "PORT": r.enginePort(), "FIREWALL": firewall(f.os), "NAME": r.hostname()}
 	_, err = r.conn.run(ctx, s)
 	return err
+}
+
+// hostname is what the machine's host is to be called, "" for what it is called already: a host that is only lent keeps its name.
+func (r *run) hostname() string {
+	if r.access.Borrowed && !r.access.Rename {
+		return ""
+	}
+	return r.m.Name
 }
 
 // engineFiles are what engine.sh puts into place.

@@ -70,7 +70,7 @@ func (p *Provisioner) firstBoot(ctx context.Context, m fleet.Machine) (string, e
 		files = append(files, file{name: name + ".sh", data: body})
 	}
 	files = append(files, managerFile, envFile(map[string]string{
-		"FIRST_BOOT": "yes", "URL": opts.installURL, "HOWS": installers(), "PORT": r.enginePort(), "STAMP": stamp, "LEFT": left,
+		"FIRST_BOOT": "yes", "URL": opts.installURL, "HOWS": installers(), "PORT": r.enginePort(), "STAMP": stamp, "LEFT": left, "NAME": m.Name,
 	}))
 	packed, err := selfExtracting(files)
 	if err != nil {

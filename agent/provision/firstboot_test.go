@@ -47,8 +47,8 @@ func TestRealFirstBoot(t *testing.T) {
 			defer engine.Close()
 			info, err := engine.Info(ctx)
 			slices.Sort(info.Labels) // the engine keeps no order
-			if err != nil || strings.Join(info.Labels, " ") != "provider=docker tier=a b" || info.NoProxy != "a b,%h,$HOME" {
-				t.Errorf("labels %q, environment %q, %v", info.Labels, info.NoProxy, err)
+			if err != nil || strings.Join(info.Labels, " ") != "provider=docker tier=a b" || info.NoProxy != "a b,%h,$HOME" || info.Name != m.Name {
+				t.Errorf("labels %q, environment %q, name %s, %v", info.Labels, info.NoProxy, info.Name, err)
 			}
 			runHello(t, ctx, engine)
 			checkStranger(t, endpoint)

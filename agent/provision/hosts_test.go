@@ -90,6 +90,9 @@ func TestRealHost(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if info, err := engine.Info(ctx); err != nil || info.Name != freshName {
+			t.Errorf("a host that is only lent is called %s, %v", info.Name, err)
+		}
 		label, value, _ := strings.Cut(managedLabel, "=")
 		for _, v := range []volume.CreateOptions{{Name: "cache", Labels: map[string]string{label: value}}, {Name: "theirs"}} {
 			if _, err := engine.VolumeCreate(ctx, v); err != nil {

@@ -24,7 +24,8 @@ type Login struct {
 	// then on no other key is.
 	KnownHosts string
 	EnginePort int  // where the engine is to listen; 0 means 2376
-	Borrowed   bool // the host stays when the machine goes: it is not switched off
+	Borrowed   bool // the host stays when the machine goes: it is not switched off, and keeps its name
+	Rename     bool // a host that is borrowed gets the machine's name all the same
 	// Engine is a folder with ca.pem, cert.pem and key.pem for a machine that is nothing but an engine; "" for one with SSH.
 	Engine string
 }

@@ -31,12 +31,17 @@ import (
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
-// Images of fresh machines: sshd and a Docker engine that nobody has started, the second with systemd. The releases of Debian are their tags.
+// Images of fresh machines: sshd and a Docker engine that nobody has started, the second with systemd, the third with System V's init. The releases
+// of Debian are their tags.
 const (
 	machineImages = "millwright/machine:"
 	systemdImage  = "millwright/systemd:"
+	sysvImage     = "millwright/sysv:"
 	machineImage  = machineImages + "bookworm"
 )
+
+// freshName is what a machine calls itself until it is provisioned.
+const freshName = "ip-10-0-0-1"
 
 // helperTag is what the test's helper image is called.
 const helperTag = "millwright/helper:test"
@@ -81,6 +86,12 @@ func TestRealMachine(t *testing.T) {
 	defer engine.Close()
 
 	t.Run("options arrive", func(t *testing.T) { checkInfo(t, ctx, engine) })
+	t.Run("name", func(t *testing.T) {
+		out, err := sayIn(ctx, local, m.Name, "uname -n; cat /etc/hostname; getent hosts \"$(uname -n)\" | grep -o 127.0.1.1")
+		if want := m.Name + "\n" + m.Name + "\n127.0.1.1\n"; err != nil || out != want {
+			t.Errorf("it goes by %q, want %q: %v", out, want, err)
+		}
+	})
 	t.Run("hello", func(t *testing.T) { runHello(t, ctx, engine) })
 	t.Run("check", func(t *testing.T) {
 		for range 3 {
@@ -265,7 +276,7 @@ func startMachine(t testing.TB, local *client.Client, p *Provisioner, user strin
 	return startMachineOf(t, local, p, machineImage, user)
 }
 
-// startMachineOf is startMachine for an image; that of systemd is its first process. more are files for /etc/millwright.
+// startMachineOf is startMachine for an image. more are files for /etc/millwright.
 func startMachineOf(t testing.TB, local *client.Client, p *Provisioner, image, user string, more ...bootFile) fleet.Machine {
 	t.Helper()
 	return startNamed(t, local, p, newMachineName(), image, user, more...)
@@ -288,7 +299,7 @@ func startNamed(t testing.TB, local *client.Client, p *Provisioner, machine, ima
 		Binds:     []string{machine + ":/var/lib/docker"},
 		Resources: container.Resources{DeviceCgroupRules: []string{"a *:* rwm"}},
 	}
-	*host.Init = !strings.HasPrefix(image, systemdImage)
+	*host.Init = strings.HasPrefix(image, machineImages) // the others have their own
 	t.Cleanup(func() {
 		local.ContainerRemove(ctx, machine, container.RemoveOptions{Force: true, RemoveVolumes: true})
 		local.VolumeRemove(ctx, machine, true)
@@ -296,7 +307,7 @@ func startNamed(t testing.TB, local *client.Client, p *Provisioner, machine, ima
 	if _, err := local.VolumeCreate(ctx, volume.CreateOptions{Name: machine, Labels: labels}); err != nil {
 		t.Fatal(err)
 	}
-	c, err := local.ContainerCreate(ctx, &container.Config{Image: image, Hostname: machine, Labels: labels}, host, nil, nil, machine)
+	c, err := local.ContainerCreate(ctx, &container.Config{Image: image, Hostname: freshName, Labels: labels}, host, nil, nil, machine)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 # Puts the engine's certificates and configuration in place and (re)starts it, unless it runs with exactly these. STAMP stands for
 # them all; it is written last, so that an interrupted run is done again. Files come beside this script. INIT is what manages services here
-# (systemd, openrc, sysv, none), PORT where the engine listens, FIREWALL whether the image itself turns strangers away from it.
+# (systemd, openrc, sysv, none), PORT where the engine listens, FIREWALL whether the image itself turns strangers away from it. NAME is what the
+# machine is to be called, "" for what it is called already.
 set -eu
 . ./env
 PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -25,6 +26,14 @@ running() {
 up() {
 	if [ "$INIT" = systemd ]; then systemctl is-active --quiet docker.service; else [ -n "$(running)" ]; fi
 }
+
+# call NAME gives the machine its name, now and at the next boot. One that can't be changed is good enough.
+call() {
+	case $(uname -n) in "$1" | "$1".*) return 0 ;; esac
+	(echo "$1" >/proc/sys/kernel/hostname && echo "$1" >/etc/hostname) 2>/dev/null || echo "the machine keeps the name $(uname -n)"
+	grep -qE "[[:space:]]$1([[:space:]]|\$)" /etc/hosts 2>/dev/null || (echo "127.0.1.1 $1" >>/etc/hosts) 2>/dev/null || :
+}
+if [ -n "$NAME" ]; then call "$NAME"; fi
 
 if [ "$(cat $stamp 2>/dev/null)" = "$STAMP" ] && up; then
 	echo "the engine runs with this configuration already"

@@ -1,7 +1,7 @@
 # What the host would do over SSH, done by the machine itself when it boots: the engine is installed where there is none, configured and started.
 # Run again, at every boot say, it restarts nothing that runs as it should. What it can't do it leaves to the host, which logs in then.
 # DAEMON, the configuration, is that of an image without one. HOWS are words ID=HOW: how install.sh installs on which system. LEFT is how long
-# the machine lives, in seconds, "" for ever.
+# the machine lives, in seconds, "" for ever. NAME is what it is to be called.
 set -eu
 . ./env
 . ./manager.sh
