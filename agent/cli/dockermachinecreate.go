@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/millwright-ci/millwright/agent/dockermachine"
+	"github.com/millwright-ci/millwright/agent/provision"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -47,8 +49,9 @@ func (h *handStore) createArgs(c *cobra.Command, args []string) error {
 	}
 	driver, _ := c.Flags().GetString("driver")
 	if driver == "" {
-		if help, _ := c.Flags().GetBool("help"); help {
-			return c.Help()
+		err := h.createHelp(c, abi.Describe{Name: "DRIVER", Options: provision.HostOptions()})
+		if help, _ := c.Flags().GetBool("help"); help || err != nil {
+			return err
 		}
 		return &usageError{c.CommandPath(), errors.New("no driver is given; name it with --driver, or MACHINE_DRIVER")}
 	}
@@ -67,6 +70,9 @@ func (h *handStore) createArgs(c *cobra.Command, args []string) error {
 		}
 		names := c.Flags().Args()
 		if len(names) != 1 {
+			if err := h.createHelp(c, desc); err != nil { // as docker-machine does; completions of shells read it
+				return err
+			}
 			return &usageError{c.CommandPath() + " --driver " + driver, fmt.Errorf("Error: No machine name specified, or more than one: %q", names)} //nolint:staticcheck // docker-machine's words
 		}
 		return m.Create(c.Context(), driver, names[0], *options)
@@ -111,8 +117,29 @@ type optionValue struct {
 
 // Set implements pflag.Value.
 func (v *optionValue) Set(text string) error {
+	if v.option.Role == abi.RoleFile {
+		text = fromHere(v.option, text)
+	}
 	*v.given = append(*v.given, v.option.Name+"="+text)
 	return nil
+}
+
+// fromHere makes a path that starts in the present folder an absolute one: whoever uses the machine later may be elsewhere. In a list it stands
+// after KEY=.
+func fromHere(o abi.Option, text string) string {
+	key, path := "", text
+	if o.Type == abi.OptionList {
+		name, after, found := strings.Cut(text, "=")
+		if !found {
+			return text
+		}
+		key, path = name+"=", after
+	}
+	absolute, err := filepath.Abs(path)
+	if path == "" || err != nil {
+		return text
+	}
+	return key + absolute
 }
 
 // String implements pflag.Value.
@@ -121,17 +148,18 @@ func (v *optionValue) String() string { return "" }
 // Type implements pflag.Value.
 func (v *optionValue) Type() string { return string(v.option.Type) }
 
-// createHelp prints how create is used with a driver.
+// createHelp prints how create is used with a driver. As docker-machine's, lines with options begin with three spaces: completions of shells look
+// for that.
 func (h *handStore) createHelp(c *cobra.Command, desc abi.Describe) error {
 	fmt.Fprintf(h.app.out, "Usage: %s --driver %s [OPTIONS] NAME\n\n", c.CommandPath(), desc.Name)
 	if desc.Summary != "" {
 		fmt.Fprintf(h.app.out, "%s: %s\n\n", desc.Name, desc.Summary)
 	}
 	w := tabwriter.NewWriter(h.app.out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(w, "OPTION\tTYPE\tENV\tDEFAULT\tHELP")
-	fmt.Fprintf(w, "--driver, -d\tstring\tMACHINE_DRIVER\t-\tthe driver that makes the machine\n")
+	fmt.Fprintln(w, "   OPTION\tTYPE\tENV\tDEFAULT\tHELP")
+	fmt.Fprintf(w, "   --driver, -d\tstring\tMACHINE_DRIVER\t-\tthe driver that makes the machine\n")
 	for _, o := range desc.Options {
-		fmt.Fprintf(w, "--%s\t%s\t%s\t%s\t%s\n", o.Name, optionType(o), dash(o.Env), cmp.Or(o.Default, "-"), o.Help)
+		fmt.Fprintf(w, "   --%s\t%s\t%s\t%s\t%s\n", o.Name, optionType(o), dash(o.Env), cmp.Or(o.Default, "-"), o.Help)
 	}
 	return w.Flush()
 }

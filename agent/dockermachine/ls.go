@@ -262,16 +262,23 @@ func (f filters) matches(i Item) bool {
 func matchesOne(i Item, key, value string) bool {
 	switch key {
 	case "driver":
-		return i.DriverName == value
+		return strings.EqualFold(i.DriverName, value)
 	case "state":
 		return strings.EqualFold(i.State, value)
 	case "name":
 		ok, _ := regexp.MatchString(value, i.Name) // compiled once already
 		return ok
 	case "label":
-		return slices.Contains(i.EngineOptions.Labels, value)
+		return slices.ContainsFunc(i.EngineOptions.Labels, func(label string) bool { return matchesLabel(label, value) })
 	}
 	return false // there is no swarm
+}
+
+// matchesLabel tells whether an engine's label is the wanted one, given as KEY or KEY=VALUE. Values are compared without their case.
+func matchesLabel(label, wanted string) bool {
+	key, value, _ := strings.Cut(label, "=")
+	wantedKey, wantedValue, exact := strings.Cut(wanted, "=")
+	return key == wantedKey && (!exact || strings.EqualFold(value, wantedValue))
 }
 
 // natural compares texts with their numbers as numbers: m2 comes before m10.

@@ -18,11 +18,19 @@ import (
 // sshPatience is how long a login of a person's command is tried.
 const sshPatience = 20 * time.Second
 
-// SSH runs a command on a machine, or a shell when there is none. The exit code of a command that fails is the ExitError's.
+// SSH runs a command on a machine, or a shell when there is none. What begins with a dash after the name is for OpenSSH's ssh, which then does it
+// all: -L 8080:localhost:8080, say. The exit code of a command that fails is the ExitError's.
 func (c *Machines) SSH(ctx context.Context, args []string) error {
 	var names []string
 	if len(args) > 0 {
 		names = args[:1]
+	}
+	if len(args) > 1 && strings.HasPrefix(args[1], "-") {
+		x, err := c.reach(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		return c.external(ctx, "ssh", append(append(sshOptions(x), x.User+"@"+x.Address), args[1:]...)...)
 	}
 	e, err := c.one(names)
 	if err != nil {
