@@ -39,7 +39,7 @@ func TestRealDebian(t *testing.T) {
 		{name: "12 without, no engine", image: machineImages + "bookworm", prepare: noEngine, init: "none"},
 		{name: "12 with OpenRC", image: machineImages + "bookworm", prepare: openrc, init: "openrc"},
 		{name: "12 with System V", image: sysvImage + "bookworm", init: "sysv"},
-		{name: "12 with System V, no engine", image: sysvImage + "bookworm", prepare: noEngine, init: "sysv"},
+		{name: "12 with System V, no engine", image: sysvImage + "bookworm", prepare: noEngine + noStart, init: "sysv"},
 		{name: "13 with systemd", image: systemdImage + "trixie", init: "systemd"},
 		{name: "13 with systemd, no engine", image: systemdImage + "trixie", prepare: noEngine, init: "systemd"},
 		{name: "13 with System V", image: sysvImage + "trixie", init: "sysv"},
@@ -59,6 +59,8 @@ func TestRealDebian(t *testing.T) {
 // Preparations.
 const (
 	noEngine = "DEBIAN_FRONTEND=noninteractive apt-get -qq -y purge docker.io >/dev/null && ! command -v dockerd"
+	// noStart has the package not start its engine: the limits that its init script sets are refused to a container.
+	noStart = " && printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d"
 	// openrc has OpenRC manage services, in a container whose first process is another.
 	openrc = "apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends openrc >/dev/null && mkdir -p /run/openrc && touch /run/openrc/softlevel"
 )
