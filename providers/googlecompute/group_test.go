@@ -87,8 +87,19 @@ func TestShortage(t *testing.T) {
 			}
 			return false
 		})
+		g, _ := read(o)
+		if all, _, err := g.members(); err != nil {
+			t.Error(err)
+		} else if vm, why := g.shortage(all); vm == "" || !strings.Contains(why, says) {
+			t.Errorf("the log has %q of %q, want %s", why, vm, says)
+		}
 		fail(t, c, "")
 		awaitRunning(t, o, 1)
+		if all, _, _ := g.members(); len(all) != 1 {
+			t.Errorf("there are %v", all)
+		} else if _, why := g.shortage(all); why != "" {
+			t.Errorf("the log has %q of a VM that runs", why)
+		}
 	}
 }
 

@@ -2,10 +2,12 @@ package main
 
 import (
 	"net/url"
+	"sync"
 
 	"github.com/millwright-ci/millwright/providers/internal/gce"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 	"github.com/millwright-ci/millwright/sdk/go/driver"
+	"github.com/millwright-ci/millwright/sdk/go/host"
 )
 
 // maxPages bounds a list in pages of 500.
@@ -97,11 +99,33 @@ func (googlecompute) List(req abi.ListRequest) (abi.ListResult, error) {
 	if err != nil {
 		return abi.ListResult{}, err
 	}
+	g.tell(all)
 	res := abi.ListResult{Complete: complete}
 	for _, m := range all {
 		res.Instances = append(res.Instances, g.instance(m))
 	}
 	return res, nil
+}
+
+// told is what was logged last of each group, so that a shortage is not told at each list.
+var told sync.Map
+
+// tell logs why Google does not make what it granted, when that changes.
+func (g group) tell(all []member) {
+	vm, why := g.shortage(all)
+	if before, _ := told.Swap(g.id(), why); why != "" && before != why {
+		host.Log(host.LevelWarn, "Google does not make an instance that it granted; the group tries on", map[string]string{"group": g.id(), "instance": vm, "error": why})
+	}
+}
+
+// shortage is the first VM that the group can't make, and why; "" when there is none.
+func (g group) shortage(all []member) (vm, why string) {
+	for _, m := range all {
+		if i := g.instance(m); i.Status == abi.StatusCreating && i.Message != "" {
+			return i.Name, i.Message
+		}
+	}
+	return "", ""
 }
 
 // instance turns what the API tells into the host's terms. Why Google has not made a VM yet goes with it: the group tries on.
