@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -106,6 +107,9 @@ func refused(action string, res abi.HTTPResponse, root element) *abi.Error {
 // encodedMark comes before what AWS tells of a refusal to those alone who may decode it. It is a thousand characters.
 const encodedMark = "Encoded authorization failure message:"
 
+// tagging are the actions that tag what they make, which takes a right of its own.
+var tagging = []string{"CreateSecurityGroup", "ImportKeyPair", "RunInstances"}
+
 // decoded says in words what was refused, in the place of what is encoded.
 func decoded(action string, m meaning, message string) string {
 	before, _, encoded := strings.Cut(message, encodedMark)
@@ -115,6 +119,9 @@ func decoded(action string, m meaning, message string) string {
 	message = strings.TrimSpace(before)
 	if !strings.Contains(message, "ec2:") {
 		message = strings.TrimRight(message, ".") + ": ec2:" + action + " is refused"
+		if slices.Contains(tagging, action) {
+			message += ", or ec2:CreateTags for its tags"
+		}
 	}
 	if encoded {
 		message += ", for reasons that `aws sts decode-authorization-message` tells of the event in CloudTrail"

@@ -86,6 +86,9 @@ func TestDenied(t *testing.T) {
 			t.Errorf("what is encoded is shown: %v", err)
 		}
 	}
+	c.Deny("CreateTags")
+	_, err := nativeDriver.Create(t.Context(), request("refused", o))
+	wantSays(t, err, "auth", "or ec2:CreateTags for its tags", "the policy of the driver's documentation")
 	c.Deny("CancelSpotInstanceRequests")
 	remove(t, o, "denied", "refused")
 	c.Deny()

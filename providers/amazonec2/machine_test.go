@@ -56,6 +56,30 @@ func TestMachines(t *testing.T) {
 	}
 }
 
+// TestZones puts machines into the subnet of their zone, unless a subnet is named.
+func TestZones(t *testing.T) {
+	c := start(t, fakeec2.Settings{Region: "ap-southeast-3"})
+	all := subnetsOf(t, c)
+	if len(all) < 2 {
+		t.Fatalf("the cloud has the subnets %v", all)
+	}
+	for _, n := range all {
+		zone := strings.TrimPrefix(n.zone, c.Region())
+		for name, list := range map[string][]string{
+			"by its letter": {"amazonec2-zone=" + zone}, "by its name": {"amazonec2-zone=" + n.zone}, "in a VPC": {"amazonec2-zone=" + zone, "amazonec2-vpc-id=" + n.vpc},
+			"by its subnet": {"amazonec2-subnet-id=" + n.subnet},
+		} {
+			s, err := usable(options(t, c, list...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := s.network(); err != nil || got != n {
+				t.Errorf("%s %s: %+v, %v; want %+v", n.zone, name, got, err, n)
+			}
+		}
+	}
+}
+
 // importKey puts the operator's own key pair into the cloud.
 func importKey(t *testing.T, c *fakeec2.Cloud, o abi.Options) {
 	t.Helper()
@@ -166,6 +190,15 @@ func TestImages(t *testing.T) {
 	defer remove(t, o, "image-1")
 	if sent := c.Requests("RunInstances")[0].Get("ImageId"); !strings.HasPrefix(sent, "ami-") {
 		t.Errorf("the image is %s", sent)
+	}
+	for _, own := range []string{"resolve:ssm:/golden/ami", "ami-0123456789abcdef0"} { // AWS resolves the first by itself
+		s, err := usable(options(t, c, "amazonec2-ami="+own))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if id, err := s.imageID(); err != nil || id != own {
+			t.Errorf("%s: %s, %v", own, id, err)
+		}
 	}
 	_, err := nativeDriver.Create(t.Context(), request("image-2", options(t, c, "amazonec2-ami=self/none-*")))
 	wantSays(t, err, "invalid", "self has no image none-* for x86_64")

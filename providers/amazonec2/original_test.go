@@ -93,6 +93,7 @@ func TestDockerMachine(t *testing.T) {
 		"groups":          {"amazonec2-security-group=one", "amazonec2-security-group=two", "amazonec2-open-port=8080", "amazonec2-open-port=53/udp"},
 		"tags":            {"amazonec2-tags=team,ci,cost,42"},
 		"subnet":          {"amazonec2-subnet-id=" + subnet.subnet, "amazonec2-vpc-id=" + subnet.vpc, "amazonec2-private-address-only"},
+		"vpc":             {"amazonec2-vpc-id=" + subnet.vpc},
 		"monitored":       {"amazonec2-monitoring", "amazonec2-use-ebs-optimized-instance", "amazonec2-iam-instance-profile=ci", "amazonec2-use-private-address"},
 		"key pair":        {"amazonec2-keypair-name=om", "amazonec2-ssh-keypath=" + key},
 		"user data":       {"amazonec2-userdata=" + userdata},

@@ -27,7 +27,7 @@ func TestScopes(t *testing.T) {
 	create(t, "m1", o)
 	find(t, o, "m1", runs)
 	remove(t, "m1", o, nil)
-	needed := append(c.Scopes(), "tag:create", "tag:read")
+	needed := append(c.Scopes(), "tag:read")
 	data, err := os.ReadFile(pagePath)
 	if err != nil {
 		t.Fatal(err)

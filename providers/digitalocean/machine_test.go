@@ -180,6 +180,11 @@ func TestWithoutKeyList(t *testing.T) {
 	c.Deny("ssh_key:read")
 	find(t, o, "m1", runs)
 	remove(t, "m1", o, made.State)
+	untagged := start(t, fakedo.Settings{})
+	untagged.Deny("tag:create") // a droplet without tags would be nobody's
+	if _, err := nativeDriver.Create(t.Context(), request("m1", options(t, untagged))); !errors.Is(err, hostside.ErrAuth) || !strings.Contains(err.Error(), "tag:create") || len(untagged.Keys()) > 0 {
+		t.Errorf("without the right to tag: %v, and the keys are %v", err, untagged.Keys())
+	}
 	c.Deny("droplet:read")
 	_, err := nativeDriver.List(t.Context(), abi.ListRequest{ABI: abi.Version, Owner: testOwner, Options: o})
 	if !errors.Is(err, hostside.ErrAuth) || !strings.Contains(err.Error(), "droplet:read") {

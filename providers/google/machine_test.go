@@ -152,6 +152,14 @@ func TestWithoutRights(t *testing.T) {
 	c := start(t, fakegce.Settings{})
 	o := options(t, c)
 	create(t, "m1", o)
+	for _, right := range []string{"compute.instances.setLabels", "compute.disks.setLabels"} { // a machine without labels would be nobody's
+		c.Deny(right)
+		_, err := nativeDriver.Create(t.Context(), request("m2", o))
+		if err == nil || !strings.Contains(err.Error(), "auth: ") || !strings.Contains(err.Error(), right) {
+			t.Errorf("without %s: %v", right, err)
+		}
+		c.Grant()
+	}
 	c.Deny("compute.disks.list")
 	c.Deny("compute.globalOperations.list")
 	find(t, o, "m1", runs)

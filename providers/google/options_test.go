@@ -1,12 +1,16 @@
 package main
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/millwright-ci/millwright/agent/driver/drivertest"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/native"
+	"github.com/millwright-ci/millwright/agent/driver/wasm"
 	"github.com/millwright-ci/millwright/agent/specvectors"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
@@ -42,6 +46,10 @@ func TestValidate(t *testing.T) {
 		"GPUs, no count":            {[]string{"google-accelerator=type=nvidia-tesla-t4"}, "type=T,count=N", false},
 		"GPUs, count of none":       {[]string{"google-accelerator=type=nvidia-tesla-t4,count=0"}, "type=T,count=N", false},
 		"GPUs, twice the type":      {[]string{"google-accelerator=type=a,type=b,count=1"}, "type=T,count=N", false},
+		"GPUs, a third part":        {[]string{"google-accelerator=type=nvidia-tesla-t4,count=1,zone=a"}, "type=T,count=N", false},
+		"GPUs, half a GPU":          {[]string{"google-accelerator=type=nvidia-tesla-t4,count=0.5"}, "type=T,count=N", false},
+		"GPUs, no type":             {[]string{"google-accelerator=count=1"}, "type=T,count=N", false},
+		"GPUs that end":             {[]string{"google-accelerator=type=a,count=1", "google-maintenance-policy=TERMINATE"}, "", false},
 		"GPUs, something else":      {[]string{"google-accelerator=nvidia-tesla-t4"}, "type=T,count=N", false},
 		"GPUs that migrate":         {[]string{"google-accelerator=type=a,count=1", "google-maintenance-policy=MIGRATE"}, "can't move", false},
 		"preemptible that migrates": {[]string{"google-preemptible", "google-maintenance-policy=MIGRATE"}, "can't move", false},
@@ -91,6 +99,57 @@ func TestValidate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			native.Validate(t, google{}, append(slices.Clone(base), tc.list...), tc.problem, tc.warning)
 		})
+	}
+}
+
+// TestGPUs has both orders mean the same, and machines that can't move for maintenance end.
+func TestGPUs(t *testing.T) {
+	for name, tc := range map[string]struct {
+		list              []string
+		gpus, maintenance string
+	}{
+		"none":        {nil, "null", ""},
+		"type first":  {[]string{"google-accelerator=type=nvidia-tesla-t4,count=2"}, `[{"acceleratorCount":2,"acceleratorType":"T4"}]`, "TERMINATE"},
+		"count first": {[]string{"google-accelerator=count=2,type=nvidia-tesla-t4"}, `[{"acceleratorCount":2,"acceleratorType":"T4"}]`, "TERMINATE"},
+		"moves":       {[]string{"google-maintenance-policy=MIGRATE"}, "null", "MIGRATE"},
+		"ends":        {[]string{"google-maintenance-policy=TERMINATE"}, "null", "TERMINATE"},
+	} {
+		o, wrong := wasm.ParseOptions(google{}.Describe(), append(slices.Clone(base), tc.list...), nil)
+		s, problems := read(o)
+		if len(wrong)+len(problems) > 0 {
+			t.Fatal(wrong, problems)
+		}
+		b := s.body(request("m1", o))
+		gpus, err := json.Marshal(b.GuestAccelerators)
+		want := strings.Replace(tc.gpus, "T4", "https://www.googleapis.com/compute/v1/projects/project-1/zones/us-central1-a/acceleratorTypes/nvidia-tesla-t4", 1)
+		if err != nil || string(gpus) != want {
+			t.Errorf("%s: %s, %v; want %s", name, gpus, err, want)
+		}
+		policy := ""
+		if b.Scheduling != nil {
+			policy = b.Scheduling.OnHostMaintenance
+		}
+		if policy != tc.maintenance {
+			t.Errorf("%s: at maintenance %q, want %q", name, policy, tc.maintenance)
+		}
+	}
+}
+
+// TestMetadata joins what the options give, files among it, whose content the host has put in the place of their paths.
+func TestMetadata(t *testing.T) {
+	s, problems := read(abi.Options{
+		optProject: {testProject}, optMetadata: {"a=1", "b=2", "install-nvidia-driver=True"}, optMetadataFile: {"b=of a file=with two lines\n"}, optUserdata: {"#cloud-config"},
+	})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	got := map[string]string{}
+	for _, i := range s.metadata {
+		got[i.Key] = i.Value
+	}
+	want := map[string]string{"a": "1", "b": "of a file=with two lines\n", "install-nvidia-driver": "True", "user-data": "#cloud-config"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

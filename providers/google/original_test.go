@@ -52,6 +52,7 @@ func TestDockerMachine(t *testing.T) {
 		"preemptible":         {"google-preemptible", "google-use-internal-ip"},
 		"internal alone":      {"google-use-internal-ip-only"},
 		"an address by name":  {"google-address=static-1"},
+		"an address":          {"google-address=198.51.100.7"},
 		"a service account":   {"google-service-account=ci@project-1.iam.gserviceaccount.com", "google-scopes=https://www.googleapis.com/auth/cloud-platform,https://www.googleapis.com/auth/logging.write"},
 		"an image by its URL": {"google-machine-image=https://www.googleapis.com/compute/v1/projects/debian-cloud/global/images/family/debian-12"},
 	} {

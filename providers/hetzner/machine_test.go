@@ -159,6 +159,30 @@ func TestSomebodyElses(t *testing.T) {
 	}
 }
 
+// TestWithoutRights has a token that may only read, and then not even that: nothing counts as gone.
+func TestWithoutRights(t *testing.T) {
+	c := start(t, fakehcloud.Settings{})
+	o := options(t, c)
+	create(t, "m1", o)
+	c.Deny(mayWrite)
+	find(t, o, "m1", runs)
+	if _, err := nativeDriver.Create(t.Context(), request("m2", o)); !errors.Is(err, hostside.ErrAuth) || !strings.Contains(err.Error(), "give the token the right to write") {
+		t.Errorf("create with a token that reads: %v", err)
+	}
+	gone := abi.RemoveRequest{ABI: abi.Version, Owner: testOwner, Name: "m1", Options: o}
+	if err := nativeDriver.Remove(t.Context(), gone); !errors.Is(err, hostside.ErrAuth) {
+		t.Errorf("remove with a token that reads: %v", err)
+	}
+	c.Deny(mayRead)
+	res, err := nativeDriver.List(t.Context(), abi.ListRequest{ABI: abi.Version, Owner: testOwner, Options: o})
+	if !errors.Is(err, hostside.ErrAuth) || res.Complete {
+		t.Errorf("list with a token without rights: %+v, %v", res, err)
+	}
+	if err := nativeDriver.Remove(t.Context(), gone); !errors.Is(err, hostside.ErrAuth) {
+		t.Errorf("remove with a token without rights: %v", err)
+	}
+}
+
 // TestSpread fills placement groups, ten machines in each, and removes each with its last machine.
 func TestSpread(t *testing.T) {
 	c := start(t, fakehcloud.Settings{DeleteTime: 20 * time.Millisecond})

@@ -26,24 +26,32 @@ var owner = abi.Owner{ID: "abcdefgh01234567", Runner: "runner-1"}
 func listen(t *testing.T, n int) (hosts []string) {
 	t.Helper()
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		var accepting sync.WaitGroup
-		accepting.Go(func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				c.Close()
-			}
-		})
-		t.Cleanup(func() { l.Close(); accepting.Wait() })
-		hosts = append(hosts, l.Addr().String())
+		address, _ := answering(t)
+		hosts = append(hosts, address)
 	}
 	return hosts
+}
+
+// answering returns a host that answers until it is silenced, or the test ends.
+func answering(t *testing.T) (address string, silence func()) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var accepting sync.WaitGroup
+	accepting.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+		}
+	})
+	silence = func() { l.Close(); accepting.Wait() }
+	t.Cleanup(silence)
+	return l.Addr().String(), silence
 }
 
 func pool(hosts ...string) abi.Options { return abi.Options{optAddress: hosts} }
@@ -55,7 +63,21 @@ func request(name string, o abi.Options) abi.CreateRequest {
 func TestSuite(t *testing.T) {
 	for name, subject := range map[string]func(t *testing.T) drivertest.Subject{
 		Generic: func(t *testing.T) drivertest.Subject {
-			return drivertest.Subject{Driver: New(Options{Name: Generic, Store: t.TempDir()}), Options: pool(listen(t, 6)...), Invalid: pool("a b")}
+			d, hosts, end := New(Options{Name: Generic, Store: t.TempDir()}), []string{}, map[string]func(){}
+			for range 6 {
+				address, silence := answering(t)
+				hosts, end[address] = append(hosts, address), silence
+			}
+			return drivertest.Subject{
+				Driver: d, Options: pool(hosts...), Invalid: pool("a b"), States: []abi.Status{abi.StatusUnknown},
+				Put: func(name string, _ abi.Status) error { // its host answers no more
+					l, _, err := d.files.Load(name)
+					if err == nil {
+						end[l.host().key()]()
+					}
+					return err
+				},
+			}
 		},
 		None: func(t *testing.T) drivertest.Subject {
 			return drivertest.Subject{

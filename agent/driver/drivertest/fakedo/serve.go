@@ -51,6 +51,11 @@ func (c *Cloud) createDroplet(r *fakerest.Request) (any, error) {
 	if err := r.Read(&req); err != nil {
 		return nil, err
 	}
+	if len(req.Tags) > 0 {
+		if err := c.Want("tag:create"); err != nil {
+			return nil, err
+		}
+	}
 	if err := c.check(&req); err != nil {
 		return nil, err
 	}

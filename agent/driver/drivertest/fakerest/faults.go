@@ -59,6 +59,15 @@ func (s *Server) Deny(scope string) {
 	s.denied[scope] = true
 }
 
+// Want is the refusal of a caller who lacks a scope beside that of the route; nil when he has it. The caller holds Mu.
+func (s *Server) Want(scope string) error {
+	if s.denied[scope] {
+		return Refuse(http.StatusForbidden, "", "You are missing the required permission %s", scope)
+	}
+	s.scopes[scope] = true
+	return nil
+}
+
 // Use counts requests of other clients against the hour's limit.
 func (s *Server) Use(requests int) {
 	s.Mu.Lock()
