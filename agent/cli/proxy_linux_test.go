@@ -154,10 +154,14 @@ func TestProxyAndAuthority(t *testing.T) {
 			"azure-subscription-id=11111111-2222-3333-4444-555555555555", "azure-tenant-id=11111111-2222-3333-4444-555555555555", "azure-client-id=app",
 			"azure-client-secret=secret-of-the-agent",
 		}, []string{"login.microsoftonline.com", "management.azure.com"}, "management.azure.com", ""},
+		"docker":       {[]string{"docker-host=https://engine.example.com:2376"}, []string{"engine.example.com:2376"}, "", ""}, // which is private by itself
 		"digitalocean": {[]string{"digitalocean-access-token=token-of-the-agent"}, []string{"api.digitalocean.com"}, "api.digitalocean.com", ""},
 		"hetzner":      {[]string{"hetzner-api-token=token-of-the-agent"}, []string{"api.hetzner.cloud"}, "api.hetzner.cloud", ""},
 	} {
 		for where, private := range map[string]bool{"at home": false, "at a private endpoint": true} {
+			if private && tc.api == "" {
+				continue
+			}
 			t.Run(name+" "+where, func(t *testing.T) {
 				t.Parallel()
 				g, dir := newGuarded(t), t.TempDir()
@@ -183,6 +187,7 @@ func TestProxyAndAuthority(t *testing.T) {
 				cmd.Env = []string{
 					"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "HTTPS_PROXY=" + g.proxy, "SSL_CERT_FILE=" + g.authority, "SSL_CERT_DIR=" + dir,
 					"GOOGLE_APPLICATION_CREDENTIALS=" + googleKey(t, dir),
+					"DOCKER_CERT_PATH=" + g.dockerCerts(dir),
 				}
 				var out bytes.Buffer
 				cmd.Stdout, cmd.Stderr = &out, &out
@@ -196,6 +201,26 @@ func TestProxyAndAuthority(t *testing.T) {
 			})
 		}
 	}
+}
+
+// dockerCerts writes what Docker's own client shows an engine, into a folder below dir.
+func (g *guarded) dockerCerts(dir string) string {
+	g.t.Helper()
+	folder := filepath.Join(dir, "engine")
+	key, err := x509.MarshalPKCS8PrivateKey(g.key)
+	if err == nil {
+		err = os.Mkdir(folder, 0o700)
+	}
+	own := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: g.root.Raw})
+	for name, data := range map[string][]byte{"ca.pem": own, "cert.pem": own, "key.pem": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})} {
+		if err == nil {
+			err = os.WriteFile(filepath.Join(folder, name), data, 0o600)
+		}
+	}
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return folder
 }
 
 // googleKey writes the key of a service account that signs in where Google's do.

@@ -51,6 +51,7 @@ func TestEngine(t *testing.T) {
 		"somebody's network stays":                      foreignNetwork,
 		"somebody's container stays":                    foreignContainer,
 		"off and on again":                              switched,
+		"what the engine must let through":              permissions,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, w, w.machine(t)) })
 	}

@@ -3,6 +3,7 @@ package hosts
 import (
 	"context"
 	"errors"
+	"flag"
 	"net"
 	"os"
 	"path/filepath"
@@ -254,6 +255,15 @@ func TestOptions(t *testing.T) {
 				t.Errorf("%v, problems %v", got, problems)
 			}
 		})
+	}
+}
+
+var update = flag.Bool("update", false, "rewrite the pages of the drivers")
+
+// TestPages holds the drivers' pages to their descriptions.
+func TestPages(t *testing.T) {
+	for _, name := range Names() {
+		drivertest.Page(t, filepath.Join("..", "..", "..", "docs", "drivers", name+".md"), Describe(name).Options, *update)
 	}
 }
 

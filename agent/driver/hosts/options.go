@@ -45,10 +45,10 @@ func Describe(name string) abi.Describe {
 	}
 	d.Summary = "hosts that are there already, by SSH; each machine leases one"
 	d.Options = []abi.Option{
-		{Name: optAddress, Type: abi.OptionList, Env: "GENERIC_IP_ADDRESS", Required: true, Help: "hosts: HOST or HOST:SSHPORT, separated by commas, or the option repeated; docker-machine takes one"},
+		{Name: optAddress, Type: abi.OptionList, Env: "GENERIC_IP_ADDRESS", Required: true, Help: "hosts: HOST or HOST:SSHPORT (IPv6 with a port: [ADDRESS]:SSHPORT), separated by commas, or the option repeated; docker-machine takes one"},
 		{Name: optUser, Type: abi.OptionString, Env: "GENERIC_SSH_USER", Default: "root", Help: "login; another one than root needs sudo without a password"},
 		{Name: optPort, Type: abi.OptionInt, Env: "GENERIC_SSH_PORT", Default: "22", Help: "SSH port, of hosts that name none"},
-		{Name: optKey, Type: abi.OptionString, Env: "GENERIC_SSH_KEY", Role: abi.RoleFile, Help: "path of the private key (default: ~/.ssh/id_ed25519, id_ecdsa or id_rsa)"},
+		{Name: optKey, Type: abi.OptionString, Env: "GENERIC_SSH_KEY", Role: abi.RoleFile, Help: "path of a private key without passphrase, which is read for each login (default: ~/.ssh/id_ed25519, id_ecdsa or id_rsa)"},
 		{Name: optEnginePort, Type: abi.OptionInt, Env: "GENERIC_ENGINE_PORT", Default: "2376", Help: "where the engine is to listen"},
 	}
 	return d
