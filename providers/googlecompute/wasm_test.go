@@ -94,7 +94,7 @@ func TestAsWasm(t *testing.T) {
 	}
 	ids := func(n int) (all []string) {
 		t.Helper()
-		for deadline := time.Now().Add(time.Minute); ; <-time.After(20 * time.Millisecond) {
+		for deadline := time.Now().Add(patience); ; <-time.After(20 * time.Millisecond) {
 			found, err := g.List(ctx)
 			if err != nil || time.Now().After(deadline) {
 				t.Fatalf("%+v, %v", found, err)
@@ -120,7 +120,7 @@ func TestAsWasm(t *testing.T) {
 		t.Fatal(err)
 	}
 	public := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key.PublicKey())))
-	for deadline := time.Now().Add(time.Minute); ; <-time.After(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; <-time.After(20 * time.Millisecond) {
 		if lines, _ := keysOf(t, c, both[0]); len(lines) == 1 && lines[0] == "runner:"+public+mark {
 			break
 		} else if time.Now().After(deadline) {

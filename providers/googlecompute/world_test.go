@@ -16,6 +16,9 @@ const (
 	testKey     = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKEYOFTHEAGENT"
 )
 
+// patience is for a machine on which much else goes on.
+const patience = 3 * time.Minute
+
 var testOwner = abi.Owner{ID: "abcdefgh01234567", Runner: "runner-1"}
 
 // slow is a cloud that takes its time.
@@ -77,7 +80,7 @@ func list(t *testing.T, o abi.Options) map[string]abi.Instance {
 // await lists until ok, and returns the names, sorted.
 func await(t *testing.T, o abi.Options, what string, ok func(map[string]abi.Instance) bool) []string {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; <-time.After(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; <-time.After(10 * time.Millisecond) {
 		all := list(t, o)
 		if ok(all) {
 			names := make([]string, 0, len(all))
