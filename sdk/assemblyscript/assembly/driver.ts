@@ -54,6 +54,45 @@ export function check(): i32 {
   return hasFailed() ? finishWith("") : answer("check", registeredDriver().check(asked));
 }
 
+export function start(): i32 {
+  return turn("start");
+}
+
+export function stop(): i32 {
+  return turn("stop");
+}
+
+export function restart(): i32 {
+  return turn("restart");
+}
+
+export function kill(): i32 {
+  return turn("kill");
+}
+
+function turn(op: string): i32 {
+  begin();
+  registeredDriver().error = null;
+  const asked = request<RemoveRequest>(op, input());
+  if (hasFailed()) return finishWith("");
+  registeredDriver().switchMachine(op, asked);
+  return answer(op, new Shape());
+}
+
+export function logs(): i32 {
+  begin();
+  registeredDriver().error = null;
+  const asked = request<RemoveRequest>("logs", input());
+  if (hasFailed()) return finishWith("");
+  const text = registeredDriver().logs(asked);
+  if (registeredDriver().error !== null) return answer("logs", new Shape());
+  const w = new Writer();
+  w.open();
+  w.text("ok", text);
+  w.close();
+  return finishWith(w.toString());
+}
+
 // Puts the outcome of a call into its envelope.
 function answer(name: string, result: Shape): i32 {
   const error = registeredDriver().error;

@@ -64,6 +64,24 @@ export class Driver {
   check(request: CheckRequest): CheckResult {
     return new CheckResult();
   }
+
+  /**
+   * Does to a machine what op says, for people: start, stop, restart, or kill, a stop that asks nothing of the machine. It asks and returns; a machine
+   * that is in that state already is no failure. A driver without one says that it can't.
+   */
+  switchMachine(op: string, request: RemoveRequest): void {
+    const error = DriverError.of("invalid", "this driver can't switch machines off and on");
+    error.code = "no_switch";
+    this.error = error;
+  }
+
+  /** Returns the end of what a machine wrote to its console, for people. A driver without one says that it has none to show. */
+  logs(request: RemoveRequest): string {
+    const error = DriverError.of("invalid", "this driver's provider keeps no console of a machine");
+    error.code = "no_logs";
+    this.error = error;
+    return "";
+  }
 }
 
 let policy: Policy = new Policy();

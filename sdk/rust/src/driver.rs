@@ -27,13 +27,26 @@ pub trait Driver {
     fn check(&self, _request: &CheckRequest) -> Result<CheckResult, DriverError> {
         Ok(CheckResult::default())
     }
+
+    /// Does to a machine what `export` says, for people: `start`, `stop`, `restart`, or `kill`, a stop that asks nothing of the machine. It asks and
+    /// returns; a machine that is in that state already is no error. A driver without one says that it can't.
+    fn switch(&self, _export: &str, _request: &SwitchRequest) -> Result<(), DriverError> {
+        let can_not = DriverError::new(ErrorKind::Invalid, "this driver can't switch machines off and on");
+        Err(DriverError { code: "no_switch".into(), ..can_not })
+    }
+
+    /// Returns the end of what a machine wrote to its console, for people: some 100 KB are enough. A driver without one says that it has none to show.
+    fn logs(&self, _request: &LogsRequest) -> Result<String, DriverError> {
+        let none = DriverError::new(ErrorKind::Invalid, "this driver's provider keeps no console of a machine");
+        Err(DriverError { code: "no_logs".into(), ..none })
+    }
 }
 
 /// Makes the exports of a driver's module. It takes an expression that gives the driver and is made anew for each call.
 #[macro_export]
 macro_rules! driver {
     ($driver:expr) => {
-        $crate::exports!($driver, $crate::Driver, describe validate create list remove check);
+        $crate::exports!($driver, $crate::Driver, describe validate create list remove check start stop restart kill logs);
     };
 }
 
@@ -110,6 +123,12 @@ crate::shape! {
         state: Value,
     }
 }
+
+/// The input of start, stop, restart and kill.
+pub type SwitchRequest = RemoveRequest;
+
+/// The input of logs.
+pub type LogsRequest = RemoveRequest;
 
 crate::shape! {
     /// The input of check.
@@ -233,6 +252,8 @@ impl dyn Driver + '_ {
             "list" => envelope(self.list(&request(export, input)?)),
             "remove" => envelope(self.remove(&request(export, input)?).map(|()| Value::Object(Vec::new()))),
             "check" => envelope(self.check(&request(export, input)?)),
+            "start" | "stop" | "restart" | "kill" => envelope(self.switch(export, &request(export, input)?).map(|()| Value::Object(Vec::new()))),
+            "logs" => envelope(self.logs(&request(export, input)?)),
             _ => return Err(format!("a driver has no export {:?}", export).into()),
         };
         output.map_err(|e| format!("{}: output: {}", export, e).into())
@@ -292,10 +313,57 @@ mod tests {
             (None, "list", r#"{"ok":{"instances":[],"complete":false}}"#),
             (None, "remove", r#"{"ok":{}}"#),
             (None, "check", r#"{"ok":{"permissions":[]}}"#),
+            (None, "stop", r#"{"error":{"kind":"invalid","message":"this driver can't switch machines off and on","code":"no_switch"}}"#),
+            (None, "logs", r#"{"error":{"kind":"invalid","message":"this driver's provider keeps no console of a machine","code":"no_logs"}}"#),
             (Some(quota), "create", r#"{"error":{"kind":"quota","message":"no cpus left","code":"CPUS","retry_after_s":60}}"#),
             (Some("cable".to_string().into()), "create", r#"{"error":{"kind":"transient","message":"cable"}}"#),
         ] {
             let driver: &dyn Driver = &Broken(error);
+            let out = driver.call_export(export, br#"{"name":"m"}"#).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), want);
+        }
+    }
+
+    /// Has what a driver need not have.
+    struct Powered;
+
+    impl Driver for Powered {
+        fn describe(&self) -> Description {
+            Description::default()
+        }
+        fn validate(&self, _: &ValidateRequest) -> Vec<Problem> {
+            Vec::new()
+        }
+        fn create(&self, _: &CreateRequest) -> Result<Instance, DriverError> {
+            Ok(Instance::default())
+        }
+        fn list(&self, _: &ListRequest) -> Result<ListResult, DriverError> {
+            Ok(ListResult::default())
+        }
+        fn remove(&self, _: &RemoveRequest) -> Result<(), DriverError> {
+            Ok(())
+        }
+        fn switch(&self, export: &str, r: &SwitchRequest) -> Result<(), DriverError> {
+            match export {
+                "restart" => Err(format!("no {} of {}", export, r.name).into()),
+                _ => Ok(()),
+            }
+        }
+        fn logs(&self, r: &LogsRequest) -> Result<String, DriverError> {
+            Ok(format!("{} boots\n", r.name))
+        }
+    }
+
+    #[test]
+    fn powers() {
+        let driver: &dyn Driver = &Powered;
+        for (export, want) in [
+            ("start", r#"{"ok":{}}"#),
+            ("stop", r#"{"ok":{}}"#),
+            ("kill", r#"{"ok":{}}"#),
+            ("restart", r#"{"error":{"kind":"transient","message":"no restart of m"}}"#),
+            ("logs", r#"{"ok":"m boots\n"}"#),
+        ] {
             let out = driver.call_export(export, br#"{"name":"m"}"#).unwrap();
             assert_eq!(String::from_utf8(out).unwrap(), want);
         }

@@ -47,7 +47,7 @@ pub use base64::Bytes;
 pub use describe::{Description, DriverOption, HistoryWish, Problem, ValidateRequest, ValidateResult};
 pub use driver::{
     Bootstrap, CheckRequest, CheckResult, CreateRequest, Driver, DriverError, Instance, ListRequest, ListResult, Outcome, Owner,
-    Permission, RemoveRequest,
+    LogsRequest, Permission, RemoveRequest, SwitchRequest,
 };
 pub use group::{
     ConnectInfo, ConnectRequest, DecreaseRequest, DecreaseResult, GroupInfo, GroupRequest, IncreaseRequest, IncreaseResult,
