@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millwright-ci/millwright/providers/internal/awsapi"
 	"github.com/millwright-ci/millwright/providers/internal/rest"
 	opts "github.com/millwright-ci/millwright/providers/internal/settings"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
@@ -71,7 +72,7 @@ func (f form) tags(all []tag, resources ...string) {
 
 // answer is what the API said, and when it was there.
 type answer struct {
-	element
+	awsapi.Element
 	date string // of the answer, as HTTP writes it; we have no clock
 }
 
@@ -87,15 +88,15 @@ func (p place) call(action string, f form) (answer, error) {
 	if res.Error != nil {
 		return answer{}, p.unanswered(action, res.Error)
 	}
-	root, err := parseXML(string(res.Body))
+	root, err := awsapi.Parse(string(res.Body))
 	if res.Status >= 300 {
 		return answer{}, refused(action, res, root)
 	}
 	if err != nil {
 		return answer{}, p.nonsense(action, err.Error())
 	}
-	if root.name != action+"Response" {
-		return answer{}, p.nonsense(action, "it is a "+opts.Short(root.name))
+	if root.Name != action+"Response" {
+		return answer{}, p.nonsense(action, "it is a "+opts.Short(root.Name))
 	}
 	return answer{root, rest.Header(res.Headers, "Date")}, nil
 }
@@ -111,7 +112,7 @@ func (p place) pages(action string, f form, each func(answer)) (complete bool, e
 			return false, err
 		}
 		each(a)
-		next := a.at("nextToken")
+		next := a.At("nextToken")
 		if next == "" {
 			return true, nil
 		}

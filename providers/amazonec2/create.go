@@ -86,7 +86,7 @@ func (s settings) importKey(req abi.CreateRequest) (string, error) {
 	a, err := s.call("ImportKeyPair", f)
 	switch {
 	case err == nil:
-		return a.at("keyPairId"), nil
+		return a.At("keyPairId"), nil
 	case codeOf(err) != "InvalidKeyPair.Duplicate":
 		return "", driver.About("import the key pair "+req.Name, err)
 	}
@@ -129,8 +129,8 @@ func (s settings) run(req abi.CreateRequest, l launch) (vm, error) {
 		if err != nil {
 			return vm{}, absent(err)
 		}
-		made := a.items("instancesSet")
-		if len(made) != 1 || made[0].at("instanceId") == "" {
+		made := a.Items("instancesSet")
+		if len(made) != 1 || made[0].At("instanceId") == "" {
 			return vm{}, s.nonsense("RunInstances", "it has "+strconv.Itoa(len(made))+" instances")
 		}
 		v := readVM(made[0])

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millwright-ci/millwright/providers/internal/awsapi"
 	"github.com/millwright-ci/millwright/providers/internal/rest"
 	opts "github.com/millwright-ci/millwright/providers/internal/settings"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
@@ -81,14 +82,14 @@ func meaningOf(code string) (meaning, bool) {
 }
 
 // refused is the error for an answer with a status of 300 or more. The cloud's code says more than its status.
-func refused(action string, res abi.HTTPResponse, root element) *abi.Error {
-	code, message := root.at("Errors", "Error", "Code"), root.at("Errors", "Error", "Message")
+func refused(action string, res abi.HTTPResponse, root awsapi.Element) *abi.Error {
+	code, message := root.At("Errors", "Error", "Code"), root.At("Errors", "Error", "Message")
 	if code == "" { // as other services of AWS put it
-		code, message = root.at("Error", "Code"), root.at("Error", "Message")
+		code, message = root.At("Error", "Code"), root.At("Error", "Message")
 	}
 	m, known := meaningOf(code)
 	if !known {
-		m = meaning{kind: kindOf(res.Status)}
+		m = meaning{kind: awsapi.KindOf(res.Status)}
 		if m.kind == abi.Auth {
 			m.todo = todoRights
 		}
@@ -131,29 +132,11 @@ func decoded(action string, m meaning, message string) string {
 
 // told is an error in the cloud's words with what to do.
 func told(m meaning, code, message string) *abi.Error {
-	const most = 1000
-	if len(message) > most {
-		message = strings.ToValidUTF8(message[:most], "") + "..."
-	}
-	message = strings.TrimRight(message, ". \n")
+	message = awsapi.Shorten(message)
 	if m.todo != "" {
 		message += "; " + m.todo
 	}
 	return &abi.Error{Kind: m.kind, Code: code, Message: message}
-}
-
-func kindOf(status int) abi.ErrorKind {
-	switch {
-	case status == 401 || status == 403:
-		return abi.Auth
-	case status == 404:
-		return abi.NotFound
-	case status == 429:
-		return abi.RateLimited
-	case status == 408 || status >= 500 || status < 400: // a redirect is no answer of this API
-		return abi.Transient
-	}
-	return abi.Invalid
 }
 
 // codeOf is the cloud's code of an error, "" when it has none.

@@ -146,28 +146,3 @@ func TestReasons(t *testing.T) {
 		}
 	}
 }
-
-func TestXML(t *testing.T) {
-	e, err := parseXML("<?xml version=\"1.0\"?>\n<!-- c --><ns:A xmlns:ns=\"http://x/y/\">\n<b a=\"1\">1 &lt;&#x41;&#66;</b><c/><set><item><![CDATA[<x>]]></item><item>2</item></set></ns:A>\n")
-	if err != nil || e.name != "A" || e.at("b") != "1 <AB" || e.at("c") != "" || len(e.items("set")) != 2 || e.items("set")[0].text != "<x>" || e.at("no", "b") != "" {
-		t.Errorf("got %+v, %v", e, err)
-	}
-	for name, text := range map[string]string{
-		"nothing": "", "text": "hello", "two roots": "<a/><b/>", "not closed": "<a><b></b>", "crossed": "<a><b></a></b>", "an entity": "<a>&nbsp;</a>",
-		"half an entity": "<a>&lt</a>", "a document type": "<!DOCTYPE a><a/>", "half a tag": "<a", "half a comment": "<a><!-- </a>", "deep": strings.Repeat("<a>", 100) + strings.Repeat("</a>", 100),
-		"an end first": "</a>", "no name": "<></>",
-	} {
-		if e, err := parseXML(text); err == nil {
-			t.Errorf("%s: %+v", name, e)
-		}
-	}
-}
-
-func FuzzXML(f *testing.F) {
-	f.Add("<a b='c'>&amp;<d/></a>")
-	f.Fuzz(func(t *testing.T, text string) {
-		if e, err := parseXML(text); err == nil && e.name == "" {
-			t.Errorf("a root without a name of %q", text)
-		}
-	})
-}

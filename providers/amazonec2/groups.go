@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millwright-ci/millwright/providers/internal/awsapi"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 	"github.com/millwright-ci/millwright/sdk/go/driver"
 )
@@ -30,7 +31,7 @@ func (s settings) portKey() string {
 // group is a security group.
 type group struct {
 	id    string
-	rules []element
+	rules []awsapi.Element
 }
 
 func (s settings) findGroups(vpc string) ([]string, error) {
@@ -71,8 +72,8 @@ func (s settings) groupsOf(vpc string, names []string) (map[string]group, error)
 	f.filter("group-name", names...)
 	f.filter("vpc-id", vpc)
 	_, err := s.pages("DescribeSecurityGroups", f, func(a answer) {
-		for _, e := range a.items("securityGroupInfo") {
-			found[e.at("groupName")] = group{e.at("groupId"), e.items("ipPermissions")}
+		for _, e := range a.Items("securityGroupInfo") {
+			found[e.At("groupName")] = group{e.At("groupId"), e.Items("ipPermissions")}
 		}
 	})
 	return found, err
@@ -87,7 +88,7 @@ func (s settings) makeGroup(vpc, name string) (group, error) {
 	f.tags([]tag{{tagShared, "true"}}, "security-group")
 	a, err := s.call("CreateSecurityGroup", f)
 	if err == nil {
-		return group{id: a.at("groupId")}, nil
+		return group{id: a.At("groupId")}, nil
 	}
 	if codeOf(err) != "InvalidGroup.Duplicate" {
 		return group{}, err
@@ -134,12 +135,12 @@ func (s settings) widen(g group) error {
 }
 
 // letInBy tells whether a rule is for the port, from whatever addresses: narrower ones are the operator's wish.
-func (p port) letInBy(rule element) bool {
-	protocol := rule.at("ipProtocol")
+func (p port) letInBy(rule awsapi.Element) bool {
+	protocol := rule.At("ipProtocol")
 	if protocol == "-1" {
 		return true
 	}
-	from, err := strconv.Atoi(rule.at("fromPort"))
-	to, err2 := strconv.Atoi(rule.at("toPort"))
+	from, err := strconv.Atoi(rule.At("fromPort"))
+	to, err2 := strconv.Atoi(rule.At("toPort"))
 	return protocol == p.protocol && err == nil && err2 == nil && from <= p.number && p.number <= to
 }

@@ -51,9 +51,9 @@ func (s settings) newest(owner, pattern, arch string) (string, error) {
 	f.filter("architecture", arch)
 	var id, made string
 	_, err := s.pages("DescribeImages", f, func(a answer) {
-		for _, e := range a.items("imagesSet") {
-			if at := e.at("creationDate"); id == "" || at > made {
-				id, made = e.at("imageId"), at
+		for _, e := range a.Items("imagesSet") {
+			if at := e.At("creationDate"); id == "" || at > made {
+				id, made = e.At("imageId"), at
 			}
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millwright-ci/millwright/providers/internal/awsapi"
 	opts "github.com/millwright-ci/millwright/providers/internal/settings"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 	"github.com/millwright-ci/millwright/sdk/go/driver"
@@ -24,18 +25,18 @@ type vm struct {
 	tags            map[string]string
 }
 
-func readVM(e element) vm {
+func readVM(e awsapi.Element) vm {
 	return vm{
-		id: e.at("instanceId"), state: e.at("instanceState", "name"), reason: e.at("stateReason", "code"), why: e.at("stateReason", "message"),
-		launched: e.at("launchTime"), zone: e.at("placement", "availabilityZone"), public: e.at("ipAddress"), private: e.at("privateIpAddress"),
-		lifecycle: e.at("instanceLifecycle"), spot: e.at("spotInstanceRequestId"), tags: readTags(e),
+		id: e.At("instanceId"), state: e.At("instanceState", "name"), reason: e.At("stateReason", "code"), why: e.At("stateReason", "message"),
+		launched: e.At("launchTime"), zone: e.At("placement", "availabilityZone"), public: e.At("ipAddress"), private: e.At("privateIpAddress"),
+		lifecycle: e.At("instanceLifecycle"), spot: e.At("spotInstanceRequestId"), tags: readTags(e),
 	}
 }
 
-func readTags(e element) map[string]string {
+func readTags(e awsapi.Element) map[string]string {
 	tags := map[string]string{}
-	for _, t := range e.items("tagSet") {
-		tags[t.at("key")] = t.at("value")
+	for _, t := range e.Items("tagSet") {
+		tags[t.At("key")] = t.At("value")
 	}
 	return tags
 }
@@ -44,9 +45,9 @@ func readTags(e element) map[string]string {
 func (p place) vms(f form) (found []vm, complete bool, err error) {
 	whole := true
 	complete, err = p.pages("DescribeInstances", f, func(a answer) {
-		whole = whole && slices.ContainsFunc(a.children, func(e element) bool { return e.name == "reservationSet" })
-		for _, reservation := range a.items("reservationSet") {
-			for _, e := range reservation.items("instancesSet") {
+		whole = whole && slices.ContainsFunc(a.Children, func(e awsapi.Element) bool { return e.Name == "reservationSet" })
+		for _, reservation := range a.Items("reservationSet") {
+			for _, e := range reservation.Items("instancesSet") {
 				found = append(found, readVM(e))
 			}
 		}
@@ -77,8 +78,8 @@ func (p place) keyPairs(filter func(form)) (found []key, err error) {
 	f := newForm()
 	filter(f)
 	_, err = p.pages("DescribeKeyPairs", f, func(a answer) {
-		for _, e := range a.items("keySet") {
-			found = append(found, key{e.at("keyPairId"), e.at("keyName"), e.at("createTime"), readTags(e)})
+		for _, e := range a.Items("keySet") {
+			found = append(found, key{e.At("keyPairId"), e.At("keyName"), e.At("createTime"), readTags(e)})
 		}
 	})
 	return found, err
@@ -177,8 +178,8 @@ func (l *listing) ending(found []vm) map[string]bool {
 	f.filter("status-code", "marked-for-termination", "marked-for-stop", "marked-for-hibernation")
 	out := map[string]bool{}
 	_, err := l.pages("DescribeSpotInstanceRequests", f, func(a answer) {
-		for _, e := range a.items("spotInstanceRequestSet") {
-			out[e.at("spotInstanceRequestId")] = true
+		for _, e := range a.Items("spotInstanceRequestSet") {
+			out[e.At("spotInstanceRequestId")] = true
 		}
 	})
 	l.lacking("spot instances that AWS takes back are noticed when they are gone", err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/millwright-ci/millwright/agent/driver/drivertest"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/fakeec2"
+	"github.com/millwright-ci/millwright/providers/internal/awsapi"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -133,15 +134,15 @@ func plain(t *testing.T, f url.Values, subnet string) map[string]string {
 
 // TestGroups checks which ports are opened in a group that is there already.
 func TestGroups(t *testing.T) {
-	rule := func(protocol, from, to string) element {
-		e := element{children: []element{{name: "ipProtocol", text: protocol}}}
+	rule := func(protocol, from, to string) awsapi.Element {
+		e := awsapi.Element{Children: []awsapi.Element{{Name: "ipProtocol", Text: protocol}}}
 		if from != "" {
-			e.children = append(e.children, element{name: "fromPort", text: from}, element{name: "toPort", text: to})
+			e.Children = append(e.Children, awsapi.Element{Name: "fromPort", Text: from}, awsapi.Element{Name: "toPort", Text: to})
 		}
 		return e
 	}
 	for name, tc := range map[string]struct {
-		rule element
+		rule awsapi.Element
 		want bool
 	}{
 		"the port":       {rule("tcp", "2376", "2376"), true},

@@ -77,9 +77,9 @@ func (s settings) subnetOf(vpc string) (network, error) {
 func (s settings) subnets(f form) ([]network, error) {
 	var defaults, others []network
 	_, err := s.pages("DescribeSubnets", f, func(a answer) {
-		for _, e := range a.items("subnetSet") {
-			n := network{e.at("vpcId"), e.at("subnetId"), e.at("availabilityZone")}
-			if e.at("defaultForAz") == "true" {
+		for _, e := range a.Items("subnetSet") {
+			n := network{e.At("vpcId"), e.At("subnetId"), e.At("availabilityZone")}
+			if e.At("defaultForAz") == "true" {
 				defaults = append(defaults, n)
 			} else {
 				others = append(others, n)
@@ -105,9 +105,9 @@ func (s settings) defaultVPC() (string, error) {
 	if err != nil {
 		return "", driver.About("look for the default VPC (or give "+optVPC+")", err)
 	}
-	for _, attribute := range a.items("accountAttributeSet") {
-		for _, value := range attribute.items("attributeValueSet") {
-			if vpc := value.at("attributeValue"); attribute.at("attributeName") == "default-vpc" && vpcLike.MatchString(vpc) {
+	for _, attribute := range a.Items("accountAttributeSet") {
+		for _, value := range attribute.Items("attributeValueSet") {
+			if vpc := value.At("attributeValue"); attribute.At("attributeName") == "default-vpc" && vpcLike.MatchString(vpc) {
 				return vpc, nil
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/fakeec2"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/original"
 	"github.com/millwright-ci/millwright/agent/driver/legacy/legacytest"
+	"github.com/millwright-ci/millwright/providers/internal/awsapi"
 )
 
 func TestMain(m *testing.M) {
@@ -132,7 +133,7 @@ func standing(t *testing.T, c *fakeec2.Cloud, machine string) map[string]any {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ask := func(action, set, filter string, values ...string) []element {
+	ask := func(action, set, filter string, values ...string) []awsapi.Element {
 		f := newForm()
 		if filter != "" {
 			f.filter(filter, values...)
@@ -141,31 +142,31 @@ func standing(t *testing.T, c *fakeec2.Cloud, machine string) map[string]any {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return a.items(set)
+		return a.Items(set)
 	}
-	var vm element
+	var vm awsapi.Element
 	for _, r := range ask("DescribeInstances", "reservationSet", "tag:Name", machine) {
-		for _, i := range r.items("instancesSet") {
-			if i.at("instanceState", "name") == "running" {
+		for _, i := range r.Items("instancesSet") {
+			if i.At("instanceState", "name") == "running" {
 				vm = i
 			}
 		}
 	}
-	if vm.at("instanceId") == "" {
+	if vm.At("instanceId") == "" {
 		t.Fatal("there is no instance " + machine)
 	}
 	out := map[string]any{"instance": object(vm)}
-	for _, v := range ask("DescribeVolumes", "volumeSet", "attachment.instance-id", vm.at("instanceId")) {
+	for _, v := range ask("DescribeVolumes", "volumeSet", "attachment.instance-id", vm.At("instanceId")) {
 		out["volume"] = object(v)
 	}
 	for _, k := range ask("DescribeKeyPairs", "keySet", "key-name", machine) {
 		out["key"] = object(k)
 	}
 	groups := map[string]any{}
-	for _, g := range vm.items("networkInterfaceSet") {
-		for _, g := range g.items("groupSet") {
-			for _, g := range ask("DescribeSecurityGroups", "securityGroupInfo", "group-id", g.at("groupId")) {
-				groups[g.at("groupName")] = object(g)
+	for _, g := range vm.Items("networkInterfaceSet") {
+		for _, g := range g.Items("groupSet") {
+			for _, g := range ask("DescribeSecurityGroups", "securityGroupInfo", "group-id", g.At("groupId")) {
+				groups[g.At("groupName")] = object(g)
 			}
 		}
 	}
@@ -184,12 +185,12 @@ func removeGroups(t *testing.T, c *fakeec2.Cloud) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, g := range a.items("securityGroupInfo") {
-		if g.at("groupName") == "default" {
+	for _, g := range a.Items("securityGroupInfo") {
+		if g.At("groupName") == "default" {
 			continue
 		}
 		f := newForm()
-		f.put("GroupId", g.at("groupId"))
+		f.put("GroupId", g.At("groupId"))
 		if _, err := p.call("DeleteSecurityGroup", f); err != nil {
 			t.Fatal(err)
 		}
@@ -204,20 +205,20 @@ var changing = []string{
 }
 
 // object is an element as JSON has it: tags by their keys.
-func object(e element) any {
-	if len(e.children) == 0 {
-		return e.text
+func object(e awsapi.Element) any {
+	if len(e.Children) == 0 {
+		return e.Text
 	}
 	out := map[string]any{}
-	for i, c := range e.children {
+	for i, c := range e.Children {
 		switch {
-		case slices.Contains(changing, c.name):
-		case c.name == "item" && c.at("key") != "":
-			out[c.at("key")] = c.at("value")
-		case c.name == "item":
+		case slices.Contains(changing, c.Name):
+		case c.Name == "item" && c.At("key") != "":
+			out[c.At("key")] = c.At("value")
+		case c.Name == "item":
 			out[strconv.Itoa(i)] = object(c)
 		default:
-			out[c.name] = object(c)
+			out[c.Name] = object(c)
 		}
 	}
 	return out

@@ -46,7 +46,7 @@ func (amazonec2) Logs(req abi.LogsRequest) (string, error) {
 	if err != nil {
 		return "", driver.About("read the console of "+req.Name, err)
 	}
-	text, err := base64.StdEncoding.DecodeString(a.at("output"))
+	text, err := base64.StdEncoding.DecodeString(a.At("output"))
 	if err != nil {
 		return "", p.nonsense("GetConsoleOutput", "its output is no base64")
 	}

@@ -1,4 +1,5 @@
-package main
+// Package awsapi is what drivers of AWS share: the reader of its XML, and what its refusals mean.
+package awsapi
 
 import (
 	"errors"
@@ -6,19 +7,19 @@ import (
 	"strings"
 )
 
-// element is a part of an answer. Attributes and prefixes of names are left out: EC2's answers mean nothing by them.
-type element struct {
-	name     string
-	text     string // what stands in it directly
-	children []element
+// Element is a part of an answer. Attributes and prefixes of names are left out: the answers mean nothing by them.
+type Element struct {
+	Name     string
+	Text     string // what stands in it directly
+	Children []Element
 }
 
-// at returns the text below a path of names, "" when there is no such element.
-func (e element) at(path ...string) string {
+// At returns the text below a path of names, "" when there is no such element.
+func (e Element) At(path ...string) string {
 	for _, name := range path {
 		found := false
-		for _, c := range e.children {
-			if c.name == name {
+		for _, c := range e.Children {
+			if c.Name == name {
 				e, found = c, true
 				break
 			}
@@ -27,15 +28,15 @@ func (e element) at(path ...string) string {
 			return ""
 		}
 	}
-	return e.text
+	return e.Text
 }
 
-// items returns the items of the set below a path of names.
-func (e element) items(path ...string) []element {
+// Items returns the items of the set below a path of names.
+func (e Element) Items(path ...string) []Element {
 	for _, name := range path {
 		found := false
-		for _, c := range e.children {
-			if c.name == name {
+		for _, c := range e.Children {
+			if c.Name == name {
 				e, found = c, true
 				break
 			}
@@ -44,7 +45,7 @@ func (e element) items(path ...string) []element {
 			return nil
 		}
 	}
-	return e.children
+	return e.Children
 }
 
 // maxDepth bounds how deep elements lie in each other.
@@ -52,18 +53,18 @@ const maxDepth = 64
 
 var errXML = errors.New("it is no XML")
 
-// parseXML reads a document. encoding/xml would be a third of the module; of XML, EC2 uses elements, text and entities.
+// Parse reads a document. encoding/xml would be a third of the module; of XML, AWS uses elements, text and entities.
 // Document types are refused.
-func parseXML(data string) (element, error) {
+func Parse(data string) (Element, error) {
 	p := xmlParser{rest: data}
-	open := []element{{}}
+	open := []Element{{}}
 	for {
 		text, tag, err := p.next()
 		if err != nil {
-			return element{}, err
+			return Element{}, err
 		}
 		top := &open[len(open)-1]
-		if top.text += text; tag == "" {
+		if top.Text += text; tag == "" {
 			break
 		}
 		name := strings.TrimSuffix(strings.TrimPrefix(tag, "/"), "/")
@@ -73,24 +74,24 @@ func parseXML(data string) (element, error) {
 		name = name[strings.IndexByte(name, ':')+1:]
 		if !strings.HasPrefix(tag, "/") {
 			if len(open) > maxDepth || name == "" {
-				return element{}, errXML
+				return Element{}, errXML
 			}
-			open = append(open, element{name: name})
+			open = append(open, Element{Name: name})
 		}
 		if strings.HasPrefix(tag, "/") || strings.HasSuffix(tag, "/") {
 			done := open[len(open)-1]
-			if len(open) < 2 || done.name != name {
-				return element{}, errXML
+			if len(open) < 2 || done.Name != name {
+				return Element{}, errXML
 			}
 			open = open[:len(open)-1]
 			parent := &open[len(open)-1]
-			parent.children = append(parent.children, done)
+			parent.Children = append(parent.Children, done)
 		}
 	}
-	if root := open[0]; len(open) == 1 && len(root.children) == 1 && strings.TrimSpace(root.text) == "" {
-		return root.children[0], nil
+	if root := open[0]; len(open) == 1 && len(root.Children) == 1 && strings.TrimSpace(root.Text) == "" {
+		return root.Children[0], nil
 	}
-	return element{}, errXML
+	return Element{}, errXML
 }
 
 type xmlParser struct{ rest string }
