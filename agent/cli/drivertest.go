@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest"
 	"github.com/millwright-ci/millwright/agent/driver/wasm"
 	"github.com/millwright-ci/millwright/agent/internal/fakecloud"
@@ -26,7 +27,8 @@ func (a *app) driverTest() *cobra.Command {
 	c := &cobra.Command{
 		Use: "test FILE [--option NAME=VALUE ...]", Short: "Hold a driver to the contract of drivers", Args: oneArg("a .wasm file"),
 		Long: "Looks at what a driver says of itself and of its options, then makes, lists and removes machines with it and holds it to the\n" +
-			"contract of drivers: one machine however often it is asked for, nothing of others touched, every failure with its kind.\n\n" +
+			"contract of drivers: one machine however often it is asked for, nothing of others touched, every failure with its kind.\n" +
+			"Of a driver of groups it has the group that the options name grow and shrink, which must be empty.\n\n" +
 			"--option is as in MachineOptions. " + cloudMark + " in a value is the address of a small cloud that the command starts for the time of\n" +
 			"the test, and that then fails in all the ways that clouds do. Without it the driver is tested against the provider that the\n" +
 			"options name: the machines that it makes there are real, and are removed at the end.\n\n" +
@@ -158,6 +160,9 @@ func (t *driverTrial) suite(ctx context.Context, d abi.Describe, options abi.Opt
 	if err != nil {
 		return err
 	}
+	if driver.IsGroup() {
+		return t.groupSuite(ctx, driver, options)
+	}
 	subject := drivertest.Subject{Driver: driver, Options: options, Settle: t.settle}
 	if t.grants != nil {
 		subject.Secrets = t.grants.secrets
@@ -181,6 +186,31 @@ func (t *driverTrial) suite(ctx context.Context, d abi.Describe, options abi.Opt
 		return nil
 	}
 	drivertest.Examine(ctx, func() drivertest.Subject { return subject }, func(o drivertest.Outcome) {
+		t.row(o.Check, o.Problems, o.Skipped, "", o.Took)
+	})
+	return nil
+}
+
+// groupSuite runs the suite of groups on the group that the options name, which must be empty.
+func (t *driverTrial) groupSuite(ctx context.Context, d *wasm.Driver, options abi.Options) error {
+	g := wasm.NewGroup(wasm.GroupOptions{
+		Name: d.Describe().Name, Owner: abi.Owner{ID: "examination00000", Runner: "examination"}, Log: t.a.quietLogger(),
+		Connector: func() config.Connector { return config.Connector{} },
+		Use: func(context.Context) (wasm.Serving, error) {
+			return wasm.Serving{Driver: d, Options: options, Done: func() {}}, nil
+		},
+	})
+	began := time.Now()
+	_, err := g.Info(ctx)
+	all, listErr := g.List(ctx)
+	if err = cmp.Or(err, listErr); err == nil && len(all) > 0 {
+		err = fmt.Errorf("the group has %d instances, which the test would remove; name one that is empty", len(all))
+	}
+	if err != nil {
+		t.row("the group answers and is empty", []string{err.Error(), "nothing else is tried"}, "", "", time.Since(began))
+		return nil
+	}
+	drivertest.ExamineGroup(ctx, func() drivertest.GroupSubject { return drivertest.GroupSubject{Group: g, Settle: t.settle} }, func(o drivertest.Outcome) {
 		t.row(o.Check, o.Problems, o.Skipped, "", o.Took)
 	})
 	return nil

@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 var building sync.Mutex // held while a binary is built
 
 // builtinGuests are the modules that the binary embeds.
-var builtinGuests = []string{"policies/periods", "policies/idlescale", "policies/instances", "providers/docker", "providers/google", "providers/googlecompute", "providers/digitalocean", "providers/hetzner", "providers/azure", "providers/amazonec2"}
+var builtinGuests = []string{"policies/periods", "policies/idlescale", "policies/instances", "providers/docker", "providers/google", "providers/googlecompute", "providers/digitalocean", "providers/hetzner", "providers/azure", "providers/amazonec2", "providers/aws"}
 
 // millwright returns the path of the real binary, with the guests of the tree embedded whether or not they lie in dist.
 func millwright(t *testing.T) string {

@@ -180,5 +180,5 @@ func moduleOf(driver string) string {
 	if i := strings.LastIndex(name, "-"); i >= 0 {
 		name = name[:i]
 	}
-	return name
+	return cmp.Or(otherNames[name], name)
 }

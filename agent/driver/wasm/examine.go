@@ -107,7 +107,7 @@ func (e *examination) optionList(context.Context) {
 		switch {
 		case seen[o.Name]:
 			e.problem("%s: is there twice", o.Name)
-		case !strings.HasPrefix(o.Name, d.Name+"-"):
+		case !d.Group && !strings.HasPrefix(o.Name, d.Name+"-"):
 			e.problem("%s: options begin with the driver's name: %s-...", o.Name, d.Name)
 		case o.Help == "":
 			e.problem("%s: has no help; say in one line what it does", o.Name)
@@ -216,18 +216,14 @@ func (e *examination) unreached(ctx context.Context) {
 		e.found.Detail = "it has no provider"
 		return
 	}
-	l := e.listing()
-	for export, req := range map[string]any{
-		abi.ExportList:   l,
-		abi.ExportCreate: abi.CreateRequest{ABI: abi.Version, Owner: l.Owner, Name: "examination-1", Options: e.options},
-		abi.ExportRemove: abi.RemoveRequest{ABI: abi.Version, Owner: l.Owner, Name: "examination-1", Options: e.options},
-	} {
+	for export, req := range e.changes() {
 		out := e.call(ctx, export, req)
 		if out == nil {
 			continue
 		}
 		answer, ok := e.envelope(export, out)
 		var list abi.ListResult
+		var left abi.DecreaseResult
 		switch {
 		case !ok:
 		case answer.Error != nil:
@@ -238,11 +234,34 @@ func (e *examination) unreached(ctx context.Context) {
 				e.problem("%s: the error has no message; say what failed and what to do", export)
 			}
 		case export == abi.ExportList && json.Unmarshal(answer.OK, &list) == nil && !list.Complete:
+		case export == abi.ExportDecrease && json.Unmarshal(answer.OK, &left) == nil && left.Error != nil && len(left.Instances) == 0:
 		default:
 			e.problem("%s: succeeded, and its provider was never reached: %.200s", export, answer.OK)
 		}
 	}
 	e.found.Detail = "create, list and remove with nothing granted"
+	if e.m.Describe().Group {
+		e.found.Detail = "all verbs of groups with nothing granted"
+	}
+}
+
+// changes are calls that need the provider.
+func (e *examination) changes() map[string]any {
+	l := e.listing()
+	if !e.m.Describe().Group {
+		return map[string]any{
+			abi.ExportList:   l,
+			abi.ExportCreate: abi.CreateRequest{ABI: abi.Version, Owner: l.Owner, Name: "examination-1", Options: e.options},
+			abi.ExportRemove: abi.RemoveRequest{ABI: abi.Version, Owner: l.Owner, Name: "examination-1", Options: e.options},
+		}
+	}
+	return map[string]any{
+		abi.ExportList:        l,
+		abi.ExportGroupInfo:   abi.GroupRequest{ABI: abi.Version, Owner: l.Owner, Options: e.options},
+		abi.ExportIncrease:    abi.IncreaseRequest{ABI: abi.Version, Owner: l.Owner, Options: e.options, Count: 1},
+		abi.ExportDecrease:    abi.DecreaseRequest{ABI: abi.Version, Owner: l.Owner, Options: e.options, Instances: []string{"examination-1"}},
+		abi.ExportConnectInfo: abi.ConnectRequest{ABI: abi.Version, Owner: l.Owner, Options: e.options, Instance: "examination-1"},
+	}
 }
 
 func (e *examination) frugality(context.Context) {
