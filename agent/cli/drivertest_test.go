@@ -138,3 +138,31 @@ hostnames = [%[2]q]
 		t.Errorf("without grants: %v", err)
 	}
 }
+
+// A driver of groups is held to the contract of groups, on a group that is empty: the test would remove what is in it.
+func TestDriverTestOfGroups(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "builders.wasm")
+	err := os.WriteFile(file, moduletest.Tiny(map[string]string{
+		"describe":   `{"abi":1,"kind":"driver","name":"builders","summary":"s","group":true,"hostnames":["{url}"],"options":[{"name":"url","type":"string","help":"h"}]}`,
+		"validate":   `{"ok":{"problems":[]}}`,
+		"group_info": `{"ok":{"id":"here/builders","problems":[]}}`, "list": `{"ok":{"instances":[{"name":"i-1","id":"","status":"running"}],"complete":true}}`,
+		"increase":     `{"error":{"kind":"capacity","message":"none left"}}`,
+		"decrease":     `{"ok":{"instances":[],"error":{"kind":"transient","message":"no"}}}`,
+		"connect_info": `{"error":{"kind":"not_found","message":"no"}}`,
+	}), 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := command(t, "driver", "test", file, "--option", "url=http://127.0.0.1:1")
+	for _, want := range []string{
+		"it says who it is: builders\n", "group_info: succeeded, and its provider was never reached",
+		"the group has 1 instances, which the test would remove; name one that is empty", "nothing else is tried",
+	} {
+		if err == nil || !strings.Contains(out, want) {
+			t.Errorf("%v: the output lacks %q:\n%s", err, want, out)
+		}
+	}
+	if strings.Contains(out, "increase: succeeded") || strings.Contains(out, "decrease: succeeded") || strings.Contains(out, "options begin with") {
+		t.Errorf("what is right is told as wrong:\n%s", out)
+	}
+}
