@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -40,8 +41,16 @@ func replaceFile(path string, data []byte, change func(what string)) error {
 	return SyncDir(dir)
 }
 
-// sweep finishes what a crash cut off: removals, and first writes that left nothing but a file half written.
+// put is writeFile for a file of the state directory itself that is no machine's. It tells of each change of what.
+func (j *Journal) put(file, what string, data []byte) error {
+	return replaceFile(filepath.Join(j.dir, file), data, func(change string) { j.watch("", what+": "+change) })
+}
+
+// sweep finishes what a crash cut off: removals, and writes that left a file half written.
 func (j *Journal) sweep() error {
+	if err := sweepTemps(j.dir); err != nil {
+		return err
+	}
 	entries, err := os.ReadDir(j.machines())
 	if err != nil {
 		return fmt.Errorf("machine store: %w", err)
@@ -71,17 +80,27 @@ func sweepFolder(path string) error {
 	if err != nil {
 		return nil // Load reports it
 	}
-	swept := 0
+	if err := sweepTemps(path); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(entries, func(e os.DirEntry) bool { return !isTemp(e.Name()) }) {
+		return os.Remove(path)
+	}
+	return nil
+}
+
+// sweepTemps removes files in dir whose writing was cut off.
+func sweepTemps(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
 	for _, e := range entries {
-		if isTemp(e.Name()) {
-			if err := os.Remove(filepath.Join(path, e.Name())); err != nil {
+		if !e.IsDir() && isTemp(e.Name()) {
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
 				return err
 			}
-			swept++
 		}
-	}
-	if swept == len(entries) {
-		return os.Remove(path)
 	}
 	return nil
 }

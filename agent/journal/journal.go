@@ -63,7 +63,11 @@ type Journal struct {
 
 // Open makes the state directory if need be, takes its lock and reads the owner id, or makes one at the first start. It does not
 // wait: when another process holds the lock, errors.Is(err, ErrLocked), and the error names that process.
-func Open(dir string) (*Journal, error) {
+func Open(dir string) (*Journal, error) { return OpenWatched(dir, func(string, string) {}) }
+
+// OpenWatched is Open with watch told of each change of the state directory's files from the first on, as by Watch. One that panics leaves the
+// directory as a process that dies does.
+func OpenWatched(dir string, watch func(machine, change string)) (*Journal, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
@@ -75,11 +79,17 @@ func Open(dir string) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("state directory %s: %w", dir, advise(err))
 	}
-	j := &Journal{dir: dir, lock: lock, watch: func(string, string) {}}
+	opened := false
+	defer func() {
+		if !opened {
+			lock.Close()
+		}
+	}()
+	j := &Journal{dir: dir, lock: lock, watch: watch}
 	if err := j.prepare(); err != nil {
-		lock.Close()
 		return nil, fmt.Errorf("state directory %s: %w", dir, advise(err))
 	}
+	opened = true
 	return j, nil
 }
 
@@ -113,8 +123,8 @@ func (j *Journal) prepare() error {
 // Close gives the lock back.
 func (j *Journal) Close() error { return j.lock.Close() }
 
-// Watch has f told of each change of a machine's files, and of the log of creations ("" is the machine), before it is made. The crash suite
-// ends the process there. Call it before any other method.
+// Watch has f told of each change of a machine's files, and of those that are no machine's ("" is the machine), before it is made. The crash
+// suite ends the process there. Call it before any other method.
 func (j *Journal) Watch(f func(machine, change string)) { j.watch = f }
 
 // Owner returns the owner id: 16 characters of [0-9a-z].

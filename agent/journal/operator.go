@@ -21,16 +21,16 @@ var ErrFreeze = errors.New("the freeze cannot be read, so everything counts as f
 
 // SetFreeze writes the operator's freeze down; the zero value takes it away. When it returns nil a restart will know.
 func (j *Journal) SetFreeze(f fleet.Freeze) error {
-	path := filepath.Join(j.dir, freezeFile)
 	if f.Since.IsZero() {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		j.watch("", "unfreeze")
+		if err := os.Remove(filepath.Join(j.dir, freezeFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("freeze: %w", err)
 		}
 		return SyncDir(j.dir)
 	}
 	data, err := json.MarshalIndent(f, "", "  ")
 	if err == nil {
-		err = writeFile(path, append(data, '\n'))
+		err = j.put(freezeFile, "freeze", append(data, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("freeze: %w", err)
@@ -160,5 +160,5 @@ func (j *Journal) compact(now time.Time) ([]created, error) {
 		out.Write(append(line, '\n'))
 	}
 	j.created = len(kept)
-	return kept, writeFile(path, out.Bytes())
+	return kept, j.put(createsFile, "forget creations", out.Bytes())
 }

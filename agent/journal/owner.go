@@ -52,7 +52,7 @@ func (j *Journal) makeOwner() (string, error) {
 	if id == "" {
 		id = newOwner()
 	}
-	if err := writeFile(filepath.Join(j.dir, ownerFile), []byte(id+"\n")); err != nil {
+	if err := j.put(ownerFile, "owner", []byte(id+"\n")); err != nil {
 		return "", fmt.Errorf("owner id: %w", err)
 	}
 	return id, nil
@@ -105,7 +105,7 @@ func (j *Journal) TakeOver(owner string) error {
 		return fmt.Errorf("state directory %s: it holds %d machines of the owner %s, %s among them, which nobody would find then; "+
 			"remove them first (millwright machine rm --all), or take over in a new state directory", j.dir, n, j.owner, machines[0].Name)
 	}
-	if err := writeFile(filepath.Join(j.dir, ownerFile), []byte(owner+"\n")); err != nil {
+	if err := j.put(ownerFile, "take over", []byte(owner+"\n")); err != nil {
 		return fmt.Errorf("owner id: %w", err)
 	}
 	j.owner = owner

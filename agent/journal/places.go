@@ -30,8 +30,7 @@ func (j *Journal) NotePlace(p fleet.Place) error {
 	p.Left = p.Left.UTC()
 	data, err := json.MarshalIndent(append(all, p), "", "  ")
 	if err == nil {
-		j.watch("", "note a place")
-		err = writeFile(filepath.Join(j.dir, placesFile), append(data, '\n'))
+		err = j.put(placesFile, "note a place", append(data, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("places of machines: %w", err)

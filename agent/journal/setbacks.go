@@ -33,8 +33,7 @@ func (j *Journal) SetSetbacks(runner string, s fleet.Setbacks) error {
 	}
 	data, err := json.MarshalIndent(all, "", "  ")
 	if err == nil {
-		j.watch("", "note setbacks")
-		err = writeFile(filepath.Join(j.dir, setbacksFile), append(data, '\n'))
+		err = j.put(setbacksFile, "note setbacks", append(data, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("setbacks of creations: %w", err)

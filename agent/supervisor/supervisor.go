@@ -73,6 +73,9 @@ type Options struct {
 	Incumbent *incumbent.Incumbent
 	// Pool changes the options of each pool before it is made; tests make its clock fast and stand between it and the world. nil: nothing.
 	Pool func(*pool.Options)
+	// Watch is told of each change of the journal's files before it is made, by the name of the machine that it is of ("" is none); the crash
+	// suite ends the process there. nil: nobody is told.
+	Watch func(machine, change string)
 	// SweepEvery is how often engines of one's own are looked at for what lost jobs left there; 0 is 5 minutes.
 	SweepEvery time.Duration
 	// RemoveMachines removes every machine at the end, whatever [machine.shutdown_drain] says.
@@ -145,7 +148,10 @@ func New(o Options) (*Supervisor, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	j, err := journal.Open(o.StateDir)
+	if o.Watch == nil {
+		o.Watch = func(string, string) {}
+	}
+	j, err := journal.OpenWatched(o.StateDir, o.Watch)
 	if err != nil {
 		return nil, err
 	}
