@@ -134,6 +134,7 @@ func (p *Pool) startRemoval(m *machine) {
 	m.busy = true
 	p.save(m, func(error) { // not written: the record before leads to a removal just as well
 		record, in, gate := m.Machine, p.accountOf(m.Driver, m.Options), p.removeGate()
+		p.log.Info("Removing machine", p.about(m)...)
 		p.call(func() func() {
 			err := p.callRemove(p.ctx, gate, record, in, m.listed || record.Instance.ID != "")
 			return func() { p.removed(m, err) }
