@@ -3,9 +3,9 @@
 //
 //	crashagent -points FILE -die POINT -cache DIR -guests DIR -grace 30m -- run --config … --state-dir …
 //
-// A point is reached before each change of the journal's files, and before and after each call of a driver. It has the same name in each run of
-// the same day: the machine by the order in which machines were made, the change, and how often it came before, as in `1 save creating: put
-// millwright.json #1`. Each one that is reached is appended to a file. At the one to die at the process ends.
+// A point is reached before each change of the journal's files, from the owner's id on, and before and after each call of a driver. It has the
+// same name in each run of the same day: the machine by the order in which machines were made, the change, and how often it came before, as in
+// `1 save creating: put millwright.json #1`. Each one that is reached is appended to a file. At the one to die at the process ends.
 package main
 
 import (
@@ -20,7 +20,6 @@ import (
 
 	"github.com/millwright-ci/millwright/agent/cli"
 	"github.com/millwright-ci/millwright/agent/driver"
-	"github.com/millwright-ci/millwright/agent/journal"
 	"github.com/millwright-ci/millwright/agent/pool"
 	"github.com/millwright-ci/millwright/agent/supervisor"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
@@ -52,7 +51,6 @@ func main() {
 type mortal struct {
 	file *os.File
 	dies string
-	once sync.Once
 
 	mu       sync.Mutex     // guards what follows, and is held for ever by the dead
 	machines map[string]int // their numbers, from 1 on
@@ -61,11 +59,9 @@ type mortal struct {
 
 // embody stands between the agent's pools and the world, and makes their clock fast.
 func (m *mortal) embody(o *supervisor.Options) {
+	o.Watch = m.reach
 	o.Pool = func(p *pool.Options) {
 		p.Tick, p.Poll, p.List = 20*time.Millisecond, 40*time.Millisecond, 100*time.Millisecond
-		if j, ok := p.Journal.(*journal.Journal); ok {
-			m.once.Do(func() { j.Watch(m.reach) }) // one journal serves all pools
-		}
 		drivers := p.Drivers
 		p.Drivers = func(name string) (driver.Driver, error) {
 			d, err := drivers(name)

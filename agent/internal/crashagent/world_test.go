@@ -54,6 +54,7 @@ type world struct {
 	points      string // file
 	cache       string
 	grace       time.Duration // how long the agents leave orphans alone
+	hour        int           // how far a day of trouble has come; see trouble
 }
 
 // make makes them, with a test that needs them.
@@ -120,8 +121,7 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(func() { w.coordinator.Close() })
 	w.write("config.toml", w.config())
-	w.write("millwright.toml", "[grants.fakecloud]\nhostnames = [\""+w.cloud.URL()+"\"]\nprivate_addresses = [\"127.0.0.0/8\"]\n"+
-		"[drivers.fakecloud]\ncalls_per_second = 1000\ncalls_burst = 1000\nremoves_per_second = 1000\nremoves_burst = 1000\n")
+	w.write("millwright.toml", w.operator())
 	for _, name := range []string{"policies.d", "drivers.d"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
 			t.Fatal(err)
@@ -173,6 +173,12 @@ log_level = "debug"
     MachineName = "m-%%s"
     MachineOptions = ["fakecloud-endpoint=%s"]
 `, w.coordinator.URL(), string(w.coordinator.RunnerToken()), w.cloud.URL())
+}
+
+// operator is millwright.toml.
+func (w *world) operator() string {
+	return "[grants.fakecloud]\nhostnames = [\"" + w.cloud.URL() + "\"]\nprivate_addresses = [\"127.0.0.0/8\"]\n" +
+		"[drivers.fakecloud]\ncalls_per_second = 1000\ncalls_burst = 1000\nremoves_per_second = 1000\nremoves_burst = 1000\n"
 }
 
 func (w *world) write(name, content string) {
@@ -297,7 +303,7 @@ func (a *agent) until(what string, ok func() bool) bool {
 		case <-ctx.Done():
 			all, states := a.w.journalled()
 			a.w.t.Fatalf("%s: never; the cloud has %v, the journal %v %v", what, a.w.live(), all, states)
-		case <-time.After(5 * time.Millisecond):
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
 	return true
