@@ -1,14 +1,11 @@
 package supervisor
 
 import (
-	"archive/tar"
-	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +27,10 @@ func (w *world) cloudFleet() (*fakecloud.Cloud, config.Runner, func(*Options)) {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { cloud.Close() })
+	helper, err := fakecloud.HelperImage()
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	dir := w.t.TempDir()
 	for _, name := range []string{"policies.d", "drivers.d"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
@@ -38,7 +39,7 @@ func (w *world) cloudFleet() (*fakecloud.Cloud, config.Runner, func(*Options)) {
 	}
 	for name, text := range map[string]string{
 		"millwright.toml":          "[grants.fakecloud]\nhostnames = [\"" + cloud.URL() + "\"]\nprivate_addresses = [\"127.0.0.0/8\"]\n",
-		"helper.tar":               nameOnly(w.t),
+		"helper.tar":               string(helper),
 		"drivers.d/fakecloud.wasm": string(guests.Wasm(w.t, "examples/drivers/fakecloud")),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -70,22 +71,6 @@ func endless(machine string) http.Handler {
 		}
 		jobs.ServeHTTP(w, r)
 	})
-}
-
-// nameOnly is the archive of a helper image with nothing but its name in it: nothing runs on the cloud's engines.
-func nameOnly(t *testing.T) string {
-	t.Helper()
-	var b bytes.Buffer
-	archive := tar.NewWriter(&b)
-	manifest := `[{"Config":"c.json","RepoTags":["millwright/helper:` + runtime.GOARCH + `"]}]`
-	err := archive.WriteHeader(&tar.Header{Name: "manifest.json", Mode: 0o600, Size: int64(len(manifest))})
-	if err == nil {
-		_, err = archive.Write([]byte(manifest))
-	}
-	if err = errors.Join(err, archive.Close()); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
 }
 
 // long is a job that runs until somebody ends it.

@@ -1,7 +1,6 @@
 package scale
 
 import (
-	"archive/tar"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -16,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/millwright-ci/millwright/agent/internal/fakecloud"
 )
 
 // Programs are what a world is made of.
@@ -117,7 +118,7 @@ private_addresses = ["127.0.0.0/8"]
 	if err := os.Mkdir(filepath.Join(w.dir, "drivers.d"), 0o700); err != nil {
 		return err
 	}
-	helper, err := helperImage()
+	helper, err := fakecloud.HelperImage()
 	if err != nil {
 		return err
 	}
@@ -130,18 +131,6 @@ private_addresses = ["127.0.0.0/8"]
 		}
 	}
 	return nil
-}
-
-// helperImage is an archive with nothing but its name in it: what the real one holds is loaded once a machine, and no matter of scale.
-func helperImage() ([]byte, error) {
-	var b bytes.Buffer
-	archive := tar.NewWriter(&b)
-	manifest := `[{"Config":"5ca1e.json","RepoTags":["millwright/helper:` + runtime.GOARCH + `"]}]`
-	err := archive.WriteHeader(&tar.Header{Name: "manifest.json", Mode: 0o600, Size: int64(len(manifest))})
-	if err == nil {
-		_, err = io.WriteString(archive, manifest)
-	}
-	return b.Bytes(), errors.Join(err, archive.Close())
 }
 
 var listening = regexp.MustCompile(`(?m)(?:listen_address|address)=("?)(127\.0\.0\.1:[0-9]+)("?)`)
