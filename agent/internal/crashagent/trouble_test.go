@@ -42,7 +42,7 @@ func (w *world) trouble(a *agent) bool {
 		}
 		w.hour++
 	}
-	return true
+	return a.settled() // the day may have been over when this agent began
 }
 
 // stockOut has a creation fail in the first zone, and one go well in the next.
