@@ -62,8 +62,8 @@ func token(t *testing.T) httpsend.Credential {
 	return store.Signer(name, credentials.Grant{Scopes: []string{"https://www.googleapis.com/auth/compute"}})
 }
 
-// asWasm is the group as the agent has it: the module that ships, with a token that the host attaches.
-func asWasm(t *testing.T, c *fakegce.Cloud) hostside.Group {
+// asWasm is the group of these options as the agent has it: served by the module that ships, with a token that the host attaches.
+func asWasm(t *testing.T, c *fakegce.Cloud, more ...string) hostside.Group {
 	t.Helper()
 	d, err := wasm.New(moduletest.Builtin(t, name))
 	if err != nil {
@@ -73,7 +73,7 @@ func asWasm(t *testing.T, c *fakegce.Cloud) hostside.Group {
 	return wasm.NewGroup(wasm.GroupOptions{
 		Name: name, Owner: testOwner, Log: slog.New(slog.DiscardHandler), Connector: func() config.Connector { return config.Connector{Username: "runner"} },
 		Use: func(context.Context) (wasm.Serving, error) {
-			return wasm.Serving{Driver: d, Options: options(c), Done: func() {}}, nil
+			return wasm.Serving{Driver: d, Options: options(c, more...), Done: func() {}}, nil
 		},
 	})
 }
