@@ -34,6 +34,7 @@ type Executor struct {
 	base string // stem of the containers' names
 	arch string // of the engine, in Go's words
 	runc bool   // containers are plain processes of the engine's host, unless the configuration names a runtime
+	here bool   // the engine's files are this host's
 
 	image    Image // the job's image, expanded
 	build    local
@@ -107,20 +108,10 @@ func (e *Executor) Prepare(ctx context.Context) (executor.Ready, error) {
 		return executor.Ready{}, err
 	}
 	e.o.Console.Println("Using Docker executor with image " + e.image.Name + " ...")
-	if err := e.greet(ctx); err != nil {
-		return executor.Ready{}, err
-	}
 	if err := e.makeNetwork(ctx); err != nil {
 		return executor.Ready{}, err
 	}
-	group, all := errgroup.WithContext(ctx)
-	group.Go(func() (err error) { e.helper, err = e.ensureHelper(all); return })
-	group.Go(func() (err error) { e.build, err = e.ensure(all, e.image); return })
-	group.Go(func() error { return e.startServices(all) })
-	if err := group.Wait(); err != nil {
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
+	if err := e.gather(ctx); err != nil {
 		return executor.Ready{}, err
 	}
 	if err := e.waitForServices(ctx); err != nil {
@@ -145,6 +136,29 @@ func (e *Executor) Prepare(ctx context.Context) (executor.Ready, error) {
 	}
 	e.remember()
 	return ready, nil
+}
+
+// gather gets what the containers are made of, all at once. That the engine does not answer is told before anything else.
+func (e *Executor) gather(ctx context.Context) error {
+	var silent error
+	group, all := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		if silent = e.greet(ctx); silent != nil {
+			return silent
+		}
+		e.helper, err = e.ensureHelper(all)
+		return err
+	})
+	group.Go(func() (err error) { e.build, err = e.ensure(all, e.image); return })
+	group.Go(func() error { return e.startServices(all) })
+	err := group.Wait()
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return context.Cause(ctx)
+	case silent != nil:
+		return silent
+	}
+	return err
 }
 
 // check settles what needs no engine, so that a refusal comes at once and for the right reason.
@@ -195,8 +209,11 @@ func (e *Executor) user() (string, error) {
 // goArch is the architecture in Go's words by the kernel's.
 var goArch = map[string]string{"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "ppc64le": "ppc64le", "s390x": "s390x", "riscv64": "riscv64"}
 
-// greet learns the engine's architecture and how it runs containers.
+// greet learns the engine's architecture, how it runs containers, and where. It takes an engine longer than what else is asked of it here.
 func (e *Executor) greet(ctx context.Context) error {
+	if e.arch != "" {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	info, err := e.api.Info(ctx)
@@ -207,7 +224,7 @@ func (e *Executor) greet(ctx context.Context) error {
 	if err != nil {
 		return executor.Errorf(executor.Engine, "engine %s: %w", e.api.DaemonHost(), err)
 	}
-	e.runc = info.DefaultRuntime == "runc"
+	e.runc, e.here = info.DefaultRuntime == "runc", e.isHere(info)
 	return nil
 }
 

@@ -14,10 +14,13 @@ import (
 	"github.com/millwright-ci/millwright/agent/executor"
 )
 
-// Empty implements executor.Emptier. No container is started: of what is copied into one, a file in the place of a directory replaces it
+// Empty implements executor.Emptier. Where the engine keeps the directory elsewhere than on this host no container is started, either: of what is copied into one, a file in the place of a directory replaces it
 // with all that it holds, and a directory in the place of that file is an empty one. Source: Docker Engine API v1.41, "Extract an archive of
 // files or folders to a directory in a container", noOverwriteDirNonDir.
 func (e *Executor) Empty(ctx context.Context, dir string) error {
+	if e.emptyHere(ctx, dir) == nil {
+		return nil
+	}
 	id, err := e.container(ctx, executor.Helper)
 	if err != nil {
 		return err

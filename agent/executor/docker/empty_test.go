@@ -4,11 +4,20 @@ import (
 	"testing"
 
 	"github.com/millwright-ci/millwright/agent/executor"
+	"github.com/millwright-ci/millwright/agent/executor/docker"
 )
 
 // A directory of the builds volume is emptied while no container runs, with all that a script left in it, and nothing beside it.
 func TestEmpty(t *testing.T) {
-	j := start(t, nil)
+	t.Run("by the agent, where it may", func(t *testing.T) { testEmpty(t, nil) })
+	t.Run("by the engine", func(t *testing.T) {
+		testEmpty(t, func(o *docker.Options) { o.Config.Tmpfs = map[string]string{"/scratch": ""} })
+	})
+}
+
+func testEmpty(t *testing.T, change func(*docker.Options)) {
+	t.Parallel()
+	j := start(t, change)
 	const dir = "/builds/group/project.tmp"
 	if err := j.Empty(t.Context(), dir); err == nil {
 		t.Error("emptied below a directory that is not there")

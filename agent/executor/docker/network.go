@@ -27,6 +27,9 @@ func (e *Executor) makeNetwork(ctx context.Context) error {
 	if !e.o.Flags.NetworkPerBuild {
 		return nil
 	}
+	if err := e.greet(ctx); err != nil { // an engine that is silent is found out sooner so
+		return err
+	}
 	opts := network.CreateOptions{Driver: "bridge", Labels: e.o.Name.labels("network", e.own), Options: map[string]string{}}
 	if e.o.Config.EnableIPv6 {
 		opts.EnableIPv6 = &e.o.Config.EnableIPv6

@@ -50,9 +50,9 @@ func Prepare(f Frame, via string, dirs []string) []byte {
 // Preparation are the lines by which Prepare makes new volumes writable and the temporary directory empty. They may run again.
 func Preparation(f Frame, dirs []string) []string {
 	var lines []string
-	for _, dir := range dirs {
-		dir = Quote(dir)
-		lines = append(lines, HelperBinary+" cache-init "+dir+" >/dev/null 2>&1 || chmod 0777 "+dir+" || true")
+	if len(dirs) > 0 { // chmod is there sooner than a helper, whose program is many times as large
+		names := Words(dirs...)
+		lines = append(lines, "chmod 0777 "+names+" 2>/dev/null || "+HelperBinary+" cache-init "+names+" >/dev/null 2>&1 || true")
 	}
 	temp := Quote(f.TempDir)
 	lines = append(lines, "rm -rf "+temp)

@@ -278,7 +278,6 @@ func (s *Script) extConfig(o Sources) {
 	if o.BundleURI {
 		set("transfer.bundleURI", "true")
 	}
-	s.Command("rm", "-f", s.frame.ExtConfig())
 	s.writeSettings(s.frame.ExtConfig(), list)
 }
 
