@@ -32,6 +32,9 @@ type Stage struct {
 	// Started, if set, is called once when the script has been started, from a goroutine of its own that ends before Run does. Of a script that
 	// has ended by then it may tell the container alone.
 	Started func(Position)
+	// LastWord, if set, is a line that the script says on both streams when it has come to its end with success and has nothing more to say. It is
+	// no part of the output, and Run may return with it, before the engine has put the container away. Its first byte comes once.
+	LastWord string
 }
 
 // Position says how far a stage's output has been read. Together with the stage's name it is what another agent needs to go on

@@ -383,10 +383,13 @@ func (r *run) stage(ctx context.Context, name, title string, place executor.Plac
 	}
 	end := r.trace.Section(name, title)
 	defer end()
-	tries := r.tries("EXECUTOR_JOB_SECTION_ATTEMPTS")
+	tries, lastWord := r.tries("EXECUTOR_JOB_SECTION_ATTEMPTS"), ""
+	if place == executor.Helper {
+		lastWord = r.lastWord()
+	}
 	for try := 1; ; try++ {
 		err := r.perform(ctx, executor.Stage{
-			Name: name, Place: place, Script: script,
+			Name: name, Place: place, Script: script, LastWord: lastWord,
 			Stdout: r.trace.Stdout(trace.StreamJob), Stderr: r.trace.Stderr(trace.StreamJob),
 		})
 		r.engineLost = r.engineLost || isEngineFault(err)

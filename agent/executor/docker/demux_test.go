@@ -53,3 +53,36 @@ func TestDemuxFails(t *testing.T) {
 		t.Errorf("a source that breaks: %v", err)
 	}
 }
+
+// A last word is kept out of its stream however that is cut, and what only looks like one is not.
+func TestListener(t *testing.T) {
+	for _, tt := range []struct {
+		name, text, want string
+		heard            int
+	}{
+		{"at the end", "a\nb\n\x1eword\n", "a\nb\n", 1},
+		{"alone", "\x1eword\n", "", 1},
+		{"with more behind it", "a\x1eword\nb", "a", 1},
+		{"another word", "a\x1ewords\nb", "a\x1ewords\nb", 0},
+		{"half of it at the end", "a\x1ewo", "a\x1ewo", 0},
+		{"begun twice", "\x1ewo\x1e\x1eword\n", "\x1ewo\x1e", 1},
+		{"none", "abc", "abc", 0},
+	} {
+		for size := 1; size <= len(tt.text); size++ {
+			var out bytes.Buffer
+			heard := 0
+			l := listener{to: &out, word: []byte("\x1eword\n"), heard: func() { heard++ }}
+			for rest := []byte(tt.text); len(rest) > 0; {
+				n := min(size, len(rest))
+				if wrote, err := l.Write(rest[:n]); wrote != n || err != nil {
+					t.Fatalf("%s: %d of %d bytes, %v", tt.name, wrote, n, err)
+				}
+				rest = rest[n:]
+			}
+			l.flush()
+			if out.String() != tt.want || heard != tt.heard {
+				t.Errorf("%s, cut at %d: %q, heard %d times; want %q, %d", tt.name, size, out.String(), heard, tt.want, tt.heard)
+			}
+		}
+	}
+}

@@ -64,7 +64,8 @@ type slot struct {
 	gated  bool   // it has a gate, which is to be opened at each start
 	shared bool   // it has the build container's network
 
-	early *early // of the first stage; nil when there is nothing of it any more. Prepare and Run alone use it, which don't overlap
+	early  *early // of the first stage; nil when there is nothing of it any more. Prepare and Run alone use it, which don't overlap
+	ending string // the id of a container whose script has said its last word; Run alone uses it
 }
 
 // New returns an executor for one job. Nothing is asked of the engine before Prepare. After New, Cleanup must be called.
@@ -329,6 +330,9 @@ func unlessEmpty(list []string) []string {
 // know takes over what the engine tells of a container that an agent before has made.
 func (s *slot) know(e *Executor, info container.InspectResponse) {
 	s.id, s.gated = info.ID, info.Config != nil && info.Config.OpenStdin
+	if info.State != nil && info.State.Running && !s.gated { // its script may have said its last word
+		s.ending = s.id
+	}
 	s.shared = info.HostConfig != nil && info.HostConfig.NetworkMode.IsContainer() && !container.NetworkMode(e.o.Config.NetworkMode).IsContainer()
 }
 

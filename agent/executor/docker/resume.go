@@ -179,6 +179,9 @@ func (e *Executor) lastStart(ctx context.Context, id string) (executor.Start, er
 
 // resume is run for a container that has been started: what it wrote comes from the engine's log.
 func (r *stageRun) resume(ctx context.Context) error {
+	if r.word != nil {
+		defer r.word.flush()
+	}
 	err := r.end(ctx, r.readLog(ctx))
 	var exit *executor.ExitError
 	if left(ctx) || err != nil && ctx.Err() == nil && !errors.As(err, &exit) {

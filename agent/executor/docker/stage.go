@@ -72,6 +72,9 @@ func (e *Executor) runOnce(ctx context.Context, s executor.Stage) error {
 		return err
 	}
 	slot := e.slots[s.Place]
+	if err := e.settled(ctx, slot, id); err != nil {
+		return e.gone(s.Place, fmt.Errorf("stage %s: %w", s.Name, err))
+	}
 	did := slot.take(ctx, id, s.Script)
 	run := e.newRun(id, s)
 	run.gated = slot.gated
@@ -82,7 +85,11 @@ func (e *Executor) runOnce(ctx context.Context, s executor.Stage) error {
 	if s.Starting != nil {
 		s.Starting(run.from)
 	}
-	return e.after(ctx, s.Place, run.run(ctx))
+	err = run.run(ctx)
+	if run.left {
+		slot.ending = id
+	}
+	return e.after(ctx, s.Place, err)
 }
 
 // ready makes a container have a stage's script and tells of its start before, if somebody wants to know. held is where the container
@@ -117,8 +124,13 @@ func (e *Executor) after(ctx context.Context, place executor.Place, err error) e
 }
 
 func (e *Executor) newRun(id string, s executor.Stage) *stageRun {
-	return &stageRun{e: e, id: id, stdout: s.Stdout, stderr: s.Stderr, started: s.Started, grace: stopGrace,
+	r := &stageRun{e: e, id: id, stdout: s.Stdout, stderr: s.Stderr, started: s.Started, grace: stopGrace,
 		terminate: s.Place == executor.Build && !e.o.Flags.NativeStop}
+	if s.LastWord != "" {
+		r.word = listen(s)
+		r.stdout, r.stderr = &r.word.stdout, &r.word.stderr
+	}
+	return r
 }
 
 // stageRun is one start of a container, from attaching to its end.
@@ -131,6 +143,9 @@ type stageRun struct {
 	grace          time.Duration // between TERM and KILL
 
 	outBytes, errBytes atomic.Int64
+
+	word *lastWord // nil where the script has none
+	left bool      // it has been said, and the container is still to end
 
 	gated bool               // it waits for a word at each start
 	held  *executor.Position // it has been started already and waits; nil when it is to be started
@@ -168,7 +183,17 @@ func (r *stageRun) run(ctx context.Context) error {
 	defer noted.Wait()
 	defer over() // when a script began nobody needs to know once it has ended
 	unwatch := r.watch(ctx, stream.Close)
+	var said chan struct{}
+	if r.word != nil {
+		said = r.word.said
+		defer r.word.flush()
+	}
 	select {
+	case <-said:
+		unwatch()
+		r.left = true
+		r.letEnd(stream, copied)
+		return nil
 	case err = <-copied:
 		unwatch()
 		stream.Close()

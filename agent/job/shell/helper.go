@@ -21,7 +21,11 @@ func newHelper(f Frame, first ...string) *Script {
 	default:
 		first = append([]string{"umask 0000"}, first...)
 	}
-	return begin(f, first...)
+	s := begin(f, first...)
+	if !f.Trace {
+		s.word = f.LastWord
+	}
+	return s
 }
 
 // handOver gives what a stage made to the build container's user.

@@ -16,6 +16,9 @@ type Frame struct {
 	ProjectDir string
 	TempDir    string // holds file variables and git's settings; outside the project's files
 	Trace      bool   // set -o xtrace (CI_DEBUG_TRACE)
+	// LastWord is what a script of the helper's says last on both streams, where it ends well, and nobody else's lines are in it to go on after its
+	// end or to show what it runs; "" is nothing.
+	LastWord string
 	// Owner is the uid:gid that the helper gives the job's files to; "" lets every user write to them
 	// (FF_DISABLE_UMASK_FOR_DOCKER_EXECUTOR).
 	Owner string
@@ -37,7 +40,8 @@ func (f Frame) EnvFile() string { return path.Join(f.TempDir, "gitlab_runner_env
 type Script struct {
 	frame Frame
 	b     strings.Builder
-	steps int // entries of a user's script so far, for the names of their sections
+	steps int    // entries of a user's script so far, for the names of their sections
+	word  string // to be said last
 }
 
 // New begins a script: shell options, variables, file variables and what earlier stages left in GITLAB_ENV.
@@ -154,4 +158,9 @@ func warning(text string) string { return say(yellow + text + reset) }
 func (s *Script) Cd(dir string) { s.Command("cd", dir) }
 
 // Bytes ends the script and returns it.
-func (s *Script) Bytes() []byte { return []byte(s.b.String() + "exit 0\n") }
+func (s *Script) Bytes() []byte {
+	if s.word != "" {
+		s.Line(say(s.word) + "; " + say(s.word) + " >&2")
+	}
+	return []byte(s.b.String() + "exit 0\n")
+}

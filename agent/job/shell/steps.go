@@ -32,6 +32,9 @@ func AfterScript(f Frame, entries []string) []byte {
 
 // Entries adds a user's entries, each echoed before it runs.
 func (s *Script) Entries(entries []string) {
+	if len(entries) > 0 {
+		s.word = ""
+	}
 	for _, entry := range entries {
 		entry = strings.TrimSpace(entry)
 		s.echo(entry)

@@ -1,0 +1,111 @@
+package docker
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"sync/atomic"
+
+	"github.com/docker/docker/api/types"
+	"github.com/docker/docker/api/types/container"
+
+	"github.com/millwright-ci/millwright/agent/executor"
+)
+
+// lastWord listens for the line that a script ends with on both streams, and keeps it out of them.
+type lastWord struct {
+	stdout, stderr listener
+	missing        atomic.Int32  // streams that have not had it
+	said           chan struct{} // closed when both have
+}
+
+// listen puts a lastWord between a stage's output and its writers.
+func listen(s executor.Stage) *lastWord {
+	l := &lastWord{said: make(chan struct{})}
+	l.missing.Store(2)
+	heard := func() {
+		if l.missing.Add(-1) == 0 {
+			close(l.said)
+		}
+	}
+	word := []byte(s.LastWord + "\n")
+	l.stdout, l.stderr = listener{to: s.Stdout, word: word, heard: heard}, listener{to: s.Stderr, word: word, heard: heard}
+	return l
+}
+
+// flush passes on what might have become the word: the streams have ended.
+func (l *lastWord) flush() {
+	l.stdout.flush()
+	l.stderr.flush()
+}
+
+// listener passes a stream on up to its word. What comes after it is thrown away.
+type listener struct {
+	to    io.Writer
+	word  []byte // its first byte is nowhere else in it
+	held  int    // so many of its bytes have come and are held back
+	heard func()
+}
+
+func (l *listener) Write(p []byte) (int, error) {
+	n := len(p)
+	for len(p) > 0 && l.held < len(l.word) {
+		if l.held == 0 {
+			plain := bytes.IndexByte(p, l.word[0])
+			if plain < 0 {
+				plain = len(p)
+			}
+			if _, err := l.to.Write(p[:plain]); err != nil {
+				return n - len(p), err
+			}
+			p = p[plain:]
+		}
+		for len(p) > 0 && l.held < len(l.word) && p[0] == l.word[l.held] {
+			l.held, p = l.held+1, p[1:]
+		}
+		switch {
+		case l.held == len(l.word):
+			l.heard()
+		case len(p) > 0:
+			l.flush()
+		}
+	}
+	return n, nil
+}
+
+func (l *listener) flush() {
+	if l.held < len(l.word) {
+		_, _ = l.to.Write(l.word[:l.held])
+		l.held = 0
+	}
+}
+
+// letEnd leaves a container to its end: all that its script had to say has been said.
+func (r *stageRun) letEnd(stream types.HijackedResponse, copied <-chan error) {
+	r.e.background.Go(func() {
+		defer stream.Close()
+		select {
+		case <-copied:
+		case <-r.e.life.Done():
+			stream.Close()
+			<-copied
+		}
+	})
+}
+
+// settled waits for the end of the container's run before, if it was left to its end: an engine does not start what still runs.
+func (e *Executor) settled(ctx context.Context, s *slot, id string) error {
+	if s.ending != id {
+		return nil
+	}
+	call, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	ended, failed := e.api.ContainerWait(call, id, container.WaitConditionNotRunning)
+	select {
+	case <-ended:
+	case err := <-failed:
+		return engineErr(err)
+	}
+	s.ending = ""
+	return nil
+}
