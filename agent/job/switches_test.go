@@ -24,7 +24,15 @@ func TestSwitches(t *testing.T) {
 	id.Variables = coordinator.Variables{{Key: "ID_TOKEN", Value: "eyjhbgci.eyjzdwii.c2lnbmf0dxjl", Masked: true}}
 	slow := jobtest.Script([]string{"echo the script"}, "echo after")
 	slow.Hooks = []coordinator.Hook{{Name: "pre_get_sources_script", Script: []string{"sleep 100"}}}
+	debugged := jobtest.With(jobtest.Script([]string{"echo is \"$SECRET\""}), "CI_DEBUG_TRACE", "true")
+	debugged.Variables = append(debugged.Variables, coordinator.Variable{Key: "SECRET", Value: "hunter2 hunter2", Masked: true})
 	const timedOut = coordinator.JobExecutionTimeout
+	// What quotes could spoil; the image has no bash.
+	const (
+		odd      = "printf '<%s>\\n' \"$ODD\" 'a \"b\" $c \\t'"
+		oddValue = "it's \"so\" \\n `so` $$so\tö !"
+		oddWant  = "\n<it's \"so\" \\n `so` $so\tö !>\n<a \"b\" $c \\t>\n"
+	)
 	for _, tt := range []struct {
 		name      string
 		payload   coordinator.Job
@@ -53,6 +61,11 @@ func TestSwitches(t *testing.T) {
 		{name: "FF_ENABLE_BASH_EXIT_CODE_CHECK", payload: jobtest.With(jobtest.Script([]string{"set +e", "false", "echo went on"}), "FF_ENABLE_BASH_EXIT_CODE_CHECK", "true"),
 			not: []string{"\nwent on\n"}, reason: coordinator.ScriptFailure, code: 1},
 		{name: "without a check", payload: jobtest.Script([]string{"set +e", "false", "echo went on"}), want: []string{"\nwent on\n", "Job succeeded"}},
+		{name: "CI_DEBUG_TRACE", payload: debugged, want: []string{"\n+ export ", "\n+ git ", "\n+ echo is '[MASKED]'\n", "\nis [MASKED]\n", "Job succeeded"}, not: []string{"hunter2"}},
+		{name: "debug_trace_disabled", payload: debugged, runner: func(r *config.Runner) { r.DebugTraceDisabled = true },
+			want: []string{"WARNING: CI_DEBUG_TRACE: usage is disabled on this runner", "\nis [MASKED]\n", "Job succeeded"}, not: []string{"\n+ ", "hunter2"}},
+		{name: "FF_POSIXLY_CORRECT_ESCAPES", payload: jobtest.With(jobtest.Script([]string{odd}), "FF_POSIXLY_CORRECT_ESCAPES", "true", "ODD", oddValue), want: []string{"POSIXLY", oddWant, "Job succeeded"}},
+		{name: "without FF_POSIXLY_CORRECT_ESCAPES", payload: jobtest.With(jobtest.Script([]string{odd}), "ODD", oddValue), want: []string{oddWant, "Job succeeded"}},
 		{name: "a flag that is no yes or no", payload: jobtest.With(jobtest.Script([]string{"true"}), "FF_TIMESTAMPS", "perhaps"), want: []string{"WARNING: ", "FF_TIMESTAMPS", "Job succeeded"}},
 		{name: "the runner's flag wins", payload: jobtest.With(jobtest.Script([]string{"echo is $FF_TIMESTAMPS"}), "FF_TIMESTAMPS", "true"),
 			runner: func(r *config.Runner) { r.FeatureFlags = map[string]bool{"FF_TIMESTAMPS": false} }, want: []string{"feature flags: FF_TIMESTAMPS:false", "\nis false\n", "Job succeeded"}},

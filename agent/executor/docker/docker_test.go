@@ -184,6 +184,33 @@ func TestStop(t *testing.T) {
 	}
 }
 
+// With FF_USE_NATIVE_CONTAINER_STOP the first process alone is told, by the engine.
+func TestNativeStop(t *testing.T) {
+	for _, native := range []bool{false, true} {
+		t.Run(fmt.Sprint(native), func(t *testing.T) {
+			t.Parallel()
+			j := start(t, func(o *docker.Options) { o.Flags.NativeStop = native })
+			ctx, cancel := context.WithCancelCause(t.Context())
+			cause := errors.New("enough")
+			out := signalWriter{when: "ready", then: func() { cancel(cause) }}
+			err := j.Run(ctx, executor.Stage{Name: "test", Place: executor.Build, Stdout: &out, Stderr: &out, Script: []byte(`
+				trap 'echo first >/root/first; for i in 1 2 3 4 5 6 7 8 9 10; do [ -e /root/child ] && break; sleep 0.5; done; exit 1' TERM
+				sh -c 'trap "echo child >/root/child; exit 0" TERM; echo ready; while :; do sleep 0.1; done' &
+				while :; do wait; done`)})
+			if !errors.Is(err, cause) {
+				t.Fatalf("got %v, want the cause", err)
+			}
+			want := "first\nchild\n"
+			if native {
+				want = "first\n"
+			}
+			if told, errs, err := j.script(t.Context(), executor.Build, "cd /root; cat first; [ ! -e child ] || cat child"); err != nil || told != want {
+				t.Errorf("told: %q %q, %v; want %q", told, errs, err, want)
+			}
+		})
+	}
+}
+
 // signalWriter calls then when the text has been written.
 type signalWriter struct {
 	mu   sync.Mutex

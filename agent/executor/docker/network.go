@@ -2,7 +2,9 @@ package docker
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
+	"net/netip"
 	"strconv"
 
 	"github.com/docker/docker/api/types/container"
@@ -41,11 +43,22 @@ func (e *Executor) makeNetwork(ctx context.Context) error {
 	call, cancel := lasting(ctx)
 	defer cancel()
 	made, err := e.api.NetworkCreate(call, name, opts)
+	if err != nil && e.o.Config.EnableIPv6 { // engines before version 27 have no such addresses to give unless they are configured
+		opts.IPAM = &network.IPAM{Config: []network.IPAMConfig{{Subnet: uniqueLocal().String()}}}
+		made, err = e.api.NetworkCreate(call, name, opts)
+	}
 	if err != nil {
 		return engineErr(fmt.Errorf("network %s: %w", name, err))
 	}
 	e.net = networks{name: name, id: made.ID, aliases: true}
 	return nil
+}
+
+// uniqueLocal is a network of IPv6 addresses that nobody else has, as far as chance can tell. Source: RFC 4193, section 3.
+func uniqueLocal() netip.Prefix {
+	address := [16]byte{0: 0xfd}
+	_, _ = rand.Read(address[1:8]) // it never fails, see crypto/rand
+	return netip.PrefixFrom(netip.AddrFrom16(address), 64)
 }
 
 // join puts a container into the job's network under its names.

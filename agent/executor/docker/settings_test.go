@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -176,6 +177,7 @@ func TestNetworks(t *testing.T) {
 	ask := "for i in 1 2 3 4 5 6 7 8 9; do nc -w 5 db " + port + " && break; sleep 1; done"
 	for _, tt := range []struct {
 		name   string
+		ipv6   bool // the kernel must have it
 		change func(*docker.Options)
 		script string
 		want   string
@@ -183,9 +185,14 @@ func TestNetworks(t *testing.T) {
 		{name: "host", change: func(o *docker.Options) { o.Config.NetworkMode = "host" }, script: ask, want: "hello"},
 		{name: "per build", change: func(o *docker.Options) { o.Flags.NetworkPerBuild, o.Config.NetworkMTU = true, 1380 },
 			script: ask + "; cat /sys/class/net/eth0/mtu", want: "hello 1380"},
+		{name: "per build, with IPv6", ipv6: true, change: func(o *docker.Options) { o.Flags.NetworkPerBuild, o.Config.EnableIPv6 = true, true },
+			script: ask + "; grep -v '^fe80' /proc/net/if_inet6 | grep -c eth0", want: "hello 1"},
 		{name: "none", change: func(o *docker.Options) { o.Config.NetworkMode = "none"; o.Services = nil }, script: "ls /sys/class/net", want: "lo"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			if off, err := os.ReadFile("/proc/sys/net/ipv6/conf/all/disable_ipv6"); tt.ipv6 && (err != nil || string(off) != "0\n") {
+				t.Skip("the kernel has no IPv6")
+			}
 			j := start(t, func(o *docker.Options) {
 				o.Config.WaitForServicesTimeout = -1
 				o.Services = []docker.Service{{Image: docker.Image{Name: o.Image.Name}, Alias: "db", Command: talk}}
@@ -193,6 +200,45 @@ func TestNetworks(t *testing.T) {
 			})
 			j.says(t, executor.Build, tt.script, tt.want)
 		})
+	}
+}
+
+// The containers of a job, and of its services, are in the groups that are configured for them.
+func TestCgroupParent(t *testing.T) {
+	info, err := dockertest.Engine(t).Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name, err := os.Hostname(); err != nil || info.Name != name {
+		t.Skip("the engine's processes are not this host's")
+	}
+	stem, end := "millwrighttest"+dockertest.Random(), ""
+	if info.CgroupDriver == "systemd" {
+		end = ".slice"
+	}
+	group := func(of string) string { return stem + of + end }
+	t.Cleanup(func() { // the engine leaves them behind
+		for _, pattern := range []string{"/sys/fs/cgroup/" + stem + "*", "/sys/fs/cgroup/*/" + stem + "*"} {
+			left, _ := filepath.Glob(pattern)
+			for _, dir := range left {
+				_ = os.Remove(dir)
+			}
+		}
+	})
+	j := ahead(t, func(o *docker.Options) {
+		o.Config.WaitForServicesTimeout = -1
+		o.Config.CgroupParent, o.Config.ServiceCgroupParent = group("jobs"), group("services")
+		o.Services = []docker.Service{{Image: docker.Image{Name: o.Image.Name}, Command: sleeper}}
+	})
+	if out, errs, err := j.script(t.Context(), executor.Helper, firstHelper); err != nil { // the build container has been started by then
+		t.Fatalf("%q %q, %v", out, errs, err)
+	}
+	c := j.containers(t)
+	for kind, of := range map[string]string{"build": "jobs", "service": "services"} {
+		groups, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", c[kind].State.Pid))
+		if err != nil || !strings.Contains(string(groups), "/"+group(of)+"/") {
+			t.Errorf("the %s container is in %q, %v; want one below %s", kind, groups, err, group(of))
+		}
 	}
 }
 
