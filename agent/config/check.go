@@ -137,10 +137,10 @@ func (c check) executor(r *Runner, section string) {
 		c.warn(section, "executor", "%q is not provided by this agent; this entry is skipped, the others run", r.Executor)
 	}
 	switch {
-	case r.Shell == Pwsh && slices.Contains(Shells(r.Executor), r.Shell):
+	case slices.Contains([]string{Pwsh, PowerShell}, r.Shell) && slices.Contains(Shells(r.Executor), r.Shell):
 		c.warn(section, "shell", "%q is an experiment: the scripts are checked by a grammar of PowerShell, and have not been run", r.Shell)
 	case r.Shell == "" || slices.Contains(Shells(r.Executor), r.Shell):
-	case slices.Contains([]string{"pwsh", "powershell", "cmd"}, r.Shell):
+	case slices.Contains([]string{Pwsh, PowerShell, "cmd"}, r.Shell):
 		c.warn(section, "shell", "%q is not supported with this executor, which has %s; this entry is skipped, the others run", r.Shell, strings.Join(Shells(r.Executor), ", "))
 	default:
 		c.broken(section, "shell", "%q is not known; allowed are %s", r.Shell, strings.Join(Shells(r.Executor), ", "))

@@ -116,6 +116,9 @@ func (c check) connector(section string, o Connector) {
 	if protocols := []string{"ssh", "winrm", "winrm+https"}; o.Protocol != "" && !slices.Contains(protocols, o.Protocol) {
 		c.broken(section, "protocol", "%q is not known; allowed are %s", o.Protocol, strings.Join(protocols, ", "))
 	}
+	if o.Protocol == "winrm" {
+		c.warn(section, "protocol", `"winrm" sends the password, and the jobs' secrets, as they are: write protocol = "winrm+https"`)
+	}
 	if o.ProtocolPort < 0 || o.ProtocolPort > 65535 {
 		c.broken(section, "protocol_port", "%d is no port; use 0 (the protocol's own) or 1 to 65535", o.ProtocolPort)
 	}

@@ -41,10 +41,12 @@ func (a *Autoscaler) Driven(name string) bool {
 func (a *Autoscaler) Unprovided(executor string) (key, why string) {
 	inside := a.VMIsolation.ConnectorConfig.Protocol
 	switch p := a.ConnectorConfig.Protocol; {
-	case isWinRM(p):
-		return "connector_config.protocol", strconv.Quote(p) + " is not provided by this agent, which has ssh"
-	case p != "" && p != ssh:
-		return "connector_config.protocol", strconv.Quote(p) + " is not known; there is ssh"
+	case isWinRM(p) && executor != "instance":
+		return "connector_config.protocol", strconv.Quote(p) + " is provided with the executor instance alone; others need ssh"
+	case isWinRM(p) && a.VMIsolation.Enabled:
+		return "connector_config.protocol", strconv.Quote(p) + " reaches no nesting daemon; vm_isolation needs ssh"
+	case p != "" && p != ssh && !isWinRM(p):
+		return "connector_config.protocol", strconv.Quote(p) + " is not known; there are ssh, winrm and winrm+https"
 	case !a.VMIsolation.Enabled:
 	case executor != "instance":
 		return "vm_isolation.enabled", "virtual machines on instances are provided with the executor instance alone"

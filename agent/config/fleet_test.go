@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,22 +49,32 @@ func TestFleet(t *testing.T) {
 
 // What an entry asks for that there is not is named, with its key, and the entry is skipped.
 func TestUnprovided(t *testing.T) {
-	for text, want := range map[string]string{
-		"":       "",
-		"ssh":    "",
-		`winrm`:  `runners[0].autoscaler.connector_config.protocol: "winrm" is not provided by this agent, which has ssh; this entry is skipped, the others run`,
-		`telnet`: `runners[0].autoscaler.connector_config.protocol: "telnet" is not known; there is ssh; this entry is skipped, the others run`,
+	const (
+		connector = "[runners.autoscaler.connector_config]\nprotocol = %q\n"
+		isolation = "[runners.autoscaler.vm_isolation]\nenabled = true\n[runners.autoscaler.vm_isolation.connector_config]\nusername = \"u\"\npassword = \"p\"\nprotocol = %q\n"
+		skipped   = "; this entry is skipped, the others run"
+	)
+	for _, tt := range []struct{ executor, text, want string }{
+		{"instance", "", ""},
+		{"instance", fmt.Sprintf(connector, "ssh"), ""},
+		{"instance", fmt.Sprintf(connector, "winrm+https"), ""},
+		{"instance", fmt.Sprintf(connector, "telnet"), `connector_config.protocol: "telnet" is not known; there are ssh, winrm and winrm+https` + skipped},
+		{"docker-autoscaler", fmt.Sprintf(connector, "winrm"), `connector_config.protocol: "winrm" is provided with the executor instance alone; others need ssh` + skipped},
+		{"instance", fmt.Sprintf(isolation, "ssh"), ""},
+		{"instance", fmt.Sprintf(isolation, "winrm"), `vm_isolation.connector_config.protocol: "winrm" is not provided by this agent, which reaches virtual machines by ssh` + skipped},
+		{"instance", fmt.Sprintf(connector+isolation, "winrm", "ssh"), `connector_config.protocol: "winrm" reaches no nesting daemon; vm_isolation needs ssh` + skipped},
+		{"docker-autoscaler", fmt.Sprintf(isolation, "ssh"), `vm_isolation.enabled: virtual machines on instances are provided with the executor instance alone` + skipped},
 	} {
-		file := "[[runners]]\nname = \"r\"\nurl = \"https://gitlab.example.com\"\ntoken = \"t\"\nexecutor = \"instance\"\n[runners.autoscaler]\nplugin = \"docker\"\ncapacity_per_instance = 1\n" +
-			"[runners.autoscaler.connector_config]\nprotocol = \"" + text + "\"\n"
+		file := "[[runners]]\nname = \"r\"\nurl = \"https://gitlab.example.com\"\ntoken = \"t\"\nexecutor = \"" + tt.executor + "\"\n[runners.docker]\nimage = \"i\"\n" +
+			"[runners.autoscaler]\nplugin = \"docker\"\ncapacity_per_instance = 1\n" + tt.text
 		_, diagnostics := Options{}.Parse("config.toml", []byte(file))
 		var all []string
 		for _, d := range diagnostics {
 			all = append(all, d.String())
 		}
 		said := strings.Join(all, "\n")
-		if want == "" && strings.Contains(said, "protocol") || !strings.Contains(said, want) {
-			t.Errorf("protocol %q gives\n%s\nwant %s", text, said, want)
+		if tt.want == "" && strings.Contains(said, skipped) || !strings.Contains(said, tt.want) {
+			t.Errorf("%s with %s gives\n%s\nwant %s", tt.executor, tt.text, said, tt.want)
 		}
 	}
 }

@@ -41,11 +41,17 @@ func Provided() []string {
 // Pwsh is the value of shell for PowerShell 7. The user's scripts are in its dialect, all others in that of a POSIX shell.
 const Pwsh = "pwsh"
 
+// PowerShell is the value of shell for the PowerShell that comes with Windows, which instances alone can have.
+const PowerShell = "powershell"
+
 // Shells are the values of shell that this agent writes scripts for with an executor; "" is the executor's choice. Entries with others are named
 // and skipped.
 func Shells(executor string) []string {
-	if executor == "custom" { // its driver is handed scripts of one dialect
+	switch executor {
+	case "custom": // its driver is handed scripts of one dialect
 		return []string{"bash", "sh"}
+	case "instance":
+		return []string{"bash", "sh", Pwsh, PowerShell}
 	}
 	return []string{"bash", "sh", Pwsh}
 }

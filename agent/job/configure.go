@@ -204,7 +204,7 @@ func (r *run) frame() shell.Frame {
 		LastWord:       r.lastWord(),
 		CheckExit:      r.flags["FF_ENABLE_BASH_EXIT_CODE_CHECK"],
 		ScriptSections: r.flags["FF_SCRIPT_SECTIONS"] && r.p.Job.Features.TraceSections,
-		Pwsh:           r.p.Runner.Shell == config.Pwsh,
+		Pwsh:           inPowerShell(r.p.Runner),
 	})
 }
 

@@ -76,9 +76,9 @@ func (r *run) hostExecutor(handle []byte) (executor.Executor, error) {
 // remoteSettings are what executors have in common that reach a host over SSH.
 func (r *run) remoteSettings(handle []byte) remote.Settings {
 	runner := r.p.Runner
-	name, pwsh := runner.Shell, runner.Shell == config.Pwsh
-	if pwsh {
-		name = ""
+	name, pwsh := runner.Shell, ""
+	if inPowerShell(runner) {
+		name, pwsh = "", name
 	}
 	return remote.Settings{
 		Shell: name, Pwsh: pwsh, BuildsDir: r.vars.expand(runner.BuildsDir), CacheDir: r.vars.expand(runner.CacheDir),
@@ -125,6 +125,11 @@ func (r *run) virtualImage() (string, error) {
 	}
 	r.trace.Println("Please check runner's configuration: allowed_images in [runners.instance]")
 	return "", executor.Errorf(executor.Configuration, "disallowed image")
+}
+
+// inPowerShell tells whether the user's scripts are in PowerShell's dialect.
+func inPowerShell(r *config.Runner) bool {
+	return r.Shell == config.Pwsh || r.Shell == config.PowerShell
 }
 
 // commonBuilds tells whether the jobs of an instance have one project directory without a part of their own: each has the instance, or a

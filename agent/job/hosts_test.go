@@ -26,12 +26,18 @@ import (
 // host is a bench whose jobs run on a host.
 type host struct {
 	*jobtest.Bench
-	on job.OnHost
+	on      job.OnHost
+	engines job.Engines // nil: the bench's own
 }
 
 func (h *host) run(t *testing.T, ctx context.Context, payload coordinator.Job) jobtest.Ended {
 	t.Helper()
-	return h.Run(t, ctx, payload, func(p *job.Params, _ *config.Runner) { p.OnHost = h.on })
+	return h.Run(t, ctx, payload, func(p *job.Params, _ *config.Runner) {
+		p.OnHost = h.on
+		if h.engines != nil {
+			p.Engines = h.engines
+		}
+	})
 }
 
 // hostRow is what any executor on a host makes of a payload. <project> stands for CI_PROJECT_DIR.

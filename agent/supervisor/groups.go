@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -279,8 +278,7 @@ func (w *worker) targetInGroup(ctx context.Context, m fleet.Machine) (*connect.T
 		return nil, err
 	}
 	return connect.New(connect.Options{
-		Connector: w.current().Autoscaler.ConnectorConfig, Connection: c, Renew: ask,
-		PinFile: filepath.Join(w.s.journal.Store(), "machines", m.Name, "host_key.pub"),
+		Connector: w.current().Autoscaler.ConnectorConfig, Connection: c, Renew: ask, PinFile: w.pinFile(m),
 	})
 }
 

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"cmp"
 	"context"
+	"path/filepath"
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/config"
@@ -113,9 +114,14 @@ func (w *worker) target(ctx context.Context, m fleet.Machine) (*connect.Target, 
 		return nil, err
 	}
 	return connect.New(connect.Options{
-		Connector: w.current().Autoscaler.ConnectorConfig, Login: login,
+		Connector: w.current().Autoscaler.ConnectorConfig, Login: login, PinFile: w.pinFile(m),
 		Connection: group.Connection{InternalAddr: m.Instance.Address, Port: m.Instance.SSHPort},
 	})
+}
+
+// pinFile is where the host key of a machine of the worker's is noted.
+func (w *worker) pinFile(m fleet.Machine) string {
+	return filepath.Join(w.s.journal.Store(), "machines", m.Name, "host_key.pub")
 }
 
 // instanceWishes are what makes an instance ready. The engine of a machine that a driver made is set up as for docker+machine, unless

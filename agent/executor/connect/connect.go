@@ -25,6 +25,9 @@ const (
 	WinRMHTTPS = "winrm+https"
 )
 
+// ports are the protocols' own.
+var ports = map[string]int{SSH: 22, WinRM: 5985, WinRMHTTPS: 5986}
+
 // The defaults of connector_config. Source: GitLab Runner documentation, "The [runners.autoscaler.connector_config] section parameters".
 const (
 	defaultKeepalive = 30 * time.Second
@@ -69,7 +72,7 @@ func New(o Options) (*Target, error) {
 		Protocol: cmp.Or(c.Protocol, g.Protocol, SSH), Internal: g.InternalAddr, External: g.ExternalAddr, User: cmp.Or(c.Username, g.Username),
 		Keepalive: cmp.Or(time.Duration(c.Keepalive), g.Keepalive, defaultKeepalive), Timeout: cmp.Or(time.Duration(c.Timeout), g.Timeout, defaultTimeout),
 	}
-	host, port := g.Address(c.UseExternalAddr), strconv.Itoa(cmp.Or(c.ProtocolPort, g.Port, 22))
+	host, port := g.Address(c.UseExternalAddr), strconv.Itoa(cmp.Or(c.ProtocolPort, g.Port, ports[t.Protocol]))
 	if alone, own, err := net.SplitHostPort(host); err == nil { // some groups' addresses have a port
 		host = alone
 		if c.ProtocolPort == 0 {
@@ -79,10 +82,11 @@ func New(o Options) (*Target, error) {
 	if host == "" {
 		return nil, errors.New("the instance has no address yet")
 	}
-	if t.Protocol != SSH {
-		return nil, fmt.Errorf("connector_config: protocol %q is not supported yet; only ssh is", t.Protocol)
-	}
 	t.Address = net.JoinHostPort(host, port)
+	if t.Windows() {
+		t.User = cmp.Or(t.User, "Administrator")
+		return t, nil
+	}
 	var err error
 	t.ssh, err = o.login(t)
 	return t, err

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/millwright-ci/millwright/agent/wait"
 )
 
 const (
@@ -80,26 +82,30 @@ func (t *Target) connection(ctx context.Context) (net.Conn, error) {
 
 // Await dials until a login works, the target's time-out is over, or ctx ends. An instance that boots refuses, is silent or doesn't know its
 // keys yet, so all but another host key is tried again.
-func (t *Target) Await(ctx context.Context) (*ssh.Client, error) {
+func (t *Target) Await(ctx context.Context) (client *ssh.Client, err error) {
+	return client, t.await(ctx, func(ctx context.Context) (err error) {
+		client, err = t.Dial(ctx)
+		return err
+	})
+}
+
+// await tries a login until it works.
+func (t *Target) await(ctx context.Context, login func(context.Context) error) error {
 	limit, cancel := context.WithTimeoutCause(ctx, t.Timeout, fmt.Errorf("no login within %s", t.Timeout))
 	defer cancel()
 	for {
-		client, err := t.Dial(limit)
-		if err == nil || errors.Is(err, ErrHostKey) {
-			return client, err
+		err := login(limit)
+		if err == nil || errors.Is(err, ErrHostKey) || errors.Is(err, ErrCertificate) {
+			return err
 		}
-		pause := time.NewTimer(tryPause)
-		select {
-		case <-pause.C:
+		if end := wait.For(limit, tryPause); end == nil {
 			continue
-		case <-limit.Done():
 		}
-		pause.Stop()
 		hint := ""
 		if strings.Contains(err.Error(), "unable to authenticate") {
 			hint = "; check username, key_path and password of connector_config, and what the instance's image accepts"
 		}
-		return nil, fmt.Errorf("%w: %w%s", context.Cause(limit), err, hint)
+		return fmt.Errorf("%w: %w%s", context.Cause(limit), err, hint)
 	}
 }
 

@@ -17,8 +17,9 @@ var errClosed = errors.New("the connection to the instance was closed")
 type Line struct {
 	dialling chan struct{} // holds a token while somebody dials
 
-	mu     sync.Mutex // guards what follows
 	target *Target
+
+	mu     sync.Mutex  // guards what follows
 	client *ssh.Client // nil where there is none
 	ended  bool
 	open   int       // connections to the engine that are open
@@ -29,6 +30,9 @@ type Line struct {
 func NewLine(t *Target) *Line {
 	return &Line{target: t, dialling: make(chan struct{}, 1), used: time.Now()}
 }
+
+// Target is what the line goes to.
+func (l *Line) Target() *Target { return l.target }
 
 // Client returns the connection, dialling where there is none. It belongs to the line.
 func (l *Line) Client(ctx context.Context) (*ssh.Client, error) {
@@ -103,6 +107,9 @@ func (l *Line) watch(client *ssh.Client) {
 
 // Ping asks the instance for a sign of life. A kept connection that has died is made anew once.
 func (l *Line) Ping(ctx context.Context) error {
+	if l.target.Windows() {
+		return l.target.pingWindows(ctx)
+	}
 	c, _ := l.present()
 	if c != nil && Alive(ctx, c, l.target.Keepalive) == nil {
 		return nil

@@ -71,17 +71,25 @@ func readPin(file string) (ssh.PublicKey, error) {
 	return key, nil
 }
 
-// writePin makes the file as a whole, also when the agent ends meanwhile.
+// writePin notes the key.
 func writePin(file string, key ssh.PublicKey) error {
+	if err := writeFile(file, ssh.MarshalAuthorizedKey(key)); err != nil {
+		return fmt.Errorf("host key of the instance: %w", err)
+	}
+	return nil
+}
+
+// writeFile makes a file as a whole, also when the agent ends meanwhile.
+func writeFile(file string, content []byte) error {
 	err := os.MkdirAll(filepath.Dir(file), 0o700)
 	if err != nil {
-		return fmt.Errorf("host key of the instance: %w", err)
+		return err
 	}
 	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*") // made 0600
 	if err != nil {
-		return fmt.Errorf("host key of the instance: %w", err)
+		return err
 	}
-	_, err = f.Write(ssh.MarshalAuthorizedKey(key))
+	_, err = f.Write(content)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -90,9 +98,8 @@ func writePin(file string, key ssh.PublicKey) error {
 	}
 	if err != nil {
 		_ = os.Remove(f.Name())
-		return fmt.Errorf("host key of the instance: %w", err)
 	}
-	return nil
+	return err
 }
 
 // Pin holds the host key of a host that ends with its job: the first one that it shows is taken, and no other then. It is safe to share.

@@ -6,8 +6,6 @@ import (
 	"context"
 	"fmt"
 
-	"golang.org/x/crypto/ssh"
-
 	"github.com/millwright-ci/millwright/agent/executor"
 	"github.com/millwright-ci/millwright/agent/executor/connect"
 	"github.com/millwright-ci/millwright/agent/executor/remote"
@@ -26,7 +24,16 @@ func New(target *connect.Target, o remote.Settings) (*remote.Executor, error) {
 // within is an executor on what target reaches.
 func within(target *connect.Target, o remote.Settings) (*remote.Executor, error) {
 	o.Connect = func() (remote.Dial, error) {
-		return func(ctx context.Context) (*ssh.Client, error) { return target.Dial(ctx) }, nil
+		return func(ctx context.Context) (remote.Conn, error) {
+			if target.Windows() {
+				return target.DialWindows(ctx)
+			}
+			client, err := target.Dial(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return remote.SSH(client), nil
+		}, nil
 	}
 	o.Plain, o.Keepalive = true, target.Keepalive
 	return remote.New(o)

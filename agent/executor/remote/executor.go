@@ -29,7 +29,7 @@ type Settings struct {
 	Plain     bool          // scripts are run by no login shell
 
 	Shell     string // bash, sh; "" means bash
-	Pwsh      bool   // the user's scripts are for PowerShell 7, which the host must have
+	Pwsh      string // the PowerShell that the user's scripts are for, which the host must have: pwsh, powershell; "" is Shell
 	BuildsDir string // "" is builds in the login's directory, where relative ones begin too
 	CacheDir  string // "" is cache there
 	Shared    bool   // other jobs have the same builds directory
@@ -126,7 +126,7 @@ func (e *Executor) Resume(ctx context.Context) error {
 }
 
 func below(home, dir string) string {
-	if path.IsAbs(dir) {
+	if isAbs(dir) {
 		return path.Clean(dir)
 	}
 	return path.Join(home, dir)

@@ -1,8 +1,9 @@
-// Package remote runs a job's stages on a host that is reached over SSH, so that a lost connection loses nothing: each script is a file
+// Package remote runs a job's stages on a host that is reached over a network, so that a lost connection loses nothing: each script is a file
 // there, runs detached from the connection, and writes its output to files, which are read by their offsets. Who the host is, and how it
 // is dialled, is the caller's matter.
 //
-// The host needs a POSIX sh with its common tools, and the shell that scripts are for. Nothing is installed there.
+// The host needs a POSIX sh with its common tools, and the shell that scripts are for: on Windows they are those of Git for Windows. Nothing is
+// installed there.
 package remote
 
 import (
@@ -13,17 +14,16 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path"
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/crypto/ssh"
 
 	"github.com/millwright-ci/millwright/agent/executor"
 )
 
 // Dial connects and logs in. It is called anew when a connection is lost.
-type Dial func(ctx context.Context) (*ssh.Client, error)
+type Dial func(ctx context.Context) (Conn, error)
 
 // Options say how a host is used.
 type Options struct {
@@ -32,7 +32,7 @@ type Options struct {
 	Job   string
 	Shell string // bash, sh: what scripts are run with
 	Plain bool   // which is no login shell then
-	Pwsh  bool   // the user's scripts are run with PowerShell 7
+	Pwsh  string // the PowerShell that the user's scripts are run with: pwsh, powershell; "" is Shell
 	Log   *slog.Logger
 	// Patience is how long a lost connection is dialled anew before a stage is given up; 0 means 2 minutes.
 	Patience time.Duration
@@ -56,7 +56,7 @@ type Host struct {
 	Facts  Facts
 
 	mu     sync.Mutex // guards client
-	client *ssh.Client
+	client Conn
 }
 
 // Facts are what a host says of itself.
@@ -87,11 +87,11 @@ func Open(ctx context.Context, o Options) (*Host, error) {
 	if err == nil {
 		err = h.Facts.read(out)
 	}
-	if err == nil && o.Pwsh {
-		_, err = h.command(ctx, "command -v "+pwsh, nil)
+	if err == nil && o.Pwsh != "" {
+		_, err = h.command(ctx, "command -v "+quote(o.Pwsh), nil)
 		var code *codeError
 		if errors.As(err, &code) {
-			err = executor.Errorf(executor.Configuration, "pwsh, which config.toml names as shell, is not there; install PowerShell 7, or set another shell")
+			err = executor.Errorf(executor.Configuration, "%s, which config.toml names as shell, is not there; install PowerShell 7, or set another shell", o.Pwsh)
 		}
 	}
 	if err == nil {
@@ -113,13 +113,16 @@ func (f *Facts) read(out []byte) error {
 		said[name] = value
 	}
 	f.Home, f.Helper = said["millwright_home"], said["millwright_helper"]
-	if !strings.HasPrefix(f.Home, "/") {
+	if !isAbs(f.Home) {
 		return errors.New("it does not say what its login's directory is; is there a POSIX shell?")
 	}
 	if said["millwright_shell"] == "" {
 		return errors.New("the shell that config.toml names, or bash, is not there; install it, or set shell")
 	}
 	f.System = strings.ToLower(said["millwright_system"])
+	if strings.HasPrefix(f.System, "mingw") || strings.HasPrefix(f.System, "msys") {
+		f.System = "windows"
+	}
 	f.Arch = said["millwright_arch"]
 	if known, ok := architectures[f.Arch]; ok {
 		f.Arch = known
@@ -131,30 +134,24 @@ func (f *Facts) read(out []byte) error {
 var architectures = map[string]string{"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "arm", "i686": "386"}
 
 // keep makes client the host's connection, and ends it when it does not answer any more.
-func (h *Host) keep(client *ssh.Client) {
+func (h *Host) keep(client Conn) {
 	h.mu.Lock()
 	h.client = client
 	h.mu.Unlock()
-	ended := make(chan struct{})
 	go func() { // ends with the client
-		_ = client.Wait()
-		close(ended)
-	}()
-	go func() { // ends with the client too
 		tick := time.NewTicker(h.o.Keepalive)
 		defer tick.Stop()
 		for {
 			select {
-			case <-ended:
+			case <-client.Done():
 				return
 			case <-tick.C:
 			}
-			late := time.AfterFunc(h.o.Keepalive, func() { client.Close() })
-			_, _, err := client.SendRequest("keepalive@openssh.com", true, nil)
-			late.Stop()
-			if err != nil {
+			ctx, cancel := context.WithTimeout(context.Background(), h.o.Keepalive)
+			if client.Alive(ctx) != nil {
 				client.Close()
 			}
+			cancel()
 		}
 	}()
 }
@@ -169,7 +166,7 @@ func (h *Host) drop() {
 }
 
 // connection returns the connection, or a new one.
-func (h *Host) connection(ctx context.Context) (*ssh.Client, error) {
+func (h *Host) connection(ctx context.Context) (Conn, error) {
 	h.mu.Lock()
 	client := h.client
 	h.mu.Unlock()
@@ -201,36 +198,17 @@ func (h *Host) session(ctx context.Context, command string, stdin io.Reader, std
 	if err != nil {
 		return err
 	}
-	s, err := client.NewSession()
-	if err != nil {
+	code, err := client.Run(ctx, command, stdin, stdout, stderr)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
 		h.drop()
 		return err
+	case code != 0:
+		return &codeError{code: code}
 	}
-	defer s.Close()
-	s.Stdin, s.Stdout, s.Stderr = stdin, stdout, stderr
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run("sh -c " + quote(command)) }() // ends with the session
-	select {
-	case err = <-ended:
-	case <-ctx.Done():
-		s.Close()
-		select { // a session that does not close takes the connection with it
-		case <-ended:
-		case <-time.After(time.Second):
-			h.drop()
-			<-ended
-		}
-		return context.Cause(ctx)
-	}
-	var exit *ssh.ExitError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &exit) && exit.Signal() == "":
-		return &codeError{code: exit.ExitStatus()}
-	}
-	h.drop()
-	return err
+	return nil
 }
 
 // command runs a command that may be repeated to its end, on a new connection where one is lost, and returns what it printed.
@@ -286,8 +264,8 @@ func Clear(ctx context.Context, o Options) error {
 	return errors.Join(err, h.Close(ctx))
 }
 
-// pwsh is how PowerShell 7 is called.
-const pwsh = "pwsh"
+// isAbs tells whether a path is absolute, on Windows too.
+func isAbs(p string) bool { return path.IsAbs(p) || len(p) > 2 && p[1] == ':' && p[2] == '/' }
 
 // quote makes text one word of a POSIX shell.
 func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/crypto/ssh"
-
 	"github.com/millwright-ci/millwright/agent/wait"
 )
 
@@ -45,7 +43,7 @@ func (h *Host) Probe(ctx context.Context) error {
 	client := h.client
 	h.mu.Unlock()
 	if client != nil {
-		if err := answers(ctx, client); err == nil || ctx.Err() != nil {
+		if err := client.Alive(ctx); err == nil || ctx.Err() != nil {
 			return err
 		}
 	}
@@ -54,19 +52,4 @@ func (h *Host) Probe(ctx context.Context) error {
 		client.Close()
 	}
 	return err
-}
-
-// answers waits for the host's answer as long as ctx lasts. The connection is left alone: it has a time of its own.
-func answers(ctx context.Context, client *ssh.Client) error {
-	said := make(chan error, 1)
-	go func() { // ends with the client at the latest
-		_, _, err := client.SendRequest("keepalive@openssh.com", true, nil)
-		said <- err
-	}()
-	select {
-	case err := <-said:
-		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

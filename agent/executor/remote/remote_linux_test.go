@@ -37,12 +37,16 @@ func options(t *testing.T, there *sshd.Host, away *atomic.Bool) remote.Options {
 	}
 	return remote.Options{
 		Job: "millwright-job-test-" + rand.Text(), Shell: "bash", Grace: time.Second, Patience: time.Second,
-		Dial: func(context.Context) (*ssh.Client, error) {
+		Dial: func(context.Context) (remote.Conn, error) {
 			if away.Load() {
 				return nil, errors.New("nobody answers")
 			}
-			return ssh.Dial("tcp", net.JoinHostPort(there.Address, there.PortText()),
+			client, err := ssh.Dial("tcp", net.JoinHostPort(there.Address, there.PortText()),
 				&ssh.ClientConfig{User: there.User, Auth: []ssh.AuthMethod{ssh.PublicKeys(key)}, HostKeyCallback: ssh.InsecureIgnoreHostKey()})
+			if err != nil {
+				return nil, err
+			}
+			return remote.SSH(client), nil
 		},
 	}
 }

@@ -2,9 +2,10 @@ package remote
 
 // What is run on the host, for any POSIX shell. Each may be run again when nobody knows whether it was: a connection can be lost at any time.
 
-// openScript makes the job's folder (first argument) and tells about the host. The second argument is the shell that jobs want.
+// openScript makes the job's folder (first argument) and tells about the host. The second argument is the shell that jobs want. With -W the
+// shell of Git for Windows names a directory as Windows does.
 const openScript = `umask 077; mkdir -p %s || exit 1
-echo "millwright_home=$(pwd)"
+echo "millwright_home=$(pwd -W 2>/dev/null || pwd)"
 echo "millwright_system=$(uname -s)"
 echo "millwright_arch=$(uname -m)"
 echo "millwright_shell=$(command -v %s)"
@@ -20,26 +21,34 @@ case $path in */*) mkdir -p "${path%%/*}" ;; esac
 cat >"$path.$$" && [ "$(wc -c <"$path.$$")" -eq %d ] && chmod %s "$path.$$" && mv -f "$path.$$" "$path" && exit 0
 rm -f "$path.$$"; exit 1`
 
-// launcher runs a stage's script: the stage's folder is its first argument, the shell the second, the job's folder the third, and what the shell
-// is told the fourth. TERM to the group reaches the script too, whose end it waits for.
+// launcher runs a stage's script: the stage's folder is its first argument, the shell the second, the job's folder the third, what the shell
+// is told the fourth, and the script's name the fifth. TERM to the group reaches the script too, whose end it waits for.
 const launcher = `#!/bin/sh
 trap : TERM
 echo $$ >"$1/pid.new" && mv "$1/pid.new" "$1/pid"
 MILLWRIGHT_JOB_DIR=$3
 export MILLWRIGHT_JOB_DIR
-"$2" $4 "$1/script" </dev/null >"$1/out" 2>"$1/err"
+"$2" $4 "$1/$5" </dev/null >"$1/out" 2>"$1/err"
 echo $? >"$1/code.new" && mv "$1/code.new" "$1/code"
 `
 
 // startScript starts the launcher of a stage (its folder is the first argument, the shell the second, the job's folder the third, what the shell is
-// told the fourth), once however often it is run, in a session of its own where the host can, and returns when it runs.
+// told the fourth, the script's name the fifth), once however often it is run, in a session of its own where the host can, and returns when it runs.
+//
+// What is started over WinRM ends with the command that starts it. So on Windows, where there is cygpath, the launcher is started by the WMI
+// service, which PowerShell asks (the last argument).
 const startScript = `stage=%s
+set -- "$stage" %s %s %s %s
 if mkdir "$stage/started" 2>/dev/null; then
 	: >"$stage/out"; : >"$stage/err"
-	if command -v setsid >/dev/null 2>&1; then
-		setsid sh "${stage%%/*}/launch" "$stage" %s %s %s </dev/null >/dev/null 2>&1 &
+	if command -v cygpath >/dev/null 2>&1; then
+		line="\"$(cygpath -w "$(command -v bash)")\" -l \"${stage%%/*}/launch\""
+		for word; do line="$line \"$word\""; done
+		printf '%%s' "$line" | powershell.exe -NoProfile -NonInteractive -EncodedCommand %s >/dev/null || { rmdir "$stage/started"; exit 1; }
+	elif command -v setsid >/dev/null 2>&1; then
+		setsid sh "${stage%%/*}/launch" "$@" </dev/null >/dev/null 2>&1 &
 	else
-		bash -c 'set -m; sh "${1%%/*}/launch" "$@" </dev/null >/dev/null 2>&1 &' sh "$stage" %[2]s %[3]s %[4]s </dev/null >/dev/null 2>&1
+		bash -c 'set -m; sh "${1%%/*}/launch" "$@" </dev/null >/dev/null 2>&1 &' sh "$@" </dev/null >/dev/null 2>&1
 	fi
 fi
 n=0
@@ -48,6 +57,14 @@ while [ ! -s "$stage/pid" ]; do
 	sleep 0.1
 done
 exit 0`
+
+// createProcess has the WMI service start the command line that it reads. Source: Microsoft's documentation, "Create method of the Win32_Process
+// class".
+const createProcess = `$ErrorActionPreference = 'Stop'
+$ProgressPreference = 'SilentlyContinue'
+$made = Invoke-CimMethod -ClassName Win32_Process -MethodName Create -Arguments @{ CommandLine = [Console]::In.ReadToEnd() }
+if ($made.ReturnValue -ne 0) { [Console]::Error.WriteLine("the WMI service does not start the script: Win32_Process.Create returned $($made.ReturnValue); is the login an administrator's?") }
+exit $made.ReturnValue`
 
 // followScript prints what the stage (its folder is the first argument) writes beyond so many bytes of its output and its errors, until it
 // has ended. A mark (last argument) comes first on both: what a login says of its own accord is no output of the job. Exit code 0 means
@@ -69,9 +86,15 @@ while :; do
 done`
 
 // signalScript sends a signal (first argument) to what a job (its folder is the second) runs: the groups that the files of the third
-// argument name, and where the host lets us look, whatever has the job's mark.
+// argument name, and where the host lets us look, whatever has the job's mark. On Windows the children of programs that are not of Git for Windows
+// get no signal: they are ended with the tree that they belong to.
 const signalScript = `signal=%s; dir=%s
-for file in %s; do [ -s "$file" ] && kill -"$signal" "-$(cat "$file")"; done 2>/dev/null
+if [ "$signal" = KILL ] && command -v cygpath >/dev/null 2>&1; then
+	for file in %[3]s; do
+		[ -s "$file" ] && at=$(cat "/proc/$(cat "$file")/winpid" 2>/dev/null) && MSYS_NO_PATHCONV=1 taskkill.exe /F /T /PID "$at" >/dev/null 2>&1
+	done
+fi
+for file in %[3]s; do [ -s "$file" ] && kill -"$signal" "-$(cat "$file")"; done 2>/dev/null
 grep -lzxF "MILLWRIGHT_JOB_DIR=$dir" /proc/[0-9]*/environ 2>/dev/null | while IFS=/ read -r x y pid z; do
 	[ "$pid" = $$ ] || kill -"$signal" "$pid" 2>/dev/null
 done

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/executor"
+	"github.com/millwright-ci/millwright/agent/executor/process"
 	"github.com/millwright-ci/millwright/agent/wait"
 )
 
@@ -22,7 +23,7 @@ func (h *Host) Run(ctx context.Context, s executor.Stage) error {
 	}
 	h.stages++
 	at := h.stage(h.stages, s)
-	if err := h.Put(ctx, at.dir+"/script", "700", s.Script); err != nil {
+	if err := h.Put(ctx, at.dir+"/"+at.script(), "700", h.marked(at, s.Script)); err != nil {
 		return at.ended(ctx, s, err)
 	}
 	if s.Starting != nil {
@@ -45,16 +46,37 @@ func (h *Host) stage(n int, s executor.Stage) *stage {
 	return &stage{h: h, place: s.Place, dir: h.dir + "/" + strconv.Itoa(n), stdout: &counter{to: s.Stdout}, stderr: &counter{to: s.Stderr}}
 }
 
+// script is the name of the stage's script. PowerShell on Windows wants its own.
+func (at *stage) script() string {
+	if at.powershell() {
+		return "script.ps1"
+	}
+	return "script"
+}
+
+func (at *stage) powershell() bool { return at.h.o.Pwsh != "" && at.place == executor.Build }
+
+// marked is a script as its shell takes it: Windows PowerShell takes a file for UTF-8 when that begins with a byte order mark alone.
+func (h *Host) marked(at *stage, script []byte) []byte {
+	if !at.powershell() || h.o.Pwsh != windowsPowerShell {
+		return script
+	}
+	return append([]byte("\ufeff"), script...)
+}
+
+// windowsPowerShell is the program of the PowerShell that comes with Windows.
+const windowsPowerShell = "powershell"
+
 // start is the command that starts the script.
 func (at *stage) start() string {
 	shell, told := at.h.o.Shell, "-l"
 	switch {
-	case at.h.o.Pwsh && at.place == executor.Build:
-		shell, told = pwsh, "-NoProfile -NoLogo -NonInteractive -ExecutionPolicy Bypass -File"
+	case at.powershell():
+		shell, told = at.h.o.Pwsh, "-NoProfile -NoLogo -NonInteractive -ExecutionPolicy Bypass -File"
 	case at.h.o.Plain:
 		told = ""
 	}
-	return fmt.Sprintf(startScript, quote(at.dir), quote(shell), quote(at.h.dir), quote(told))
+	return fmt.Sprintf(startScript, quote(at.dir), quote(shell), quote(at.h.dir), quote(told), quote(at.script()), process.PowerShell(createProcess))
 }
 
 // await writes what the script says until it has ended, and returns how.
@@ -106,7 +128,7 @@ func (at *stage) follow(ctx context.Context) error {
 
 // result is the script's exit code.
 func (at *stage) result(ctx context.Context) error {
-	out, err := at.h.command(ctx, "cat "+quote(at.dir+"/code")+" && rm -f "+quote(at.dir+"/script"), nil)
+	out, err := at.h.command(ctx, "cat "+quote(at.dir+"/code")+" && rm -f "+quote(at.dir+"/"+at.script()), nil)
 	if err != nil {
 		return err
 	}

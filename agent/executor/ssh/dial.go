@@ -38,7 +38,13 @@ func dialer(c *config.SSH, log *slog.Logger) (remote.Dial, error) {
 	if err := checkHost(c, address, settings, log); err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context) (*ssh.Client, error) { return dial(ctx, address, settings) }, nil
+	return func(ctx context.Context) (remote.Conn, error) {
+		client, err := dial(ctx, address, settings)
+		if err != nil {
+			return nil, err
+		}
+		return remote.SSH(client), nil
+	}, nil
 }
 
 // credentials are the key of the file, then the password, which some hosts ask for by questions.

@@ -15,7 +15,7 @@ type Command struct {
 	// Program is started with Args; without any it is a command line, which cmd.exe reads.
 	Program string
 	Args    []string
-	// Stdin is what the program reads; nil is nothing, and it should be text, since the host's console may come between.
+	// Stdin is what the program reads: text, since the host's console may come between. With nil it has an input that does not end.
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 }
@@ -64,10 +64,10 @@ func (r *running) start(ctx context.Context, cmd Command) error {
 	return nil
 }
 
-// send writes the input, in pieces that fit into a message.
+// send writes the input, in pieces that fit into a message. A program that ends before it has read all is refused the rest, which is its matter.
 func (r *running) send(ctx context.Context, stdin io.Reader) error {
 	if stdin == nil {
-		stdin = strings.NewReader("")
+		return nil
 	}
 	piece := make([]byte, sendSize)
 	for last := false; !last; {
@@ -76,7 +76,12 @@ func (r *running) send(ctx context.Context, stdin io.Reader) error {
 		if err != nil && !last {
 			return err
 		}
-		if _, err := r.c.call(ctx, sendMessage(r.shell, r.id, piece[:n], last).text(r.c.url), 0); err != nil {
+		_, err = r.c.call(ctx, sendMessage(r.shell, r.id, piece[:n], last).text(r.c.url), 0)
+		var refused *Fault
+		if errors.As(err, &refused) {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 	}

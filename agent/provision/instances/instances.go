@@ -109,6 +109,9 @@ func (p *Provisioner) provision(ctx context.Context, m fleet.Machine, w Wishes, 
 	if err != nil {
 		return err
 	}
+	if target.Windows() {
+		return p.provisionWindows(ctx, target, w, phase)
+	}
 	client, err := target.Await(ctx)
 	if err != nil {
 		return err

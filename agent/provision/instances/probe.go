@@ -56,6 +56,8 @@ func (p *Provisioner) Clean(ctx context.Context, m fleet.Machine) error {
 		err = cleanEngine(ctx, line, w)
 	case w.Nest != nil:
 		err = clearNest(ctx, line.Client, *w.Nest)
+	case line.Target().Windows():
+		err = cleanWindows(ctx, line.Target())
 	default:
 		err = cleanHost(ctx, line)
 	}
@@ -79,7 +81,11 @@ func (p *Provisioner) line(ctx context.Context, m fleet.Machine) (*connect.Line,
 // leftovers kills what jobs have left running and removes their folders.
 const leftovers = `for dir in /tmp/millwright-job-*; do
 	[ -d "$dir" ] && [ -O "$dir" ] || continue
-	for file in "$dir"/*/pid; do [ -s "$file" ] && kill -KILL "-$(cat "$file")"; done 2>/dev/null
+	for file in "$dir"/*/pid; do
+		[ -s "$file" ] || continue
+		if command -v cygpath >/dev/null; then MSYS_NO_PATHCONV=1 taskkill.exe /F /T /PID "$(cat "/proc/$(cat "$file")/winpid")" >/dev/null; fi
+		kill -KILL "-$(cat "$file")"
+	done 2>/dev/null
 	grep -lzxF "MILLWRIGHT_JOB_DIR=$dir" /proc/[0-9]*/environ 2>/dev/null | while IFS=/ read -r x y pid z; do
 		[ "$pid" = $$ ] || kill -KILL "$pid" 2>/dev/null
 	done
