@@ -125,9 +125,10 @@ func findBash(ctx context.Context, client *winrm.Client) (string, error) {
 	return strings.TrimSpace(out.String()), nil
 }
 
-// Run has bash run a script. Script and input travel as base64, which neither a console nor a command line changes.
+// Run has bash run a script, which it reads from its input, so that no command line has to carry it: one line, and behind it what the script reads.
+// Both travel as base64, which no console changes.
 func (w *Windows) Run(ctx context.Context, script string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
-	input := io.Reader(nil)
+	behind := ""
 	if stdin == nil {
 		script = "exec </dev/null\n" + script
 	} else {
@@ -136,10 +137,10 @@ func (w *Windows) Run(ctx context.Context, script string, stdin io.Reader, stdou
 			return 0, err
 		}
 		script = "base64 -di | (\n" + script + "\n)"
-		input = strings.NewReader(lines(base64.StdEncoding.EncodeToString(data)))
+		behind = lines(base64.StdEncoding.EncodeToString(data))
 	}
-	word := `eval "$(echo ` + base64.StdEncoding.EncodeToString([]byte(script)) + ` | base64 -d)"`
-	return w.client.Run(ctx, winrm.Command{Program: w.bash, Args: []string{"-c", word}, Stdin: input, Stdout: stdout, Stderr: stderr})
+	input := `eval "$(echo ` + base64.StdEncoding.EncodeToString([]byte(script)) + ` | base64 -d)"; exit $?` + "\n" + behind
+	return w.client.Run(ctx, winrm.Command{Program: `"` + w.bash + `"`, Args: []string{"-s"}, Stdin: strings.NewReader(input), Stdout: stdout, Stderr: stderr})
 }
 
 // lines breaks a long text into lines.

@@ -42,8 +42,11 @@ set -- "$stage" %s %s %s %s
 if mkdir "$stage/started" 2>/dev/null; then
 	: >"$stage/out"; : >"$stage/err"
 	if command -v cygpath >/dev/null 2>&1; then
-		line="\"$(cygpath -w "$(command -v bash)")\" -l \"${stage%%/*}/launch\""
-		for word; do line="$line \"$word\""; done
+		line="\"$(cygpath -w "$(command -v bash)")\" -l"
+		for word in "${stage%%/*}/launch" "$@"; do
+			case $word in /tmp/*) word=$(cygpath -m "$word") ;; esac # which the service's own environment might put elsewhere
+			line="$line \"$word\""
+		done
 		printf '%%s' "$line" | powershell.exe -NoProfile -NonInteractive -EncodedCommand %s >/dev/null || { rmdir "$stage/started"; exit 1; }
 	elif command -v setsid >/dev/null 2>&1; then
 		setsid sh "${stage%%/*}/launch" "$@" </dev/null >/dev/null 2>&1 &

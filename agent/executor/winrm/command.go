@@ -12,7 +12,8 @@ import (
 
 // Command is what Run runs.
 type Command struct {
-	// Program is started with Args; without any it is a command line, which cmd.exe reads.
+	// Program is started with Args, which are joined by blanks on the host: what has one of its own needs quotes. Without any it is a command line,
+	// which cmd.exe reads.
 	Program string
 	Args    []string
 	// Stdin is what the program reads: text, since the host's console may come between. With nil it has an input that does not end.

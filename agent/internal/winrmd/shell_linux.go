@@ -76,6 +76,8 @@ type command struct {
 func (s *shell) start(home, program string, args []string, plain bool) (string, error) {
 	if !plain {
 		program, args = "sh", []string{"-c", program}
+	} else if program = strings.Trim(program, `"`); strings.ContainsAny(strings.Join(args, ""), " \"") {
+		return "", errors.New("an argument has blanks or quotes: WinRM joins them as they are")
 	}
 	path := filepath.Join(home, "bin")
 	if own := filepath.Join(path, program); !strings.Contains(program, "/") {
