@@ -21,7 +21,9 @@ import (
 func TestDockerMachine(t *testing.T) {
 	t.Parallel()
 	need.Image(t, "millwright/machine:bookworm", "build it with .ci/images.sh")
-	need.Command(t, "scp")
+	for _, name := range []string{"scp", "ssh", "script", "bash"} {
+		need.Command(t, name)
+	}
 	binary := millwright(t)
 	bin := t.TempDir()
 	for _, name := range []string{"millwright", dockerMachineName} {
