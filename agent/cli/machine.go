@@ -142,6 +142,9 @@ func (a *app) printMachines(machines []supervisor.Machine, now time.Time) error 
 		if m.JobID != 0 {
 			job = fmt.Sprint(m.JobID)
 		}
+		for _, other := range m.OtherJobs {
+			job += fmt.Sprint(",", other)
+		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", m.Name, condition(m), m.Driver, dash(m.Address),
 			now.Sub(m.CreatedAt).Round(time.Second), m.UsedCount, job, runnerOf(m), cmp.Or(m.HeldFor, ledgerError(m)))
 	}

@@ -201,7 +201,7 @@ func TestMachineTable(t *testing.T) {
 	var text bytes.Buffer
 	a := newApp("millwright", &text, &text)
 	if err := a.printMachines([]supervisor.Machine{
-		{Name: "auto-1", Runner: "docker machines", Driver: "docker", State: fleet.Used, Address: "10.0.0.7", CreatedAt: now.Add(-90 * time.Second), UsedCount: 3, JobID: 42},
+		{Name: "auto-1", Runner: "docker machines", Driver: "docker", State: fleet.Used, Address: "10.0.0.7", CreatedAt: now.Add(-90 * time.Second), UsedCount: 3, JobID: 42, OtherJobs: []int64{43}},
 		{Name: "auto-2", Runner: "docker machines", Driver: "docker", State: fleet.Removing, CreatedAt: now.Add(-26 * time.Hour), Reason: "Too many builds"},
 		{Name: "auto-3", Runner: "docker machines", Driver: "google", State: fleet.Creating, Phase: "boot", CreatedAt: now.Add(-20 * time.Second)},
 		{Name: "auto-4", Runner: "docker machines", Driver: "google", State: fleet.Idle, Cordoned: true, CreatedAt: now.Add(-20 * time.Second)},

@@ -19,3 +19,7 @@ func (e *UnderWay) Error() string {
 // SelfPaced is a Driver whose calls cost its provider nothing by themselves: it gathers them, and paces what it asks for. No budget of
 // calls is needed for it.
 type SelfPaced interface{ PacesItself() }
+
+// Doubtful is a Driver whose lists may be as old as its own pace makes them. Whoever has reason to think that a machine is gone tells it, before a
+// list: then that is asked for, and the machine needs fewer lists without it to count as gone.
+type Doubtful interface{ Doubt(name string) }

@@ -204,9 +204,10 @@ type Action struct {
 
 // Event tells people what happened; nothing depends on it. Exactly one of Machine and Decision is set.
 type Event struct {
-	At      time.Time
-	Runner  string // the runner's name
-	Machine *MachineEvent
+	At       time.Time
+	Runner   string // the runner's name
+	Executor string // the runner's; "" counts as docker+machine
+	Machine  *MachineEvent
 	// Decision is sent when its target or its reason changed.
 	Decision *Decision
 	// Actions are what the plan made of the decision.

@@ -122,20 +122,26 @@ func newInstances() *instances {
 	}
 }
 
-// InstancesConfigured begins the metrics of a runner with [runners.autoscaler]. Buckets count from its first call on.
+// InstancesConfigured begins the metrics of a runner with [runners.autoscaler], or changes them: a histogram that gets other buckets begins anew.
 func (m *Metrics) InstancesConfigured(r Runner, b Buckets) {
 	i := m.instances
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if known := i.runners[r.Name]; known != nil {
-		known.labels = r.values()
-		return
+	known := i.runners[r.Name]
+	if known == nil {
+		known = &instanceRunner{counts: map[[2]string]int{}, times: map[string]*times{}}
+		i.runners[r.Name] = known
 	}
-	i.runners[r.Name] = &instanceRunner{labels: r.values(), counts: map[[2]string]int{}, times: map[string]*times{
+	known.labels = r.values()
+	for name, fresh := range map[string]*times{
 		"creation": newTimes(b.Creation, operationBuckets), "running": newTimes(b.Running, operationBuckets),
 		"deletion": newTimes(b.Deletion, operationBuckets), "readiness": newTimes(b.Readiness, operationBuckets),
 		"life": newTimes(b.Life, lifeBuckets),
-	}}
+	} {
+		if has := known.times[name]; has == nil || !slices.Equal(has.bounds, fresh.bounds) {
+			known.times[name] = fresh
+		}
+	}
 }
 
 // gone forgets a runner.

@@ -76,8 +76,9 @@ func TestInstanceMetrics(t *testing.T) {
 // TestInstanceFigures: what pools tell and hold shows, in the buckets of the configuration.
 func TestInstanceFigures(t *testing.T) {
 	m := New(Version{})
-	m.InstancesConfigured(Runner{ShortToken: "abc", Name: "scaled", SystemID: "s"}, BucketsOf([]float64{2, 20}, nil, nil, []float64{7}, nil, []float64{100}))
-	m.InstancesConfigured(Runner{ShortToken: "abc", Name: "scaled", SystemID: "s"}, Buckets{}) // a reload keeps what was counted
+	scaled, buckets := Runner{ShortToken: "abc", Name: "scaled", SystemID: "s"}, BucketsOf([]float64{2, 20}, nil, nil, []float64{7}, nil, []float64{100})
+	m.InstancesConfigured(scaled, Buckets{})
+	m.InstancesConfigured(scaled, buckets) // a reload has changed them
 	event := func(e fleet.MachineEvent) { m.Event(fleet.Event{Runner: "scaled", Machine: &e}) }
 	event(fleet.MachineEvent{State: fleet.Creating})
 	event(fleet.MachineEvent{From: fleet.Creating, State: fleet.Creating, Phase: "insert"})
@@ -86,6 +87,7 @@ func TestInstanceFigures(t *testing.T) {
 	event(fleet.MachineEvent{From: fleet.Idle, State: fleet.Removing})
 	event(fleet.MachineEvent{From: fleet.Removing, State: fleet.Removing, Gone: true, Duration: 5 * time.Second, Age: time.Hour})
 	m.Event(fleet.Event{Runner: "another", Machine: &fleet.MachineEvent{State: fleet.Creating}})
+	m.InstancesConfigured(scaled, buckets) // a reload that changes nothing keeps what was counted
 	m.Fleets([]Fleet{{Runner: "scaled", Instances: &Instances{Max: 10, Capacity: 5, MaxUse: 7, Desired: 3, Missed: 2,
 		States: map[string]int{"running": 2}, Tasks: map[string]int{"idle": 4}, Operations: map[string]int{"acquire": 9}}}})
 	const r = `runner="abc",runner_name="scaled",system_id="s"`

@@ -19,7 +19,7 @@ type machines struct {
 	orphans     *prometheus.GaugeVec
 	ledger      *prometheus.GaugeVec
 	blind       *prometheus.GaugeVec
-	stopping    prometheus.Histogram
+	stopping    *prometheus.HistogramVec
 
 	mu   sync.Mutex            // guards idle's growth
 	seen map[any]time.Duration // idle time that was counted, by the pool
@@ -37,7 +37,7 @@ func newMachines() *machines {
 			"driver", "kept"),
 		ledger: gauge("millwright_removal_ledger", "Machines whose removal failed and is tried again", "runner_name"),
 		blind:  gauge("millwright_lists_failing", "Places at providers whose last list failed, so that nothing there can count as gone", "runner_name"),
-		stopping: fixedHistogram("gitlab_runner_autoscaling_machine_stopping_duration_seconds",
+		stopping: ofExecutor("gitlab_runner_autoscaling_machine_stopping_duration_seconds",
 			"Histogram of machine stopping timings; empty, since machines are removed without a stop before",
 			[]float64{1, 3, 5, 10, 30, 50, 60, 80, 90, 120}),
 		seen: map[any]time.Duration{},

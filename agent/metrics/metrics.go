@@ -3,6 +3,7 @@
 package metrics
 
 import (
+	"cmp"
 	"net/http"
 	"runtime"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/fleet"
 )
 
+// executorName is the executor of machines of which nothing else is said.
 const executorName = "docker+machine"
 
 // Runner names a runner the way GitLab's labels do.
@@ -61,9 +63,9 @@ type Metrics struct {
 	unhealthy    *prometheus.CounterVec
 	errors       *prometheus.CounterVec
 	actions      *prometheus.CounterVec
-	creation     prometheus.Histogram
-	creationFail prometheus.Histogram
-	removal      prometheus.Histogram
+	creation     *prometheus.HistogramVec
+	creationFail *prometheus.HistogramVec
+	removal      *prometheus.HistogramVec
 	phases       *prometheus.HistogramVec
 	process      *prometheus.GaugeVec
 	loaded       prometheus.Counter
@@ -127,11 +129,11 @@ func New(v Version) *Metrics {
 		errors:    counter("gitlab_runner_errors_total", "The number of warnings and errors in the log", "level"),
 		actions: counter("gitlab_runner_autoscaling_actions_total", "The total number of actions executed by the provider",
 			append([]string{"executor", "action"}, targetLabels...)...),
-		creation: fixedHistogram("gitlab_runner_autoscaling_machine_creation_duration_seconds", "Histogram of machine creation time",
+		creation: ofExecutor("gitlab_runner_autoscaling_machine_creation_duration_seconds", "Histogram of machine creation time",
 			prometheus.ExponentialBuckets(30, 1.25, 10)),
-		creationFail: fixedHistogram("gitlab_runner_autoscaling_machine_failed_creation_duration_seconds",
+		creationFail: ofExecutor("gitlab_runner_autoscaling_machine_failed_creation_duration_seconds",
 			"Histogram of machine failed creation timings", []float64{1, 3, 5, 10, 30, 50, 60, 80, 90, 120}),
-		removal: fixedHistogram("gitlab_runner_autoscaling_machine_removal_duration_seconds",
+		removal: ofExecutor("gitlab_runner_autoscaling_machine_removal_duration_seconds",
 			"Histogram of machine removal timings", []float64{1, 3, 5, 10, 30, 50, 60, 80, 90, 120}),
 		phases: histogram("millwright_machine_creation_phase_duration_seconds",
 			"How long each phase of a machine's creation took", prometheus.ExponentialBuckets(1, 2, 9), "phase"),
@@ -156,7 +158,7 @@ func New(v Version) *Metrics {
 	m.registry.MustRegister(m.machines.all()...)
 	m.registry.MustRegister(m.roles.all()...)
 	for _, action := range []string{"created", "creation-failed", "used", "removed"} {
-		m.action(action, fleet.Target{}, 0)
+		m.action("", action, fleet.Target{}, 0)
 	}
 	for _, level := range []string{"panic", "fatal", "error", "warning"} {
 		m.errors.WithLabelValues(level)
@@ -222,8 +224,8 @@ func (m *Metrics) Fleets(fleets []Fleet) {
 // Scaling sets what the operator said and what holds runners back, all at once.
 func (m *Metrics) Scaling(s Scaling) { m.operator.set(s) }
 
-func (m *Metrics) action(action string, at fleet.Target, n float64) {
-	m.actions.WithLabelValues(append([]string{executorName, action}, targetValues(at)...)...).Add(n)
+func (m *Metrics) action(executor, action string, at fleet.Target, n float64) {
+	m.actions.WithLabelValues(append([]string{cmp.Or(executor, executorName), action}, targetValues(at)...)...).Add(n)
 }
 
 // Event counts what a pool reports.
@@ -234,29 +236,29 @@ func (m *Metrics) Event(e fleet.Event) {
 	if e.Machine == nil {
 		return
 	}
-	ev := e.Machine
+	ev, executor := e.Machine, cmp.Or(e.Executor, executorName)
 	m.machines.event(e.Runner, ev)
 	m.instances.event(e.Runner, ev)
 	switch {
 	case ev.Overdue != "" || ev.Interrupted:
 	case ev.Gone:
-		m.action("removed", ev.Target, 1)
-		m.removal.Observe(ev.Duration.Seconds())
+		m.action(executor, "removed", ev.Target, 1)
+		m.removal.WithLabelValues(executor).Observe(ev.Duration.Seconds())
 	case ev.Err != "" && ev.State == fleet.Creating:
-		m.action("creation-failed", ev.Target, 1)
-		m.creationFail.Observe(ev.Duration.Seconds())
+		m.action(executor, "creation-failed", ev.Target, 1)
+		m.creationFail.WithLabelValues(executor).Observe(ev.Duration.Seconds())
 	case ev.Phase != "" || ev.Err != "":
 	case ev.State == fleet.Used:
-		m.action("used", ev.Target, 1)
+		m.action(executor, "used", ev.Target, 1)
 	case ev.State == fleet.Idle && ev.From == fleet.Creating:
-		m.created(ev)
+		m.created(executor, ev)
 	}
 }
 
 // created counts a creation that succeeded.
-func (m *Metrics) created(ev *fleet.MachineEvent) {
-	m.action("created", ev.Target, 1)
-	m.creation.Observe(ev.Duration.Seconds())
+func (m *Metrics) created(executor string, ev *fleet.MachineEvent) {
+	m.action(executor, "created", ev.Target, 1)
+	m.creation.WithLabelValues(executor).Observe(ev.Duration.Seconds())
 	for _, p := range ev.Phases {
 		m.phases.WithLabelValues(p.Phase).Observe(p.Duration.Seconds())
 	}
@@ -278,7 +280,9 @@ func histogram(name, help string, buckets []float64, labels ...string) *promethe
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
 }
 
-func fixedHistogram(name, help string, buckets []float64) prometheus.Histogram {
-	return prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets,
-		ConstLabels: prometheus.Labels{"executor": executorName}})
+// ofExecutor is a histogram by executor, with docker+machine from the start on, as GitLab Runner has it.
+func ofExecutor(name, help string, buckets []float64) *prometheus.HistogramVec {
+	h := histogram(name, help, buckets, "executor")
+	h.WithLabelValues(executorName)
+	return h
 }

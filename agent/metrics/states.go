@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"cmp"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 type Fleet struct {
 	Pool       any    // tells pools apart
 	Runner     string // the runner's name; several may bear the same
+	Executor   string // "" counts as docker+machine
 	Counts     abi.Counts
 	Targets    map[fleet.Target]abi.Counts // Counts by where the machines are; nil puts all at the empty target
 	IdleTarget int                         // machines that the policy chain wants available
@@ -36,7 +39,7 @@ func targetValues(t fleet.Target) []string {
 	return []string{t.Zone, t.Region, t.Project, t.MachineType}
 }
 
-// states is gitlab_runner_autoscaling_machine_states: all six states are always there, summed over the runners, as GitLab's
+// states is gitlab_runner_autoscaling_machine_states: all six states are always there, summed over the runners of an executor, as GitLab's
 // dashboards expect; millwright_machines and millwright_idle_target tell the runners apart.
 type states struct {
 	sum    *prometheus.Desc
@@ -50,8 +53,7 @@ type states struct {
 func newStates() *states {
 	return &states{
 		sum: prometheus.NewDesc("gitlab_runner_autoscaling_machine_states",
-			"The current number of machines per state in this provider", append([]string{"state"}, targetLabels...),
-			prometheus.Labels{"executor": executorName}),
+			"The current number of machines per state in this provider", append([]string{"executor", "state"}, targetLabels...), nil),
 		own:    prometheus.NewDesc("millwright_machines", "Machines of a runner by state", []string{"runner_name", "state"}, nil),
 		target: prometheus.NewDesc("millwright_idle_target", "Machines that the policy chain wants available", []string{"runner_name"}, nil),
 	}
@@ -75,25 +77,26 @@ func (s *states) Collect(ch chan<- prometheus.Metric) {
 	s.mu.Lock()
 	fleets := s.fleets
 	s.mu.Unlock()
-	total := map[fleet.Target]map[string]int{}
-	if len(fleets) == 0 {
-		add(total, fleet.Target{}, abi.Counts{})
+	total := map[place]map[string]int{}
+	if !slices.ContainsFunc(fleets, func(f Fleet) bool { return cmp.Or(f.Executor, executorName) == executorName }) {
+		add(total, place{executor: executorName}, abi.Counts{})
 	}
 	own := map[string]map[string]int{}
 	targets := map[string]int{}
 	for _, f := range fleets {
 		targets[f.Runner] += f.IdleTarget
 		add(own, f.Runner, f.Counts)
+		executor := cmp.Or(f.Executor, executorName)
 		if len(f.Targets) == 0 {
-			add(total, fleet.Target{}, f.Counts)
+			add(total, place{executor: executor}, f.Counts)
 		}
 		for t, c := range f.Targets {
-			add(total, t, c)
+			add(total, place{executor, t}, c)
 		}
 	}
-	for t, counts := range total {
+	for at, counts := range total {
 		for state, n := range counts {
-			ch <- prometheus.MustNewConstMetric(s.sum, prometheus.GaugeValue, float64(n), append([]string{state}, targetValues(t)...)...)
+			ch <- prometheus.MustNewConstMetric(s.sum, prometheus.GaugeValue, float64(n), append([]string{at.executor, state}, targetValues(at.target)...)...)
 		}
 	}
 	for runner, counts := range own {
@@ -102,6 +105,12 @@ func (s *states) Collect(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(s.own, prometheus.GaugeValue, float64(n), runner, state)
 		}
 	}
+}
+
+// place is what machine states are summed over.
+type place struct {
+	executor string
+	target   fleet.Target
 }
 
 // add sums c by state into the counts of a key; zeros make the state appear.

@@ -63,6 +63,9 @@ func (p *Pool) mayReserve(now time.Time) bool {
 	}
 	limits := p.limits(now)
 	if p.settings.Runner.Instances != nil {
+		if !p.answers() {
+			return false // a job that is taken might never be placed
+		}
 		limits.Throttle = fleet.Throttle{} // a machine that may be made a little later is one
 		return plan.SlotRoom(now, p.view, p.effective(), limits) > p.reserved+len(p.wanting)
 	}

@@ -115,5 +115,5 @@ func (p *Pool) tell(m *machine, e fleet.MachineEvent) {
 		e.JobID = m.JobID
 	}
 	e.Name, e.State, e.Target = m.Name, m.State, fleet.TargetOf(m.Driver, m.Options)
-	p.out.send(fleet.Event{At: time.Now(), Runner: p.settings.Runner.Name, Machine: &e})
+	p.out.send(fleet.Event{At: time.Now(), Runner: p.settings.Runner.Name, Executor: p.settings.Executor, Machine: &e})
 }

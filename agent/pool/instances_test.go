@@ -85,6 +85,82 @@ func TestReservationThrottling(t *testing.T) {
 	}
 }
 
+// TestPromisesAreKept: without preemptive mode a job is asked for only where it can be placed. What makes the instances has to answer, and its own maximum
+// counts where it is lower than max_instances.
+func TestPromisesAreKept(t *testing.T) {
+	down := errors.New("the plug-in is down")
+	for _, tt := range []struct {
+		name    string
+		max     int // max_instances
+		own     int // the group's
+		before  func(*groupWorld)
+		between func(t *testing.T, w *groupWorld)
+		leases  int
+	}{
+		{name: "the group's own maximum", own: 2, leases: 4},
+		{name: "max_instances is lower", max: 1, own: 2, leases: 2},
+		{name: "the group never answers", max: 5, before: func(w *groupWorld) {
+			w.group.Inject(grouptest.Fault{Op: grouptest.OpInfo, Times: -1, Err: down})
+		}},
+		{name: "the group answers late", max: 2, leases: 4, before: func(w *groupWorld) {
+			w.group.Inject(grouptest.Fault{Op: grouptest.OpInfo, Times: 3, Err: down})
+		}},
+		{name: "the group answers no more", max: 5, between: func(t *testing.T, w *groupWorld) {
+			w.group.Inject(grouptest.Fault{Op: grouptest.OpList, Times: -1, Err: down})
+			wait(5 * time.Minute)
+		}},
+		{name: "the group answers again", max: 2, leases: 4, between: func(t *testing.T, w *groupWorld) {
+			w.group.Inject(grouptest.Fault{Op: grouptest.OpList, Times: 4, Err: down})
+			wait(10 * time.Minute)
+		}},
+		{name: "one list fails", max: 2, leases: 4, between: func(t *testing.T, w *groupWorld) {
+			w.group.Inject(grouptest.Fault{Op: grouptest.OpList, Err: down})
+			wait(time.Minute)
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inGroupWorld(t, scaler{capacity: 2, max: tt.max}, grouptest.Config{MaxSize: tt.own}, func(w *groupWorld) {
+				w.opts.Most = func() int {
+					info, _ := w.driver.Info()
+					return info.MaxSize
+				}
+				if tt.before != nil {
+					tt.before(w)
+				}
+			}, func(t *testing.T, w *groupWorld) {
+				wait(time.Minute)
+				if tt.between != nil {
+					tt.between(t, w)
+				}
+				var leases []*pool.Lease
+				for len(leases) < 20 {
+					l, err := w.pool.Acquire(t.Context())
+					if err != nil {
+						break
+					}
+					leases = append(leases, l)
+				}
+				if len(leases) != tt.leases {
+					t.Errorf("%d leases, want %d", len(leases), tt.leases)
+				}
+				for id, l := range leases { // and each of them is kept
+					if err := l.Use(int64(id + 1)); err != nil {
+						t.Error(err)
+					}
+				}
+				for _, l := range leases {
+					if _, _, err := l.Machine(t.Context()); err != nil {
+						t.Error(err)
+					}
+				}
+				for _, l := range leases {
+					l.Release(false)
+				}
+			})
+		})
+	}
+}
+
 // TestAcquireTimeout: a job waits for instances as long as instance_acquire_timeout in all, not in each of its tries.
 func TestAcquireTimeout(t *testing.T) {
 	inGroupWorld(t, onDemand, grouptest.Config{}, func(w *groupWorld) { w.opts.Settings.AcquireWait = 5 * time.Minute }, func(t *testing.T, w *groupWorld) {

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/fleet"
@@ -114,6 +115,9 @@ func (l *Lease) Suspect() {
 		}
 		if g := l.p.groups[l.m.group]; g != nil {
 			g.last = time.Time{}
+			if !slices.Contains(g.doubted, l.m.Name) {
+				g.doubted = append(g.doubted, l.m.Name)
+			}
 		}
 	})
 }

@@ -1,12 +1,14 @@
 package pool
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
 
+	"github.com/millwright-ci/millwright/agent/driver"
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
@@ -32,6 +34,8 @@ type group struct {
 	options abi.Options
 
 	busy     bool
+	doubted  []string  // machines that their jobs think gone
+	answered bool      // a list succeeded
 	needed   time.Time // when a machine or the settings were last in it
 	last     time.Time // when the last list ended
 	failures int       // in a row
@@ -47,21 +51,40 @@ func groupKey(driver string, o abi.Options, name string) string {
 func (p *Pool) poll(now time.Time) {
 	waiting, spot := p.regroup()
 	for key, g := range p.groups {
-		pause := p.opts.List
+		pause := p.listEvery()
 		if spot[key] {
 			pause = min(pause, p.opts.SpotList)
 		}
-		if waiting[key] || p.suspects(g, now) {
-			pause = p.opts.Poll
+		if waiting[key] || p.suspects(g, now) || p.withheld(g) {
+			pause = p.pollEvery()
 		}
 		pause = max(pause, p.accountOf(g.driver, g.options).listPause())
 		if g.failures > 0 {
-			pause = max(pause, delay(g.failures-1, p.opts.Poll, longestListPause, p.opts.Jitter()))
+			pause = max(pause, delay(g.failures-1, p.pollEvery(), longestListPause, p.opts.Jitter()))
 		}
 		if !g.busy && (g.last.IsZero() || now.Sub(g.last) >= pause) {
 			p.list(g, now, pause/2)
 		}
 	}
+}
+
+// listEvery is the time between two lists while nothing is expected, pollEvery that while something is.
+func (p *Pool) listEvery() time.Duration { return cmp.Or(p.settings.List, p.opts.List) }
+func (p *Pool) pollEvery() time.Duration { return cmp.Or(p.settings.Poll, p.opts.Poll) }
+
+// answers tells whether what makes machines now has told what there is, and did not fail twice in a row since.
+func (p *Pool) answers() bool {
+	for _, g := range p.groups {
+		if g.driver == p.settings.Driver && g.answered && g.failures < 2 {
+			return true
+		}
+	}
+	return false
+}
+
+// withheld tells whether no job is asked for because g did not answer.
+func (p *Pool) withheld(g *group) bool {
+	return p.settings.Runner.Instances != nil && g.driver == p.settings.Driver && g.failures > 0 && !p.answers()
 }
 
 // regroup makes p.groups those of the machines and of the settings, and of a while ago, since what was given up may turn up late. It
@@ -142,9 +165,10 @@ func (p *Pool) suspects(g *group, now time.Time) bool {
 func (p *Pool) list(g *group, now time.Time, fresh time.Duration) {
 	g.busy = true
 	request := abi.ListRequest{ABI: abi.Version, Owner: p.owner(), Options: driverOptions(g.options)}
-	in, after := p.accountOf(g.driver, g.options), g.began
+	in, after, doubted := p.accountOf(g.driver, g.options), g.began, g.doubted
+	g.doubted = nil
 	p.call(func() func() {
-		result, began, err := in.list(p.ctx, g.key, after, fresh, func() (abi.ListResult, error) { return p.callList(g.driver, request) })
+		result, began, err := in.list(p.ctx, g.key, after, fresh, func() (abi.ListResult, error) { return p.callList(g.driver, request, doubted) })
 		journalled := map[string]bool{} // asked after the list: what is journalled before it is created cannot be missing
 		for _, i := range result.Instances {
 			journalled[i.Name] = p.opts.Journal.Has(i.Name)
@@ -164,10 +188,15 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // callList runs elsewhere.
-func (p *Pool) callList(name string, request abi.ListRequest) (abi.ListResult, error) {
+func (p *Pool) callList(name string, request abi.ListRequest, doubted []string) (abi.ListResult, error) {
 	d, err := p.opts.Drivers(name)
 	if err != nil {
 		return abi.ListResult{}, err
+	}
+	if doubtful, ok := d.(driver.Doubtful); ok {
+		for _, machine := range doubted {
+			doubtful.Doubt(machine)
+		}
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, p.opts.CallTimeout)
 	defer cancel()
@@ -191,7 +220,7 @@ func (p *Pool) listed(g *group, asked time.Time, r abi.ListResult, journalled ma
 		g.err = err.Error()
 		return
 	}
-	g.failures, g.err = 0, ""
+	g.failures, g.err, g.answered = 0, "", true
 	shown := make(map[string]abi.Instance, len(r.Instances))
 	for _, i := range r.Instances {
 		shown[i.Name] = i
@@ -248,7 +277,7 @@ func (p *Pool) observe(m *machine, i abi.Instance) {
 // missed notes that a complete list lacks a machine. One that was made just now and that no list has shown yet may be missing from a list
 // that lags.
 func (p *Pool) missed(m *machine) {
-	if !m.listed && time.Since(m.answered) < lagPolls*p.opts.Poll {
+	if !m.listed && time.Since(m.answered) < lagPolls*p.pollEvery() {
 		return
 	}
 	p.missedSoFar++

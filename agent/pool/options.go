@@ -46,7 +46,8 @@ type Journal interface {
 
 // Settings are what a reload may change. They concern machines that are made from now on; limits hold at once.
 type Settings struct {
-	Runner abi.RunnerSettings // as the policies see them; Limit, MaxGrowthRate and MaxBuilds are the guard rails
+	Runner   abi.RunnerSettings // as the policies see them; Limit, MaxGrowthRate and MaxBuilds are the guard rails
+	Executor string             // the runner's, for events and the status
 
 	MachineName     string      // MachineName of config.toml, with one %s
 	Driver          string      // MachineDriver
@@ -64,6 +65,7 @@ type Settings struct {
 	ReservationThrottling bool           // leases without a job leave some of the idle machines alone, so that these age
 	AcquireWait           time.Duration  // how long a job may wait for machines, all its tries together; 0: for ever
 	ProbeTries            int            // probes in a row that a machine may leave unanswered; default 3
+	List, Poll            time.Duration  // as Options have them; 0: what those say
 
 	Ceilings       fleet.Ceilings // the operator's, of this runner
 	Alternatives   []Alternative  // to be tried in order when the provider has none of what Options say
@@ -116,6 +118,10 @@ type Options struct {
 	// Watch, if set, returns the machines of another program as they are now; used names those that were in use at the last look. The
 	// pool decides about them and reports what it would do, and does nothing: it creates, removes, journals and leases none.
 	Watch func(ctx context.Context, used map[string]bool) ([]fleet.Machine, error)
+
+	// Most tells how many machines there may be at most where they are made now, such as in a group with a maximum of its own; 0: no bound is known. It
+	// is called by the loop and returns at once. nil: there is no bound.
+	Most func() int
 
 	Zones func(now time.Time) []abi.Zone // the zones of the snapshot; nil: none
 	// FirstBoot returns what a machine that is about to be made is to do at its first boot, for the bootstrap data; "": nothing. nil: none does.

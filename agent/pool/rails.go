@@ -10,6 +10,11 @@ import (
 // limits are the guard rails as they are now: those of the settings, the operator's, and what failures make of them.
 func (p *Pool) limits(now time.Time) fleet.Limits {
 	l := p.settings.limits()
+	if p.opts.Most != nil {
+		if most := p.opts.Most(); most > 0 && (l.MaxInstances <= 0 || most < l.MaxInstances) {
+			l.MaxInstances = most
+		}
+	}
 	l.All, l.Agent = p.shared.view(p.opts.Key, now)
 	if l.Throttle.PerSecond > 0 {
 		l.Bucket = p.bucket.Refill(now, l.Throttle)

@@ -179,6 +179,9 @@ func (p *Pool) callRemove(ctx context.Context, gate chan struct{}, m fleet.Machi
 	if err != nil {
 		return err
 	}
+	if _, own := d.(driver.SelfPaced); own { // a group's books know what may still show up, and nobody else can ask about it
+		return p.opts.Journal.Remove(m.Name)
+	}
 	// The provider may not know yet that it makes one.
 	if err := p.shared.leave(fleet.Place{Driver: m.Driver, Options: driverOptions(m.Options), Machine: m.Name, Left: time.Now()}); err != nil {
 		return err

@@ -12,9 +12,10 @@ import (
 
 // Status is a pool as it is at one instant, for people and metrics.
 type Status struct {
-	At     time.Time
-	Runner string
-	Key    string
+	At       time.Time
+	Runner   string
+	Executor string // "" counts as docker+machine
+	Key      string
 
 	Machines []fleet.Machine   // in order of creation, without options and driver state, which may hold secrets
 	Phases   map[string]string // of the machines that are being created, by name
@@ -73,7 +74,7 @@ func (p *Pool) Status() Status {
 func (p *Pool) status() Status {
 	now := time.Now()
 	s := Status{
-		At: now, Runner: p.settings.Runner.Name, Key: p.opts.Key,
+		At: now, Runner: p.settings.Runner.Name, Executor: p.settings.Executor, Key: p.opts.Key,
 		Machines: slices.Grow([]fleet.Machine(nil), len(p.fleet)),
 		Counts:   p.view.Counts(),
 		Slots:    p.slots(now),

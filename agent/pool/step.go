@@ -27,7 +27,7 @@ func (p *Pool) step() {
 	actions := plan.Plan(now, p.view, d, limits)
 	if p.announce {
 		p.announce = false
-		p.out.send(fleet.Event{At: now, Runner: p.settings.Runner.Name, Decision: p.decision, Actions: actions,
+		p.out.send(fleet.Event{At: now, Runner: p.settings.Runner.Name, Executor: p.settings.Executor, Decision: p.decision, Actions: actions,
 			Rails: p.rails(now, d, limits)})
 	}
 	if p.opts.Watch != nil {

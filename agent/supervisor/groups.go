@@ -86,6 +86,61 @@ type grouped struct {
 	group group.Group
 }
 
+// adjustable is a group that takes changed settings while it serves.
+type adjustable interface{ Change(fleeting.Options) }
+
+// groupSettings are what a reload may change of a group.
+func groupSettings(a *config.Autoscaler) group.Settings {
+	return group.Settings{
+		Max: a.MaxInstances, External: a.ConnectorConfig.UseExternalAddr, Update: time.Duration(a.UpdateInterval),
+		Expecting: time.Duration(a.UpdateIntervalExpecting), DeletionRetry: time.Duration(a.DeletionRetryInterval),
+	}
+}
+
+// changeGroup puts changed settings into force for the group that makes instances now, if it has been opened.
+func (w *worker) changeGroup(next settings) error {
+	a := next.runner.Autoscaler
+	if !isGroup(next.pool.Driver) || a == nil {
+		return nil
+	}
+	w.groups.mu.Lock()
+	one := w.groups.made[next.pool.Driver]
+	w.groups.mu.Unlock()
+	if one == nil {
+		return nil
+	}
+	one.Change(groupSettings(a))
+	serves, ok := one.group.(adjustable)
+	if !ok {
+		return nil
+	}
+	o, err := w.s.pluginOptions(a)
+	if err == nil {
+		serves.Change(o)
+	}
+	return err
+}
+
+// mostInstances is the maximum of the group that makes instances now; 0: it has none, or has not told it.
+func (w *worker) mostInstances() int {
+	name := w.settings().pool.Driver
+	w.groups.mu.Lock()
+	one := w.groups.made[name]
+	w.groups.mu.Unlock()
+	if one == nil {
+		return 0
+	}
+	info, _ := one.Info()
+	return info.MaxSize
+}
+
+// pluginOptions are what a plug-in is started with.
+func (s *Supervisor) pluginOptions(a *config.Autoscaler) (fleeting.Options, error) {
+	o, err := fleeting.FromConfig("autoscaler", a)
+	o.Find = func() (string, error) { return s.findPlugin(a.Plugin) }
+	return o, err
+}
+
 // groupEnd is how long a group has to end.
 const groupEnd = 30 * time.Second
 
@@ -225,9 +280,7 @@ func (s *Supervisor) openGroup(w *worker, name string, r *config.Runner) (*group
 		}
 	}
 	return &grouped{group: serves, Driver: group.New(group.Options{
-		Name: name, Runner: r.Name, Group: serves, Machines: machines, Max: a.MaxInstances, External: a.ConnectorConfig.UseExternalAddr,
-		Update: time.Duration(a.UpdateInterval), Expecting: time.Duration(a.UpdateIntervalExpecting), DeletionRetry: time.Duration(a.DeletionRetryInterval),
-		Registry: &s.registry, Log: s.log.With("runner", r.Name),
+		Name: name, Runner: r.Name, Group: serves, Machines: machines, Settings: groupSettings(a), Registry: &s.registry, Log: s.log.With("runner", r.Name),
 	})}, nil
 }
 
@@ -245,12 +298,11 @@ func (s *Supervisor) whoServes(w *worker, r *config.Runner) (group.Group, error)
 			Connector: func() config.Connector { return w.current().Autoscaler.ConnectorConfig },
 		}), nil
 	}
-	o, err := fleeting.FromConfig("autoscaler", a)
+	o, err := s.pluginOptions(a)
 	if err != nil {
 		return nil, err
 	}
 	o.Log = log
-	o.Find = func() (string, error) { return s.findPlugin(a.Plugin) }
 	return fleeting.New(o), nil
 }
 

@@ -24,7 +24,7 @@ func instanceFigures(r *config.Runner, s pool.Status) *metrics.Instances {
 		return nil
 	}
 	figures := &metrics.Instances{
-		Max: i.MaxInstances, Capacity: i.CapacityPerInstance, MaxUse: i.MaxUseCount, Desired: s.Wanted, States: map[string]int{}, Missed: s.Missed,
+		Max: s.Limits.MaxInstances, Capacity: i.CapacityPerInstance, MaxUse: i.MaxUseCount, Desired: s.Wanted, States: map[string]int{}, Missed: s.Missed,
 		Tasks: map[string]int{"idle": s.Slots.Free, "reserved": s.Slots.Reserved, "acquired": s.Slots.Used, "unavailable": s.Slots.Unavailable, "unready": s.Slots.Creating},
 		Operations: map[string]int{
 			"reserve": s.Leases.Reserved, "unreserve": s.Leases.Unreserved, "acquire": s.Leases.Acquired, "release": s.Leases.Released,

@@ -65,6 +65,7 @@ func (s *Supervisor) ofAutoscaler(made *pool.Settings, r config.Runner) {
 	made.ReservationThrottling = a.ReservationThrottling == nil || *a.ReservationThrottling
 	made.AcquireWait = acquireTimeout(&r)
 	made.ProbeTries = a.FailureThreshold
+	made.List, made.Poll = time.Duration(a.UpdateInterval), time.Duration(a.UpdateIntervalExpecting)
 	if capacityOf(&r) > 1 && r.Executor == executorInstance && !a.VMIsolation.Enabled {
 		s.log.Warn("Jobs share instances without being kept apart: each can read and change what others leave there; set capacity_per_instance to 1 for jobs that don't trust each other",
 			"runner", r.Name, "capacity_per_instance", a.CapacityPerInstance)

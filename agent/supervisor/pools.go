@@ -30,7 +30,7 @@ func (s *Supervisor) newPool(w *worker, settings pool.Settings) (*pool.Pool, err
 	o.Provisioner, o.FirstBoot = provisioner, provisioner.FirstBoot
 	if autoscaled(w.current().Executor) {
 		w.instances = s.newInstances(w)
-		o.Provisioner, o.FirstBoot, o.Drivers = w.instances, nil, w.driver
+		o.Provisioner, o.FirstBoot, o.Drivers, o.Most = w.instances, nil, w.driver, w.mostInstances
 		o.Events = func(e fleet.Event) {
 			s.event(e)
 			if e.Machine != nil && e.Machine.Gone {
@@ -88,6 +88,7 @@ func (s *Supervisor) poolSettings(c *config.Config, r config.Runner) (pool.Setti
 		}
 	}
 	made := pool.Settings{
+		Executor: r.Executor,
 		Runner: abi.RunnerSettings{
 			Name: r.Name, ShortToken: config.ShortToken(r.Token), Limit: max(r.Limit, 0), Concurrent: c.Concurrent,
 			IdleCount: m.IdleCount, IdleCountMin: m.IdleCountMin, IdleScaleFactor: m.IdleScaleFactor, IdleTimeS: int64(m.IdleTime),
@@ -148,7 +149,8 @@ type Machine struct {
 	IdleSince time.Time   `json:"idle_since,omitzero"`
 	UsedCount int         `json:"used_count"`
 	JobID     int64       `json:"job_id,omitempty"`
-	Reason    string      `json:"reason,omitempty"` // why it is being removed
+	OtherJobs []int64     `json:"other_jobs,omitempty"` // beside it, on an instance that runs several
+	Reason    string      `json:"reason,omitempty"`     // why it is being removed
 	Tries     int         `json:"remove_tries,omitempty"`
 	Error     string      `json:"remove_error,omitempty"` // why the last try failed
 	ExpiresAt time.Time   `json:"expires_at,omitzero"`    // when it switches itself off
@@ -163,7 +165,7 @@ func View(m fleet.Machine) Machine {
 	runner, _, _ := strings.Cut(m.Runner, "/")
 	return Machine{
 		Name: m.Name, Runner: runner, Driver: m.Driver, State: m.State, Address: m.Instance.Address,
-		CreatedAt: m.CreatedAt, IdleSince: m.IdleSince, UsedCount: m.UsedCount, JobID: m.JobID, Reason: m.RemoveReason,
+		CreatedAt: m.CreatedAt, IdleSince: m.IdleSince, UsedCount: m.UsedCount, JobID: m.JobID, OtherJobs: m.OtherJobs, Reason: m.RemoveReason,
 		Tries: m.RemoveTries, Error: m.RemoveErr, ExpiresAt: m.ExpiresAt,
 		Cordoned: m.Cordoned, HeldUntil: m.Hold.Until, HeldFor: m.Hold.Reason,
 	}
@@ -209,7 +211,7 @@ func (s *Supervisor) countMachines() {
 	now := time.Now()
 	s.eachPool(func(p *pool.Pool, status pool.Status) {
 		f := metrics.Fleet{
-			Runner: status.Runner, Counts: status.Counts, Targets: status.Targets, Waiting: status.Waiting, Code: decisionCode(status, now),
+			Runner: status.Runner, Executor: status.Executor, Counts: status.Counts, Targets: status.Targets, Waiting: status.Waiting, Code: decisionCode(status, now),
 		}
 		if status.Decision != nil && !status.Stopping {
 			f.IdleTarget, f.IdleTime = status.Decision.IdleTarget, status.Decision.IdleTime

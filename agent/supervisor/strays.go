@@ -114,13 +114,13 @@ func unique(places []pool.Place) []pool.Place {
 	return slices.CompactFunc(places, func(a, b pool.Place) bool { return a.Key == b.Key })
 }
 
-// places are those of all pools.
+// places are those of all pools, but for groups: what is in a group is its runner's, and bears no owner's tag.
 func (s *Supervisor) places() []pool.Place {
 	var places []pool.Place
 	for _, p := range s.pools() {
 		places = append(places, p.Places()...)
 	}
-	return places
+	return slices.DeleteFunc(places, func(p pool.Place) bool { return isGroup(p.Driver) })
 }
 
 // Strays tells what the pools suspect and what they can't remove, and asks the providers for what belongs to others.

@@ -242,7 +242,7 @@ func (w *worker) take(next settings) error {
 	w.now = next // before the pool, which may ask for a group that is new
 	w.mu.Unlock()
 	if w.pool != nil {
-		if err := w.pool.Reconfigure(next.pool); err != nil {
+		if err := errors.Join(w.changeGroup(next), w.pool.Reconfigure(next.pool)); err != nil {
 			return err
 		}
 		if isGroup(before.pool.Driver) && before.pool.Driver != next.pool.Driver {

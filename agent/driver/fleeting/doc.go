@@ -6,6 +6,7 @@
 //
 //	config.go      what it is started with, from config.toml
 //	group.go       the group: one process at a time, started, watched and replaced
+//	change.go      what a reload changes of it
 //	calls.go       its verbs, and what is believed of their answers
 //	session.go     a process that was started, spoken to and initialised
 //	process.go     the process itself

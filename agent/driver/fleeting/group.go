@@ -15,9 +15,8 @@ import (
 
 // Group is a plug-in's group. It starts the plug-in at the first call and keeps one process; Close ends it.
 type Group struct {
-	opts Options
+	opts Options // what a plug-in is started with is in with
 	env  []string
-	hide func(string) string
 	log  *slog.Logger
 
 	ctx  context.Context // ends with Close
@@ -29,8 +28,12 @@ type Group struct {
 	aside  chan struct{} // the other calls, some at a time
 
 	mu       sync.Mutex // guards what follows
+	with     start
+	secrets  []string            // that no log and no error shows: those of each start
+	hider    func(string) string // takes them out
 	closed   bool
 	now      *session                    // serves; nil: none
+	leaving  chan struct{}               // closed when the session that is being replaced has ended; nil: none is
 	starting chan struct{}               // closed when the start under way has ended; nil: none is
 	failures int                         // starts and sessions that failed one after the other
 	next     time.Time                   // no start before
@@ -57,10 +60,19 @@ func New(o Options) *Group {
 	if o.Env == nil {
 		o.Env = agentsown.Environment(nil)
 	}
-	g := &Group{opts: o, env: o.Env[:len(o.Env):len(o.Env)], log: o.Log.With("plugin", o.Plugin), hide: child.Hider(o.secrets(o.Env)),
+	g := &Group{opts: o, env: o.Env[:len(o.Env):len(o.Env)], log: o.Log.With("plugin", o.Plugin), with: startOf(o), secrets: o.secrets(o.Env),
 		serial: make(chan struct{}, 1), aside: make(chan struct{}, maxAside), reached: map[string]group.Connection{}}
+	g.hider = child.Hider(g.secrets)
 	g.ctx, g.stop = context.WithCancel(context.Background())
 	return g
+}
+
+// hide takes secrets out of a text.
+func (g *Group) hide(text string) string {
+	g.mu.Lock()
+	hide := g.hider
+	g.mu.Unlock()
+	return hide(text)
 }
 
 var errClosed = errors.New("it was told to end")
@@ -79,6 +91,16 @@ func (g *Group) spawn(f func()) bool {
 // session returns the plug-in that serves, and starts one where there is none. It waits for the start as long as ctx lives; the start goes on.
 func (g *Group) session(ctx context.Context) (*session, error) {
 	g.mu.Lock()
+	for g.leaving != nil {
+		left := g.leaving
+		g.mu.Unlock()
+		select {
+		case <-left:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		g.mu.Lock()
+	}
 	switch {
 	case g.closed:
 		g.mu.Unlock()
@@ -112,7 +134,10 @@ func (g *Group) session(ctx context.Context) (*session, error) {
 func (g *Group) start() {
 	ctx, cancel := within(g.ctx, g.opts.Limits.Start, "its start")
 	defer cancel()
-	s, err := g.open(ctx)
+	g.mu.Lock()
+	with := g.with
+	g.mu.Unlock()
+	s, err := g.open(ctx, with)
 	g.mu.Lock()
 	if err == nil && g.known.ID != "" && s.info.ID != g.known.ID {
 		err = fmt.Errorf("it serves the group %q now, and served %q before; its instances are those of %q", s.info.ID, g.known.ID, g.known.ID)
@@ -141,7 +166,7 @@ func (g *Group) failed(err error) {
 	g.failures++
 	g.next = time.Now().Add(pause)
 	if !g.closed {
-		g.log.Warn("fleeting plug-in does not serve; its instances stay known", "error", g.hide(clip(err.Error(), maxText)), "next_start_in", pause)
+		g.log.Warn("fleeting plug-in does not serve; its instances stay known", "error", g.hider(clip(err.Error(), maxText)), "next_start_in", pause)
 	}
 }
 

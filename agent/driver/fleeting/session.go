@@ -40,6 +40,8 @@ type session struct {
 	client *plugin.Client
 	conn   *grpc.ClientConn
 	begun  time.Time
+	with   start
+	path   string // of its binary
 	info   group.Info
 }
 
@@ -55,16 +57,17 @@ func (grpcPlugin) GRPCClient(_ context.Context, _ *plugin.GRPCBroker, conn *grpc
 }
 
 // open starts the plug-in and initialises it. When ctx ends it is killed.
-func (g *Group) open(ctx context.Context) (*session, error) {
-	path, err := g.opts.Find()
+func (g *Group) open(ctx context.Context, with start) (*session, error) {
+	path, err := with.find()
 	if err != nil {
 		return nil, err
 	}
-	request := initRequest{connector: g.opts.connector()}
-	if request.config, err = g.opts.pluginConfig(); err != nil {
+	o := with.options(g.opts)
+	request := initRequest{connector: o.connector()}
+	if request.config, err = o.pluginConfig(); err != nil {
 		return nil, fmt.Errorf("plugin_config: %w", err)
 	}
-	s := &session{begun: time.Now(), p: newProcess(exec.Command(path))}
+	s := &session{begun: time.Now(), with: with, path: path, p: newProcess(exec.Command(path))}
 	s.client = g.newClient(s.p)
 	stop := context.AfterFunc(ctx, s.p.kill)
 	err = s.connect(ctx)

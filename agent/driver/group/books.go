@@ -14,6 +14,8 @@ import (
 const (
 	// missedUpdates is how many lists in a row must lack an instance before it counts as gone. One that is being deleted is gone at once.
 	missedUpdates = 6
+	// missedInDoubt is the same for an instance that does not answer those who use it.
+	missedInDoubt = 2
 	// backAgain is how many lists in a row must show an instance again that was gone before it counts as a new one: lists lag, and some
 	// groups give the same hosts again and again.
 	backAgain = 3
@@ -38,7 +40,6 @@ type books struct {
 	asks      []ask                // increases whose instances have not all shown up, the oldest first
 	lists     int                  // so far
 
-	observe func(Observation)
 	missed  int
 	removed int
 	settled int
@@ -56,11 +57,11 @@ type claim struct {
 type instance struct {
 	Instance
 	first   time.Time // when a list showed it first
-	running bool      // it has been
 	fresh   bool      // nobody ever had it, so that a machine may have it
 	granted bool      // an increase was asked for that it came with
 	shown   int       // lists in a row that show it
 	missed  int       // lists in a row that lack it
+	doubted bool      // it did not answer, and no list has shown it since
 	doom    *doom     // nil: nobody wants it deleted
 }
 
@@ -82,7 +83,7 @@ type ask struct {
 // newBooks returns books in which nothing stands.
 func newBooks(o Options) books {
 	return books{
-		log: o.Log.With("driver", o.Name), settle: o.Settle, granted: o.GrantedLife, observe: o.Observe, claims: map[string]*claim{}, owners: map[string]string{},
+		log: o.Log.With("driver", o.Name), settle: o.Settle, granted: o.GrantedLife, claims: map[string]*claim{}, owners: map[string]string{},
 		failed: map[string]abi.Error{}, instances: map[string]*instance{}, past: map[string]time.Time{},
 	}
 }
@@ -102,7 +103,7 @@ func (b *books) recall(m fleet.Machine) {
 	}
 	b.owners[id] = m.Name
 	b.claims[m.Name] = &claim{id: id, address: m.Instance.Address}
-	b.instances[id] = &instance{Instance: Instance{ID: id, State: Running}, first: m.CreatedAt, running: true} // until a list tells
+	b.instances[id] = &instance{Instance: Instance{ID: id, State: Running}, first: m.CreatedAt} // until a list tells
 }
 
 // want puts a machine into the queue, unless it waits or has an instance.
@@ -166,18 +167,11 @@ func (b *books) see(now time.Time, i Instance) bool {
 		}
 		b.instances[i.ID] = known
 		known.shown = 1
-		if i.State == Running {
-			known.running = true
-		}
 		return true
 	}
 	changed := known.State != i.State
-	known.State, known.missed = i.State, 0
+	known.State, known.missed, known.doubted = i.State, 0, false
 	known.shown++
-	if i.State == Running && !known.running {
-		known.running = true
-		b.observe(Observation{Running, now.Sub(known.first)})
-	}
 	if _, was := b.past[i.ID]; was && known.shown >= backAgain && b.owners[i.ID] == "" && known.doom == nil && i.State != Deleting {
 		delete(b.past, i.ID)
 		known.fresh = true
@@ -193,7 +187,6 @@ func (b *books) arrived(now time.Time, i *instance) {
 	}
 	i.granted = true
 	a := &b.asks[0]
-	b.observe(Observation{Creating, now.Sub(a.at)})
 	if a.n--; a.n == 0 {
 		b.asks = b.asks[1:]
 	}
@@ -209,7 +202,7 @@ func (b *books) lack(now time.Time, id string) bool {
 		b.gone(now, id, "it has been deleted")
 		return true
 	}
-	if i.missed < missedUpdates {
+	if i.missed < missedInDoubt || i.missed < missedUpdates && !i.doubted {
 		return false
 	}
 	b.removed++
@@ -217,14 +210,15 @@ func (b *books) lack(now time.Time, id string) bool {
 	return true
 }
 
+// doubt notes that a machine's instance does not answer.
+func (b *books) doubt(name string) {
+	if c := b.claims[name]; c != nil && b.instances[c.id] != nil {
+		b.instances[c.id].doubted = true
+	}
+}
+
 // gone strikes an instance. The machine that had it keeps nothing but that.
 func (b *books) gone(now time.Time, id, why string) {
-	if i := b.instances[id]; i != nil {
-		b.observe(Observation{Deleted, now.Sub(i.first)})
-		if i.doom != nil {
-			b.observe(Observation{Deleting, now.Sub(i.doom.since)})
-		}
-	}
 	delete(b.instances, id)
 	b.past[id] = now
 	if c := b.claims[b.owners[id]]; c != nil {

@@ -20,48 +20,58 @@ type Options struct {
 	Runner   string // whose group it is, for people
 	Group    Group
 	Machines []fleet.Machine // those of the journal that were made by this driver for this runner: which instance is whose
-	Max      int             // max_instances; 0: as many as the group allows
+	Settings                 // as they are at first; see Change
 
-	// Prefer the external address of an instance. One that has only the other is reached by that.
-	External bool
-
-	Update          time.Duration // between two lists while nothing changes; default 1m
-	Expecting       time.Duration // while something does; default 2s
-	DeletionRetry   time.Duration // after it a deletion without effect is asked for again; default 1m
 	CallTimeout     time.Duration // of one call to the group; default 50s
 	Settle          time.Duration // how long instances of an increase whose answer was lost may take to show up; default 1m
 	GrantedLife     time.Duration // how long granted instances may; default 15m
 	ParallelConnect int           // questions for an address at once; default 8
 
-	Registry *Registry         // of the groups that serve a driver already; nil: nobody keeps one
-	Observe  func(Observation) // told how long something took; it returns at once and calls nothing of the driver. nil: nobody is told
+	Registry *Registry // of the groups that serve a driver already; nil: nobody keeps one
 	Log      *slog.Logger
 }
 
+// Settings are what a reload may change.
+type Settings struct {
+	Max int // max_instances; 0: as many as the group allows
+
+	// Prefer the external address of an instance. One that has only the other is reached by that.
+	External bool
+
+	Update        time.Duration // between two lists while nothing changes; default 1m
+	Expecting     time.Duration // while something does; default 2s
+	DeletionRetry time.Duration // after it a deletion without effect is asked for again; default 1m
+}
+
+func (s Settings) complete() Settings {
+	s.Update, s.Expecting, s.DeletionRetry = positive(s.Update, time.Minute), positive(s.Expecting, 2*time.Second), positive(s.DeletionRetry, time.Minute)
+	return s
+}
+
+func positive(d, otherwise time.Duration) time.Duration {
+	if d <= 0 {
+		return otherwise
+	}
+	return d
+}
+
 func (o *Options) complete() {
+	o.Settings = o.Settings.complete()
 	for _, d := range []struct {
 		v     *time.Duration
 		value time.Duration
 	}{
-		{&o.Update, time.Minute},
-		{&o.Expecting, 2 * time.Second},
-		{&o.DeletionRetry, time.Minute},
 		{&o.CallTimeout, 50 * time.Second},
 		{&o.Settle, time.Minute},
 		{&o.GrantedLife, 15 * time.Minute},
 	} {
-		if *d.v <= 0 {
-			*d.v = d.value
-		}
+		*d.v = positive(*d.v, d.value)
 	}
 	if o.ParallelConnect <= 0 {
 		o.ParallelConnect = 8
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.Observe == nil {
-		o.Observe = func(Observation) {}
 	}
 	o.Name = cmp.Or(o.Name, "group")
 }
@@ -81,11 +91,13 @@ type Driver struct {
 	end context.CancelFunc
 
 	mu    sync.Mutex // guards what follows
-	round *round     // under way; nil: none
-	last  *round     // that ended last
+	live  Settings
+	round *round // under way; nil: none
+	last  *round // that ended last
 	info  Info
 	begun bool // Info has succeeded
 	ended bool // Close was called
+	doubt bool // somebody thinks an instance gone since the last round began
 	books books
 	stats Stats
 }
@@ -93,6 +105,7 @@ type Driver struct {
 var (
 	_ driver.Driver    = (*Driver)(nil)
 	_ driver.SelfPaced = (*Driver)(nil)
+	_ driver.Doubtful  = (*Driver)(nil)
 )
 
 // round is one turn of questions to the group.
@@ -107,11 +120,48 @@ type round struct {
 func New(o Options) *Driver {
 	o.complete()
 	ctx, end := context.WithCancel(context.Background())
-	d := &Driver{o: o, ctx: ctx, end: end, books: newBooks(o)}
+	d := &Driver{o: o, ctx: ctx, end: end, live: o.Settings, books: newBooks(o)}
 	for _, m := range o.Machines {
 		d.books.recall(m)
 	}
 	return d
+}
+
+// Change puts changed settings into force. A maximum that is more than the group may have counts as what that may have.
+func (d *Driver) Change(s Settings) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.live = s.complete()
+	if !d.begun {
+		return // begin looks at it
+	}
+	if most := d.info.MaxSize; most > 0 && s.Max > most {
+		d.o.Log.Warn("max_instances is more than the group may have, which holds", "driver", d.o.Name, "max_instances", s.Max, "group", d.info.ID, "maximum", most)
+	}
+	d.books.max = bounded(s.Max, d.info.MaxSize)
+}
+
+// bounded is the lower of two maxima, of which 0 is none.
+func bounded(a, b int) int {
+	if a <= 0 || b > 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// settings are those in force.
+func (d *Driver) settings() Settings {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.live
+}
+
+// Doubt implements driver.Doubtful.
+func (d *Driver) Doubt(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.doubt = true
+	d.books.doubt(name)
 }
 
 // PacesItself implements driver.SelfPaced.
@@ -158,7 +208,7 @@ func (d *Driver) Create(ctx context.Context, req abi.CreateRequest) (abi.Instanc
 	begun := d.begun
 	d.mu.Unlock()
 	if !begun {
-		if err := d.refresh(ctx, d.o.Expecting); err != nil {
+		if err := d.refresh(ctx, d.settings().Expecting); err != nil {
 			return abi.Instance{}, err
 		}
 	}
@@ -184,14 +234,15 @@ func (d *Driver) List(ctx context.Context, _ abi.ListRequest) (abi.ListResult, e
 func (d *Driver) Remove(ctx context.Context, req abi.RemoveRequest) error {
 	d.mu.Lock()
 	known, gone := d.books.doom(time.Now(), req.Name, req.ID)
+	again := d.live.Expecting
 	d.mu.Unlock()
 	switch {
 	case gone:
 		return nil
 	case !known: // the next round deletes it, together with others
-		return &driver.UnderWay{Name: req.Name, Again: d.o.Expecting}
+		return &driver.UnderWay{Name: req.Name, Again: again}
 	}
-	if err := d.refresh(ctx, d.o.Expecting); err != nil {
+	if err := d.refresh(ctx, again); err != nil {
 		return err
 	}
 	d.mu.Lock()
@@ -202,17 +253,17 @@ func (d *Driver) Remove(ctx context.Context, req abi.RemoveRequest) error {
 	if err := d.books.refusal(req.Name, req.ID); err != nil {
 		return d.failed("remove", err)
 	}
-	return &driver.UnderWay{Name: req.Name, Again: d.o.Expecting}
+	return &driver.UnderWay{Name: req.Name, Again: again}
 }
 
 // due is how old the last round may be for a list. Callers that ask in the rhythm of the intervals get a round each.
 func (d *Driver) due() time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.books.expects() {
-		return d.o.Expecting / 2
+	if d.doubt || d.books.expects() || d.last != nil && d.last.err != nil {
+		return d.live.Expecting / 2
 	}
-	return d.o.Update / 2
+	return d.live.Update / 2
 }
 
 // refresh has a round made, unless the last one ended not longer than fresh ago, and returns its error.
@@ -229,7 +280,7 @@ func (d *Driver) refresh(ctx context.Context, fresh time.Duration) error {
 	}
 	if r == nil {
 		r = &round{began: time.Now(), done: make(chan struct{})}
-		d.round = r
+		d.round, d.doubt = r, false
 		go d.run(r)
 	}
 	d.mu.Unlock()

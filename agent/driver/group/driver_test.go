@@ -135,6 +135,67 @@ func (w *world) calls(op string, want int) {
 
 var quick = grouptest.Config{BootTime: 20 * time.Second, DeleteTime: 10 * time.Second}
 
+// TestChange: what a reload changes holds from then on, for what there is too.
+func TestChange(t *testing.T) {
+	c := quick
+	c.MaxSize = 4
+	inWorld(t, c, group.Options{Settings: group.Settings{Max: 1}}, func(t *testing.T, w *world) {
+		w.create("a", "b", "c", "d", "e")
+		made := func(s group.Settings, want int) {
+			t.Helper()
+			w.d.Change(s)
+			w.poll(time.Minute)
+			if got := w.g.Made(); got != want {
+				t.Errorf("with %+v there are %d instances, want %d", s, got, want)
+			}
+		}
+		made(group.Settings{Max: 1}, 1)
+		made(group.Settings{Max: 3}, 3)
+		made(group.Settings{Max: 2}, 3)
+		made(group.Settings{Max: 9, External: true}, 4) // the group's own maximum
+		addresses := map[string]string{}
+		for name, i := range w.list() {
+			addresses[name] = i.Address
+		}
+		if diff := cmp.Diff(map[string]string{"a": "192.0.2.1", "b": "192.0.2.1", "c": "192.0.2.1", "d": "198.51.100.1", "e": ""}, addresses); diff != "" {
+			t.Errorf("addresses (-want +got):\n%s", diff)
+		}
+		w.remove("e", "")
+		w.d.Change(group.Settings{Update: 20 * time.Second})
+		w.poll(time.Minute)
+		before := w.g.Calls(grouptest.OpList)
+		w.poll(time.Minute)
+		if n := w.g.Calls(grouptest.OpList) - before; n < 5 || n > 7 { // half the interval: see List
+			t.Errorf("%d lists in a minute", n)
+		}
+	})
+}
+
+// TestDoubt: an instance that does not answer is asked about at once, and needs no six lists to count as gone; one that is listed again does.
+func TestDoubt(t *testing.T) {
+	inWorld(t, quick, group.Options{Settings: group.Settings{Update: time.Hour}}, func(t *testing.T, w *world) {
+		w.create("a", "b")
+		w.poll(time.Minute)
+		w.wants(map[string]string{"a": "running i-000001", "b": "running i-000002"})
+		w.d.Doubt("a")
+		w.d.Doubt("nobody")
+		time.Sleep(time.Minute)
+		w.wants(map[string]string{"a": "running i-000001", "b": "running i-000002"}) // it is there
+		w.g.Kill("i-000001")
+		w.g.Kill("i-000002")
+		time.Sleep(time.Minute)
+		w.wants(map[string]string{"a": "running i-000001", "b": "running i-000002"}) // nobody has asked
+		for range 2 {
+			w.d.Doubt("a")
+			time.Sleep(2 * time.Second)
+			w.list()
+		}
+		w.wants(map[string]string{"a": "gone i-000001", "b": "running i-000002"})
+		w.poll(time.Minute)
+		w.wants(map[string]string{"a": "gone i-000001", "b": "gone i-000002"})
+	})
+}
+
 func TestBurstIsOneIncrease(t *testing.T) {
 	inWorld(t, quick, group.Options{}, func(t *testing.T, w *world) {
 		for n := range 300 {
@@ -178,7 +239,7 @@ func TestAddress(t *testing.T) {
 }
 
 func TestAddressIsAskedForAgain(t *testing.T) {
-	inWorld(t, quick, group.Options{External: true}, func(t *testing.T, w *world) {
+	inWorld(t, quick, group.Options{Settings: group.Settings{External: true}}, func(t *testing.T, w *world) {
 		w.g.Inject(grouptest.Fault{Op: grouptest.OpConnect, Times: 3, Err: errors.New("it has no address yet")})
 		w.create("one")
 		w.poll(24 * time.Second)
@@ -201,7 +262,7 @@ func TestGroupThatCannotServe(t *testing.T) {
 		kind  abi.ErrorKind
 		want  string
 	}{
-		{name: "A26: more than the group allows", c: grouptest.Config{MaxSize: 10}, o: group.Options{Max: 20}, kind: abi.Invalid,
+		{name: "A26: more than the group allows", c: grouptest.Config{MaxSize: 10}, o: group.Options{Settings: group.Settings{Max: 20}}, kind: abi.Invalid,
 			want: "group: start: invalid: max_instances is 20 and the group fake/group may have 10 instances at most; lower max_instances, or raise the group's own maximum"},
 		{name: "no answer", fault: grouptest.Fault{Op: grouptest.OpInfo, Err: errors.New("the plug-in died")}, kind: abi.Transient, want: "group: start: transient: the plug-in died"},
 		{name: "refused", fault: grouptest.Fault{Op: grouptest.OpInfo, Err: &driver.Error{Driver: "aws", Op: "start", Info: abi.Error{Kind: abi.Auth, Message: "no credentials"}}},
@@ -240,7 +301,7 @@ func TestGroupThatCannotServe(t *testing.T) {
 
 // TestMaximum: no more are asked for than there is room, whatever is in the group, and what waits gets its instance when others have gone.
 func TestMaximum(t *testing.T) {
-	for name, o := range map[string]group.Options{"max_instances": {Max: 5}, "the group's own": {}} {
+	for name, o := range map[string]group.Options{"max_instances": {Settings: group.Settings{Max: 5}}, "the group's own": {}} {
 		t.Run(name, func(t *testing.T) {
 			c := quick
 			c.MaxSize = 5
@@ -288,7 +349,7 @@ func TestCreateIsIdempotent(t *testing.T) {
 
 // TestRhythm: while nothing changes the group is asked once per update_interval, however often somebody lists.
 func TestRhythm(t *testing.T) {
-	inWorld(t, quick, group.Options{Update: 30 * time.Second}, func(t *testing.T, w *world) {
+	inWorld(t, quick, group.Options{Settings: group.Settings{Update: 30 * time.Second}}, func(t *testing.T, w *world) {
 		w.create("one")
 		w.poll(time.Minute)
 		before := w.g.Calls(grouptest.OpList)

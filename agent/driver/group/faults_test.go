@@ -155,7 +155,7 @@ func TestInstancesThatGo(t *testing.T) {
 		}, "gone i-000001"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, quick, group.Options{Update: 4 * time.Second}, func(t *testing.T, w *world) {
+			inWorld(t, quick, group.Options{Settings: group.Settings{Update: 4 * time.Second}}, func(t *testing.T, w *world) {
 				w.create("one")
 				w.poll(40 * time.Second)
 				tt.do(w)

@@ -55,9 +55,10 @@ func (d *Driver) begin() error {
 	if err != nil {
 		return d.failed("start", err)
 	}
-	if info.MaxSize > 0 && d.o.Max > info.MaxSize {
+	live := d.settings()
+	if info.MaxSize > 0 && live.Max > info.MaxSize {
 		return d.refuse("start", abi.Invalid, fmt.Sprintf(
-			"max_instances is %d and the group %s may have %d instances at most; lower max_instances, or raise the group's own maximum", d.o.Max, info.ID, info.MaxSize))
+			"max_instances is %d and the group %s may have %d instances at most; lower max_instances, or raise the group's own maximum", live.Max, info.ID, info.MaxSize))
 	}
 	if d.o.Registry != nil {
 		if err := d.o.Registry.enter(d, info.ID); err != nil {
@@ -67,17 +68,14 @@ func (d *Driver) begin() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.info, d.begun = info, true
-	d.books.max = d.o.Max
-	if d.books.max <= 0 {
-		d.books.max = info.MaxSize
-	}
+	d.books.max = bounded(d.live.Max, info.MaxSize)
 	return nil
 }
 
 // decrease asks for the deletions that are due.
 func (d *Driver) decrease(now time.Time) {
 	d.mu.Lock()
-	ids := d.books.deletions(now, d.o.DeletionRetry)
+	ids := d.books.deletions(now, d.live.DeletionRetry)
 	d.mu.Unlock()
 	if len(ids) == 0 {
 		return
@@ -137,7 +135,7 @@ func (d *Driver) connect(ids []string) {
 			}
 			d.mu.Lock()
 			defer d.mu.Unlock()
-			d.books.reached(id, c.Address(d.o.External))
+			d.books.reached(id, c.Address(d.live.External))
 		})
 	}
 	all.Wait()

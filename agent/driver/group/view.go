@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/millwright-ci/millwright/agent/driver"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
@@ -141,12 +140,6 @@ func (b *books) count(s *Stats) {
 			s.Running++
 		}
 	}
-}
-
-// Observation is how long something about an instance took, for metrics.
-type Observation struct {
-	State State // Creating: from the increase to the list that shows it; Running: from then until it runs; Deleting: its deletion; Deleted: its life
-	Took  time.Duration
 }
 
 func sorted[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }

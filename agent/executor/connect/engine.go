@@ -107,8 +107,9 @@ func (c *piped) Write(p []byte) (int, error) { return c.in.Write(p) }
 // CloseWrite tells the engine that nothing more comes.
 func (c *piped) CloseWrite() error { return c.in.Close() }
 
+// Close may come while somebody writes, so it ends the channel as a whole, which also ends the program's input: closing that alone is no thing to do
+// beside a write.
 func (c *piped) Close() error {
-	_ = c.in.Close()
 	err := c.session.Close()
 	if errors.Is(err, io.EOF) { // the program has ended before
 		return nil

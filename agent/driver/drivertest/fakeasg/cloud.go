@@ -58,6 +58,7 @@ type Cloud struct {
 	faults    []*Fault
 	calls     map[string]int
 	keys      []Key
+	closed    bool
 }
 
 // Instance is one of the group.
@@ -112,6 +113,7 @@ func (c *Cloud) close() {
 	c.server.CloseClientConnections()
 	c.server.Close()
 	c.mu.Lock()
+	c.closed = true
 	for _, i := range c.instances {
 		c.end(i)
 	}
@@ -154,7 +156,10 @@ func (c *Cloud) scale(desired int) {
 			i.Address, i.ready = address, err == nil
 			switch {
 			case err != nil && i.Ended.IsZero():
-				i.Ended = time.Now() // its launch failed: another one comes when somebody looks
+				i.Ended = time.Now() // its launch failed: another one comes
+				if !c.closed {
+					c.scale(c.desired)
+				}
 			case !i.Ended.IsZero(): // it was ended meanwhile, when there was nothing to stop
 				c.stop(i)
 			}
