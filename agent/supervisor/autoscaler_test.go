@@ -10,7 +10,6 @@ import (
 	"github.com/millwright-ci/millwright/agent/coordinator"
 	"github.com/millwright-ci/millwright/agent/coordinator/embedded"
 	"github.com/millwright-ci/millwright/agent/driver/fleeting/fleetingtest"
-	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/internal/boxes"
 	"github.com/millwright-ci/millwright/agent/internal/need"
 )
@@ -55,27 +54,41 @@ func (w *world) end(change ...func(*Options)) {
 	}
 }
 
-// A job in containers on an instance, whose engine is there and is reached through SSH.
+// A job in containers on an instance, whose engine is there and is reached through SSH, or is set up with TLS as for docker+machine.
 func TestAutoscaler(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	modules := builtins(t)
-	r := w.instances("autoscaler", executorAutoscaler)
-	r.Autoscaler.ConnectorConfig.Protocol = "ssh"
-	r.Autoscaler.InstanceReadyCommand = startEngine(mirrorOf(r))
-	r.FeatureFlags = map[string]bool{dialStdioFlag: true} // the other way is shown where instances are made ready
-	w.config.Runners = []config.Runner{r}
-	w.start(modules)
-	owner := w.s.Owner()
-	t.Cleanup(func() { w.clear(owner) })
-	w.untilIdle(1)
-	one := w.coordinator.Enqueue(serviced())
-	result := w.await(one)
-	trace := w.trace(one)
-	if result.State != embedded.Success || !strings.Contains(trace, "PONG") || !strings.Contains(trace, "Created cache") {
-		t.Errorf("%s\n%s", result.State, trace)
+	for name, change := range map[string]func(*config.Runner){
+		"ssh": func(r *config.Runner) {
+			r.Autoscaler.ConnectorConfig.Protocol = "ssh"
+			r.Autoscaler.InstanceReadyCommand = startEngine(mirrorOf(*r))
+			r.FeatureFlags = map[string]bool{dialStdioFlag: true} // the other way is shown where instances are made ready
+		},
+		"tls": func(r *config.Runner) { r.Autoscaler.InstanceReadyCommand = "test ! -S /var/run/docker.sock" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			modules := builtins(t)
+			r := w.instances("autoscaler", executorAutoscaler)
+			change(&r)
+			w.config.Runners = []config.Runner{r}
+			w.start(modules)
+			owner := w.s.Owner()
+			t.Cleanup(func() { w.clear(owner) })
+			docker := w.untilReady(1)[0].Address
+			one := w.coordinator.Enqueue(serviced())
+			result := w.await(one)
+			trace := w.trace(one)
+			if result.State != embedded.Success || !strings.Contains(trace, "PONG") || !strings.Contains(trace, "Created cache") {
+				t.Errorf("%s\n%s", result.State, trace)
+			}
+			want := map[string]string{"ssh": "ssh://" + docker + ":22", "tls": "tcp://" + docker + ":2376"}[name]
+			if at := w.log.wait("Using existing docker-machine")["docker"]; at != want {
+				t.Errorf("the engine is at %s, want %s", at, want)
+			}
+			w.end(modules)
+		})
 	}
-	w.end(modules)
 }
 
 // Instances of a fleeting plug-in run jobs, with keys that the plug-in hands out and host keys that nobody knew before.
@@ -95,14 +108,14 @@ func TestFleetingPlugin(t *testing.T) {
 	}
 	w.config.Runners = []config.Runner{r}
 	w.start(modules, binary, func(o *Options) { o.FindPlugin = func(string) (string, error) { return path, nil } })
-	w.untilIdle(1)
+	w.untilReady(1)
 	one := w.coordinator.Enqueue(shelled("one", "id -un; pwd"))
 	result := w.await(one)
 	trace := w.trace(one)
 	if result.State != embedded.Success || !strings.Contains(trace, "\nmw\n/home/mw/builds/") {
 		t.Errorf("%s\n%s", result.State, trace)
 	}
-	for _, m := range w.byState()[fleet.Idle] {
+	for _, m := range w.untilReady(1) {
 		need.File(t, filepath.Join(w.stateDir, "store", "machines", m.Name, "host_key.pub"), "the instance's host key should be noted there")
 	}
 	w.stop(errors.New("enough"))

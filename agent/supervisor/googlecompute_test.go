@@ -100,7 +100,7 @@ func TestGoogleInstances(t *testing.T) {
 			return &config.Operator{Drivers: map[string]config.OperatorDriver{"googlecompute": {Endpoint: cloud.URL()}}}, nil
 		}
 	})
-	w.untilIdle(1)
+	w.untilReady(1)
 	one := w.coordinator.Enqueue(shelled("one", "id -un; pwd"))
 	result := w.await(one)
 	if trace := w.trace(one); result.State != embedded.Success || !strings.Contains(trace, "\nrunner\n/home/runner/builds/") {

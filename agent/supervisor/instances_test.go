@@ -79,7 +79,7 @@ func TestInstances(t *testing.T) {
 	w.start(modules, binary)
 	owner := w.s.Owner()
 	t.Cleanup(func() { w.clear(owner) })
-	w.untilIdle(1)
+	w.untilReady(1)
 
 	one := w.coordinator.Enqueue(shelled("one", "cat /root/ready", "pwd", g.at("one"), "echo passed"))
 	g.wait(1)

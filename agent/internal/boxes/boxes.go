@@ -34,10 +34,11 @@ const label = "io.millwright.test.boxes"
 type Boxes struct {
 	// Mirror is where the machines get the demo's images from, for engine-registry-mirror.
 	Mirror string
+	// Gateway is this host's address as the machines see it.
+	Gateway string
 
 	engine  *client.Client
 	network string
-	gateway string
 	mark    string
 }
 
@@ -60,13 +61,13 @@ func Open(t testing.TB, images string) *Boxes {
 	if err != nil || len(found.IPAM.Config) == 0 {
 		t.Fatalf("network %s: %v", b.network, err)
 	}
-	b.gateway = found.IPAM.Config[0].Gateway
-	mirror, err := registry.Start(net.JoinHostPort(b.gateway, "0"), images)
+	b.Gateway = found.IPAM.Config[0].Gateway
+	mirror, err := registry.Start(net.JoinHostPort(b.Gateway, "0"), images)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { mirror.Close() })
-	names, err := nxdns.Start(net.JoinHostPort(b.gateway, "53"))
+	names, err := nxdns.Start(net.JoinHostPort(b.Gateway, "53"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,14 +102,14 @@ func (b *Boxes) container(machine string) string { return machine + "-" + b.mark
 // Start boots a machine. Its login has sudo, unless it is root.
 func (b *Boxes) Start(machine string, data fakecloud.UserData) (string, error) {
 	ctx := context.Background()
-	files, err := bootFiles(data, b.gateway)
+	files, err := bootFiles(data, b.Gateway)
 	if err != nil {
 		return "", err
 	}
 	reap := true
 	c, err := b.engine.ContainerCreate(ctx, &container.Config{Image: image, Hostname: machine, Labels: b.labels(), Volumes: map[string]struct{}{"/var/lib/docker": {}}},
 		&container.HostConfig{
-			NetworkMode: container.NetworkMode(b.network), DNS: []string{b.gateway}, CapAdd: []string{"ALL"}, CapDrop: []string{"SYS_RESOURCE"}, Init: &reap,
+			NetworkMode: container.NetworkMode(b.network), DNS: []string{b.Gateway}, CapAdd: []string{"ALL"}, CapDrop: []string{"SYS_RESOURCE"}, Init: &reap,
 			SecurityOpt: []string{"seccomp=unconfined", "apparmor=unconfined"}, CgroupnsMode: "private", MaskedPaths: []string{}, ReadonlyPaths: []string{},
 			Resources: container.Resources{DeviceCgroupRules: []string{"a *:* rwm"}},
 		}, nil, nil, b.container(machine))

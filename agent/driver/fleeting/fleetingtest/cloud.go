@@ -42,6 +42,7 @@ type Cloud struct {
 	URL     string
 	Token   string // the plug-in's secret
 	ID      string // the group's
+	Prefix  string // of the instances' ids
 	MaxSize int
 
 	// Machine makes the machine of a new instance, which runs when it returns; it is called on a goroutine of its own for each. nil: there are none,
@@ -76,7 +77,7 @@ type answer struct {
 // Start makes a cloud that ends with the test, with its machines.
 func Start(t testing.TB) *Cloud {
 	t.Helper()
-	c := &Cloud{Token: "token-of-the-cloud", ID: "mwtest/group", MaxSize: 100, faults: map[string]Fault{}}
+	c := &Cloud{Token: "token-of-the-cloud", ID: "mwtest/group", Prefix: "i-", MaxSize: 100, faults: map[string]Fault{}}
 	s := httptest.NewServer(c)
 	c.URL = s.URL
 	t.Cleanup(func() {
@@ -110,6 +111,22 @@ func (c *Cloud) Calls(verb string) []Call {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(c.calls), func(call Call) bool { return call.Verb != verb })
+}
+
+// Process returns the process id of the plug-in that was initialised last, as it says itself; 0 before.
+func (c *Cloud) Process() int {
+	var said struct{ Pid int }
+	if calls := c.Calls("init"); len(calls) > 0 {
+		_ = json.Unmarshal(calls[len(calls)-1].Arg, &said) // the plug-in of the tests tells it
+	}
+	return said.Pid
+}
+
+// Add makes an instance that nobody asked for.
+func (c *Cloud) Add() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.create()
 }
 
 // Instances returns each instance with its state.
@@ -217,7 +234,7 @@ func (c *Cloud) find(id string) (*instance, error) {
 // create makes one more instance.
 func (c *Cloud) create() {
 	c.made++
-	i := &instance{id: fmt.Sprintf("i-%04d", c.made), state: "running", machine: Machine{Internal: "192.0.2.1", Username: "mw"}}
+	i := &instance{id: fmt.Sprintf("%s%04d", c.Prefix, c.made), state: "running", machine: Machine{Internal: "192.0.2.1", Username: "mw"}}
 	c.all = append(c.all, i)
 	if c.Machine == nil {
 		return
