@@ -49,6 +49,7 @@ func (c *Cloud) describeGroups(p url.Values) (any, *refusal) {
 		Result  result   `xml:"DescribeAutoScalingGroupsResult"`
 	}{}
 	s := c.settings
+	c.scale(c.desired) // in the place of launches that failed
 	for name, values := range p {
 		if strings.HasPrefix(name, "AutoScalingGroupNames.member.") && values[0] != s.Name {
 			return res, nil // groups that there are not are left out

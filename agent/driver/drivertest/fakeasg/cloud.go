@@ -58,7 +58,6 @@ type Cloud struct {
 	faults    []*Fault
 	calls     map[string]int
 	keys      []Key
-	closed    bool
 }
 
 // Instance is one of the group.
@@ -113,7 +112,6 @@ func (c *Cloud) close() {
 	c.server.CloseClientConnections()
 	c.server.Close()
 	c.mu.Lock()
-	c.closed = true
 	for _, i := range c.instances {
 		c.end(i)
 	}
@@ -156,10 +154,7 @@ func (c *Cloud) scale(desired int) {
 			i.Address, i.ready = address, err == nil
 			switch {
 			case err != nil && i.Ended.IsZero():
-				i.Ended = time.Now() // its launch failed: another one comes
-				if !c.closed {
-					c.scale(c.desired)
-				}
+				i.Ended = time.Now() // its launch failed: another one comes when somebody looks
 			case !i.Ended.IsZero(): // it was ended meanwhile, when there was nothing to stop
 				c.stop(i)
 			}
