@@ -57,7 +57,6 @@ func (e groupExample) runs(w *world, live func() []string) {
 	t := w.t
 	t.Helper()
 	w.untilReady(e.idle)
-	w.until("there are as many instances as are wanted", func() bool { return len(live()) == e.idle }) // one that failed is being replaced
 	var ids []int64
 	for range e.capacity {
 		ids = append(ids, w.coordinator.Enqueue(shelled("build", "id -un; pwd")))
@@ -72,7 +71,7 @@ func (e groupExample) runs(w *world, live func() []string) {
 	if e.once {
 		w.until("the instance of the job is gone and another is there", func() bool {
 			now := live()
-			return !slices.Contains(now, instance) && len(now) == e.idle && len(w.untilReady(0)) == e.idle
+			return !slices.Contains(now, instance) && len(now) >= e.idle && len(w.untilReady(0)) >= e.idle // one that is spare may stay for its idle time
 		})
 	} else if !slices.Contains(live(), instance) {
 		t.Errorf("the instance %s is gone after its job", instance)
