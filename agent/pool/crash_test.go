@@ -133,6 +133,10 @@ func (p *process) freeze(w *world, f fleet.Freeze) {
 	}
 }
 
+// spare is how many writes a day may have more than another one, as when two that come at once are one: its last points are then those that the other
+// one does not have.
+const spare = 8
+
 // TestCrash kills the agent at every journal write and driver call of a day's work, one after the other, and starts it again: when
 // it has settled, cloud and journal hold the same machines, and all of them serve.
 func TestCrash(t *testing.T) {
@@ -154,7 +158,7 @@ func TestCrash(t *testing.T) {
 					for try := 0; try < 20 && reached < dies && !t.Failed(); try++ { // a day may have a write more or less than another one
 						synctest.Test(t, func(t *testing.T) { reached = crash(t, day.work, dies) })
 					}
-					if reached < dies {
+					if reached < dies && dies <= points-spare {
 						t.Errorf("the process ended with its point %d each time", reached)
 					}
 				})
