@@ -111,7 +111,7 @@ var rules = []rule{
 	{pkg: "agent/internal/fakecloud/...", inner: []string{"agent/internal/fakecloud"}, libraries: []string{"github.com/gliderlabs/ssh", "golang.org/x/crypto/ssh"},
 		why: "the fake cloud is the other side of the wire; it must not know the agent"},
 	{pkg: "agent/internal/sshd", inner: []string{"agent/internal/need"}, libraries: []string{"golang.org/x/crypto/ssh"}, why: "it is a host for tests; it must not know the agent"},
-	{pkg: "agent/internal/nestd", libraries: []string{"gitlab.com/gitlab-org/fleeting/nesting/...", "github.com/gliderlabs/ssh", "golang.org/x/crypto/ssh"}, why: "it is a daemon on an instance, for tests; it must not know the agent"},
+	{pkg: "agent/internal/nestd/...", inner: []string{"agent/internal/need", "agent/internal/nestd"}, libraries: []string{"gitlab.com/gitlab-org/fleeting/nesting/...", "github.com/gliderlabs/ssh", "golang.org/x/crypto/ssh"}, why: "it is a daemon on an instance, for tests; it must not know the agent"},
 	{pkg: "agent/internal/winrmd", inner: []string{"agent/internal/need"}, why: "it is a host for tests; it must not know the agent"},
 	{pkg: "agent/internal/crashagent", inner: []string{"agent/...", "sdk/go/abi"}, why: "it is the agent's command line that dies where a test wishes"},
 	{pkg: "agent/internal/cloudtrial/...", inner: []string{"agent/...", "hostfuncs/credentials"}, why: "it is the agent in an account, and a look into that account"},

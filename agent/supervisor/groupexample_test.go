@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/config"
+	"github.com/millwright-ci/millwright/agent/coordinator"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/fakegce"
 	"github.com/millwright-ci/millwright/agent/internal/boxes"
 )
@@ -18,8 +20,10 @@ type groupExample struct {
 	file     string
 	login    string // that its jobs run as
 	capacity int
-	idle     int  // instances that it holds
-	once     bool // an instance runs one job
+	idle     int    // instances that it holds
+	once     bool   // an instance runs one job
+	home     string // that its jobs work below; "": of the login
+	image    string // that its jobs name
 }
 
 // example reads a configuration, puts it into the hands of a coordinator of the test's own and changes nothing else of it but what fill says, paths of
@@ -59,11 +63,16 @@ func (e groupExample) runs(w *world, live func() []string) {
 	w.untilReady(e.idle)
 	var ids []int64
 	for range e.capacity {
-		ids = append(ids, w.coordinator.Enqueue(shelled("build", "id -un; pwd")))
+		payload := shelled("build", "id -un; pwd")
+		if e.image != "" {
+			payload.Image = &coordinator.Image{Name: e.image}
+		}
+		ids = append(ids, w.coordinator.Enqueue(payload))
 	}
+	home := cmp.Or(e.home, "/home/"+e.login+"/builds/")
 	for _, id := range ids {
 		w.succeeds(id)
-		if trace := w.trace(id); !strings.Contains(trace, "\n"+e.login+"\n/home/"+e.login+"/builds/") {
+		if trace := w.trace(id); !strings.Contains(trace, "\n"+e.login+"\n"+home) {
 			t.Errorf("the job ran elsewhere:\n%s", trace)
 		}
 	}

@@ -1,9 +1,12 @@
 package boxes
 
 import (
+	"archive/tar"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"path"
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
@@ -29,10 +32,17 @@ chmod 0600 "$home/.ssh/authorized_keys"
 
 // Authorize implements fakecloud.Keyring.
 func (b *Boxes) Authorize(machine string, data fakecloud.UserData) error {
+	if err := b.Run(machine, letIn, data.SSHUser, strings.TrimSpace(data.AuthorizedKey)); err != nil {
+		return fmt.Errorf("login %s: %w", data.SSHUser, err)
+	}
+	return nil
+}
+
+// Run runs a script for sh on a machine, as root.
+func (b *Boxes) Run(machine, script string, args ...string) error {
 	ctx := context.Background()
-	name := b.container(machine)
-	exec, err := b.engine.ContainerExecCreate(ctx, name, container.ExecOptions{
-		Cmd: []string{"sh", "-c", letIn, "sh", data.SSHUser, strings.TrimSpace(data.AuthorizedKey)}, AttachStdout: true, AttachStderr: true, Tty: true,
+	exec, err := b.engine.ContainerExecCreate(ctx, b.container(machine), container.ExecOptions{
+		Cmd: append([]string{"sh", "-c", script, "sh"}, args...), AttachStdout: true, AttachStderr: true, Tty: true,
 	})
 	if err != nil {
 		return err
@@ -48,7 +58,23 @@ func (b *Boxes) Authorize(machine string, data fakecloud.UserData) error {
 	}
 	done, err := b.engine.ContainerExecInspect(ctx, exec.ID)
 	if err == nil && done.ExitCode != 0 {
-		err = fmt.Errorf("login %s of the machine %s: exit %d: %s", data.SSHUser, machine, done.ExitCode, said)
+		err = fmt.Errorf("the machine %s: exit %d: %s", machine, done.ExitCode, said)
 	}
 	return err
+}
+
+// Put puts a program onto a machine, into a folder that is there.
+func (b *Boxes) Put(machine, file string, program []byte) error {
+	var files bytes.Buffer
+	w := tar.NewWriter(&files)
+	if err := w.WriteHeader(&tar.Header{Name: path.Base(file), Typeflag: tar.TypeReg, Mode: 0o755, Size: int64(len(program))}); err != nil {
+		return err
+	}
+	if _, err := w.Write(program); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return b.engine.CopyToContainer(context.Background(), b.container(machine), path.Dir(file), &files, container.CopyToContainerOptions{})
 }

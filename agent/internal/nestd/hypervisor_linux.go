@@ -29,7 +29,10 @@ func serve(dir string) error {
 	if err != nil {
 		return err
 	}
-	hv := &hypervisorOf{dir: dir, most: most}
+	hv := &hypervisorOf{dir: dir, most: most, user: user}
+	if login := os.Getenv(loginKey); login != "" {
+		hv.user, hv.password, _ = strings.Cut(login, ":")
+	}
 	if err := hv.boot(); err != nil {
 		return err
 	}
@@ -52,6 +55,7 @@ func readMost(dir string) (int, error) {
 type hypervisorOf struct {
 	dir  string
 	most int
+	user string // who logs in to virtual machines
 
 	mu       sync.Mutex // guards what follows
 	password string
@@ -73,10 +77,10 @@ func (h *hypervisorOf) boot() error {
 }
 
 func (h *hypervisorOf) start(id, image string) (*vm, error) {
-	one, err := newVM(filepath.Join(h.dir, "vms", id), func(password string) bool {
+	one, err := newVM(filepath.Join(h.dir, "vms", id), func(name, password string) bool {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		return password == h.password && image != Mute
+		return name == h.user && password == h.password && image != Mute
 	})
 	if err == nil {
 		h.vms[id] = one
@@ -84,7 +88,7 @@ func (h *hypervisorOf) start(id, image string) (*vm, error) {
 	return one, err
 }
 
-// Init takes {"password": ...}.
+// Init takes {"password": ...}. One that was started with a login takes anything.
 func (h *hypervisorOf) Init(_ context.Context, config []byte) error {
 	var c struct {
 		Password string `json:"password"`
@@ -92,11 +96,14 @@ func (h *hypervisorOf) Init(_ context.Context, config []byte) error {
 	if err := json.Unmarshal(config, &c); err != nil {
 		return err
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if os.Getenv(loginKey) != "" {
+		return nil
+	}
 	if c.Password == "" {
 		return errors.New("nesting_config has no password")
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.password = c.Password
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/millwright-ci/millwright/agent/internal/need"
 )
 
 // Password is what the virtual machines ask of the user nested. It reaches them by nesting_config alone.
@@ -27,6 +29,9 @@ const modeKey = "MILLWRIGHT_TEST_NESTD"
 
 // socketKey is the library's own.
 const socketKey = "NESTING_SOCKET"
+
+// loginKey has the login to virtual machines, USER:PASSWORD, where nobody sets the daemon up.
+const loginKey = "MILLWRIGHT_TEST_NESTD_LOGIN"
 
 // Main is the daemon in a process that Start has begun; elsewhere it returns at once. TestMain calls it first.
 func Main() {
@@ -71,6 +76,45 @@ func Start(t testing.TB, most int) *Daemon {
 	}
 	d.begin(t)
 	return d
+}
+
+// Program builds the daemon for this host's processor, to be started on another machine by Script.
+func Program(t testing.TB) []byte {
+	t.Helper()
+	need.Command(t, "go")
+	path := filepath.Join(t.TempDir(), "nestd")
+	cmd := exec.Command("go", "build", "-o", path, "github.com/millwright-ci/millwright/agent/internal/nestd/serve")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // the machine may have another C library
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("the nesting daemon: %v\n%s", err, out)
+	}
+	program, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program
+}
+
+// Homes is where the homes of the virtual machines are that the daemon of Script makes.
+const Homes = "/var/lib/nestd/vms"
+
+// Script is for root's shell on a machine that has what Program built at the path program: it starts the daemon as a user, who is made where there is
+// none, at a socket, for at most so many virtual machines that let in vmUser by a password.
+func Script(program, user, socket string, most int, vmUser, password string) string {
+	return fmt.Sprintf(`set -eu
+id %[2]s >/dev/null 2>&1 || useradd --create-home --shell /bin/bash --password '*' %[2]s
+mkdir -p %[6]s "$(dirname '%[3]s')"
+printf %%d %[4]d >%[6]s/../most
+chown -R %[2]s %[6]s/.. "$(dirname '%[3]s')"
+export %[7]s=/var/lib/nestd %[8]s='%[3]s' %[9]s='%[5]s'
+setsid sh -c 'sleep infinity | setpriv --reuid "$0" --regid "$0" --init-groups "$1"' %[2]s '%[1]s' </dev/null >/var/log/nestd.log 2>&1 &
+for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+	if [ -S '%[3]s' ]; then exit 0; fi
+	sleep 1
+done
+cat /var/log/nestd.log
+exit 1
+`, program, user, socket, most, vmUser+":"+password, Homes, modeKey, socketKey, loginKey)
 }
 
 // Restart ends the daemon and starts it anew: it has forgotten its set-up and its slots, but not the virtual machines.

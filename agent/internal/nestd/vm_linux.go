@@ -18,7 +18,7 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 )
 
-// user is who logs in to a virtual machine.
+// user is who logs in to a virtual machine of Start's.
 const user = "nested"
 
 // vm is a virtual machine: an SSH server.
@@ -28,7 +28,7 @@ type vm struct {
 }
 
 // newVM boots one whose home is there; it is at its address when newVM returns.
-func newVM(home string, password func(string) bool) (*vm, error) {
+func newVM(home string, lets func(user, password string) bool) (*vm, error) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func newVM(home string, password func(string) bool) (*vm, error) {
 	one := &vm{home: home, address: l.Addr().String()}
 	one.server = &ssh.Server{
 		HostSigners:     []ssh.Signer{signer},
-		PasswordHandler: func(c ssh.Context, said string) bool { return c.User() == user && password(said) },
+		PasswordHandler: func(c ssh.Context, said string) bool { return lets(c.User(), said) },
 		Handler:         one.session,
 	}
 	go func() { _ = one.server.Serve(l) }() // ends with end
