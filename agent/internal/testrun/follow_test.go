@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -59,6 +61,18 @@ func TestPackages(t *testing.T) {
 		}
 		if len(list) != 1 || !strings.HasSuffix(list[0], "agent/internal/testrun") || !strings.Contains(s.name, "-race") {
 			t.Errorf("%s takes %q", s.name, list)
+		}
+	}
+}
+
+// What takes longest is there, and begins first.
+func TestPlace(t *testing.T) {
+	for i, pkg := range longest {
+		if _, err := os.Stat(filepath.Join("..", "..", "..", pkg)); err != nil {
+			t.Error(err)
+		}
+		if got := place(module + "/" + pkg); got != i || got >= place(module+"/agent/archive") {
+			t.Errorf("%s has the place %d, want %d", pkg, got, i)
 		}
 	}
 }
