@@ -39,6 +39,7 @@ type books struct {
 	past      map[string]time.Time // instances that were gone, by id
 	asks      []ask                // increases whose instances have not all shown up, the oldest first
 	lists     int                  // so far
+	cutOff    int                  // machines of the agent before that had no instance yet: the group may have made them one
 
 	missed  int
 	removed int
@@ -93,6 +94,7 @@ func newBooks(o Options) books {
 func (b *books) recall(m fleet.Machine) {
 	id := m.Instance.ID
 	if id == "" {
+		b.cutOff++
 		return
 	}
 	if other, ok := b.owners[id]; ok {
@@ -167,6 +169,11 @@ func (b *books) see(now time.Time, i Instance) bool {
 		}
 		b.instances[i.ID] = known
 		known.shown = 1
+		if b.lists == 1 && b.cutOff > 0 && b.owners[i.ID] == "" && i.State == Running {
+			b.cutOff--
+			known.doom = &doom{since: now} // what an agent did not see to its end is nobody's, and would take a place for as long as strays are left alone
+			b.log.Info("Instance came when the agent before had ended; it is removed", "instance", i.ID)
+		}
 		return true
 	}
 	changed := known.State != i.State

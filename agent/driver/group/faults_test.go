@@ -241,24 +241,26 @@ func machine(name, id string, s fleet.State) fleet.Machine {
 	return fleet.Machine{Name: name, State: s, Instance: abi.Instance{Name: name, ID: id, Address: "192.0.2.9"}}
 }
 
-// TestRestart: the journal says which instance is whose; what nobody has is listed as such, is never given to a machine, and can be removed.
+// TestRestart: the journal says which instance is whose; what nobody has is listed as such, is never given to a machine, and can be removed. One for
+// each machine that had none yet goes by itself: it came when nobody was there to take it.
 func TestRestart(t *testing.T) {
 	inWorld(t, quick, group.Options{}, func(t *testing.T, w *world) {
-		w.create("a", "b", "c")
+		w.create("a", "b", "c", "lost")
 		w.poll(30 * time.Second)
 		w.restart([]fleet.Machine{machine("a", "i-000001", fleet.Used), machine("b", "i-000002", fleet.Idle), machine("c", "", fleet.Creating), machine("old", "i-000009", fleet.Idle)})
-		w.wants(map[string]string{"a": "running i-000001", "b": "running i-000002", "old": "running i-000009", group.Unclaimed("i-000003"): "running i-000003"})
+		w.wants(map[string]string{"a": "running i-000001", "b": "running i-000002", "old": "running i-000009",
+			group.Unclaimed("i-000003"): "running i-000003", group.Unclaimed("i-000004"): "running i-000004"})
 		if i := w.list()["a"]; i.Address != "192.0.2.9" {
 			t.Errorf("the address is not the journal's: %+v", i)
 		}
 		w.create("d")
 		w.poll(30 * time.Second)
 		w.wants(map[string]string{"a": "running i-000001", "b": "running i-000002", "old": "gone i-000009",
-			group.Unclaimed("i-000003"): "running i-000003", "d": "running i-000004"})
+			group.Unclaimed("i-000004"): "running i-000004", "d": "running i-000005"})
 		w.remove("c", "") // nobody knows what it had
 		w.remove("old", "i-000009")
-		w.remove(group.Unclaimed("i-000003"), "i-000003")
-		w.wants(map[string]string{"a": "running i-000001", "b": "running i-000002", "d": "running i-000004"})
+		w.remove(group.Unclaimed("i-000004"), "i-000004")
+		w.wants(map[string]string{"a": "running i-000001", "b": "running i-000002", "d": "running i-000005"})
 	})
 }
 
@@ -307,6 +309,26 @@ func TestSameHostsAgain(t *testing.T) {
 		w.wants(map[string]string{"two": "running host-1"})
 		if w.g.Made() != 2 {
 			t.Errorf("%d made", w.g.Made())
+		}
+	})
+}
+
+// TestCutOffIncrease: an instance that came when the agent that had asked for it was gone takes no place of the maximum for long, and none goes that
+// nobody had asked for.
+func TestCutOffIncrease(t *testing.T) {
+	inWorld(t, quick, group.Options{Settings: group.Settings{Max: 3}}, func(t *testing.T, w *world) {
+		w.create("a", "b", "c")
+		w.poll(time.Minute)
+		w.restart([]fleet.Machine{machine("a", "i-000001", fleet.Idle), machine("b", "", fleet.Creating)})
+		w.remove("b", "")
+		w.create("d")
+		w.poll(5 * time.Minute)
+		all := w.statuses()
+		if all["a"] != "running i-000001" || all["d"] != "running i-000004" {
+			t.Errorf("there are %v; want d to have an instance of its own", all)
+		}
+		if len(all) != 3 || w.g.Made() != 4 { // the other one may be anybody's
+			t.Errorf("%d instances were made, and there are %v; want one of the two that nobody has removed", w.g.Made(), all)
 		}
 	})
 }
