@@ -53,7 +53,7 @@ type examination struct {
 	ctx      context.Context // of the whole suite: what testing.T's is to a test
 	cleanups []func()
 
-	mu sync.Mutex // guards Problems, which the goroutines of a check may add to, and Skipped
+	mu sync.Mutex // guards Problems, which the goroutines of a check may add to
 	Outcome
 }
 
@@ -72,14 +72,6 @@ func (e *examination) Errorf(format string, args ...any) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.Problems = append(e.Problems, fmt.Sprintf(format, args...))
-}
-
-// Skipf ends the check, which is left out.
-func (e *examination) Skipf(format string, args ...any) {
-	e.mu.Lock()
-	e.Skipped = fmt.Sprintf(format, args...)
-	e.mu.Unlock()
-	runtime.Goexit()
 }
 
 func (e *examination) Fatalf(format string, args ...any) {
