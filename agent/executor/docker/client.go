@@ -23,9 +23,10 @@ const callTimeout = 2 * time.Minute
 
 const (
 	handshakeTimeout = 10 * time.Second
-	// idleTimeout is how long a connection waits for the next call. A job's calls come in bursts, at the ends of stages; in between each
-	// connection would cost two goroutines and 40 KB.
-	idleTimeout = 5 * time.Second
+	// idleTimeout is how long a connection waits for the next call: as long as the beat in which a machine's engine is probed, and a little, since a
+	// new connection each time costs more than one that waits. A job's calls come in bursts, at the ends of stages; the burst's other connections would
+	// cost two goroutines and 40 KB each in between.
+	idleTimeout = 7 * time.Second
 )
 
 // dial makes a client for the engine. It does not connect yet.

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -35,6 +36,8 @@ type Executor struct {
 	arch string // of the engine, in Go's words
 	runc bool   // containers are plain processes of the engine's host, unless the configuration names a runtime
 	here bool   // the engine's files are this host's
+
+	heard atomic.Int64 // when something last came from a stage, Unix milliseconds
 
 	image    Image // the job's image, expanded
 	build    local

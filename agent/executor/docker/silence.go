@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -35,8 +36,29 @@ func (e *Executor) silence() time.Duration {
 	return silenceLimit
 }
 
+// fresh is how long ago an engine may have been heard to count as there. A job that says something all the time then costs no probes, which need a
+// connection beside its stream.
+const fresh = 2 * time.Second
+
+// heard notes when something comes from an engine.
+type heard struct {
+	from io.Reader
+	at   *atomic.Int64
+}
+
+func (h *heard) Read(p []byte) (int, error) {
+	n, err := h.from.Read(p)
+	if n > 0 {
+		h.at.Store(time.Now().UnixMilli())
+	}
+	return n, err
+}
+
 // Probe implements executor.Prober.
 func (e *Executor) Probe(ctx context.Context) error {
+	if time.Since(time.UnixMilli(e.heard.Load())) < fresh {
+		return nil
+	}
 	_, err := e.api.Ping(ctx)
 	return err
 }

@@ -164,7 +164,7 @@ func (r *stageRun) run(ctx context.Context) error {
 	}
 	copied := make(chan error, 1)
 	go func() { // ends with the stream, at the latest when it is closed below
-		copied <- demux(&counter{r.stdout, &r.outBytes}, &counter{r.stderr, &r.errBytes}, stream.Reader)
+		copied <- demux(&counter{r.stdout, &r.outBytes}, &counter{r.stderr, &r.errBytes}, &heard{stream.Reader, &r.e.heard})
 	}()
 	drain := func() {
 		stream.Close()
