@@ -186,8 +186,8 @@ compiled and all machines made at once. Processor time is user and system time o
 (` + "`millwright_pool_step_seconds`" + `). Pick-up is from a job's place in the queue until it is handed out, by the coordinator's clock and with long polls.
 Times depend on what else the computer does, which the load average tells; memory and processor time hardly do.
 
-An idle machine costs the agent its record and the TLS connection that its probes come over, and no goroutine. A job costs three or four: its own,
-the one that reads its output, the one that sends its trace, and one that heeds the provider.
+An idle machine costs the agent its record and the TLS connection that its probes come over, and no goroutine. A job costs about six: its own,
+those that read its output, the one that sends its trace, one that heeds the provider, and those that ask whether its engine is there.
 
 A bound that is missed, or a quantile of fewer than %d samples, ends the command with exit code 1. The sizes, the window and more are flags: ` + "`go run ./agent/internal/scale/bench --help`" + `.
 `
