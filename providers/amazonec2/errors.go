@@ -132,7 +132,7 @@ func decoded(action string, m meaning, message string) string {
 
 // told is an error in the cloud's words with what to do.
 func told(m meaning, code, message string) *abi.Error {
-	message = awsapi.Shorten(message)
+	message = rest.Shorten(message)
 	if m.todo != "" {
 		message += "; " + m.todo
 	}

@@ -58,7 +58,7 @@ func failure(s service, action string, res abi.HTTPResponse, code, message strin
 			kind = abi.Transient
 		}
 	}
-	e := &abi.Error{Kind: kind, Code: opts.Or(code, strconv.Itoa(res.Status)), Message: awsapi.Shorten(opts.Or(message, s.name+" answered "+action+" with status "+strconv.Itoa(res.Status)))}
+	e := &abi.Error{Kind: kind, Code: opts.Or(code, strconv.Itoa(res.Status)), Message: rest.Shorten(opts.Or(message, s.name+" answered "+action+" with status "+strconv.Itoa(res.Status)))}
 	switch {
 	case kind == abi.Auth && (rights[code] || !known):
 		if !strings.Contains(e.Message, s.name+":") {

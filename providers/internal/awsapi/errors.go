@@ -1,10 +1,6 @@
 package awsapi
 
-import (
-	"strings"
-
-	"github.com/millwright-ci/millwright/sdk/go/abi"
-)
+import "github.com/millwright-ci/millwright/sdk/go/abi"
 
 // KindOf is what the status of a refusal says where its code says nothing.
 func KindOf(status int) abi.ErrorKind {
@@ -19,13 +15,4 @@ func KindOf(status int) abi.ErrorKind {
 		return abi.Transient
 	}
 	return abi.Invalid
-}
-
-// Shorten makes a message of AWS's fit to be a part of ours: without a full stop, and a thousand bytes at most.
-func Shorten(message string) string {
-	const most = 1000
-	if len(message) > most {
-		message = strings.ToValidUTF8(message[:most], "") + "..."
-	}
-	return strings.TrimRight(message, ". \n")
 }

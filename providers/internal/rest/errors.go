@@ -26,12 +26,17 @@ func KindOf(status int) abi.ErrorKind {
 // longest is how many bytes of a provider's words are shown.
 const longest = 1000
 
-// Told is an error in the provider's words, with what to do about it.
-func Told(kind abi.ErrorKind, code, message, todo string) *abi.Error {
+// Shorten makes a provider's words fit to be a part of ours: without a full stop, and so many bytes at most.
+func Shorten(message string) string {
 	if len(message) > longest {
 		message = strings.ToValidUTF8(message[:longest], "") + "..."
 	}
-	message = strings.TrimRight(message, ". \n")
+	return strings.TrimRight(message, ". \n")
+}
+
+// Told is an error in the provider's words, with what to do about it.
+func Told(kind abi.ErrorKind, code, message, todo string) *abi.Error {
+	message = Shorten(message)
 	if todo != "" {
 		message += "; " + todo
 	}
