@@ -73,6 +73,7 @@ func cancelingEarly(t *testing.T, b *jobtest.Bench) {
 // canceled is a job that is over for the coordinator.
 func canceled(t *testing.T, b *jobtest.Bench) {
 	url := b.Signal(t, func() {
+		awaitTrace(b, "Getting source")
 		if err := b.Server.ForceCancel(b.Last()); err != nil {
 			t.Error(err)
 		}
@@ -87,7 +88,10 @@ func canceled(t *testing.T, b *jobtest.Bench) {
 
 // refused is 403 to a piece of trace: the job is over too.
 func refused(t *testing.T, b *jobtest.Bench) {
-	url := b.Signal(t, func() { b.Server.Fail(embedded.EndpointTrace, http.StatusForbidden, 1) })
+	url := b.Signal(t, func() {
+		awaitTrace(b, "Getting source")
+		b.Server.Fail(embedded.EndpointTrace, http.StatusForbidden, 1)
+	})
 	e := b.Run(t, t.Context(), script([]string{jobtest.Ticking(url)}, "echo after ran"), nil)
 	jobtest.CheckTrace(t, e, []string{"Getting source"}, []string{"after ran"})
 	if !e.Dropped {

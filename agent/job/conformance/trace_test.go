@@ -40,16 +40,20 @@ func traceRows() []row {
 // progress prints a line in two parts, the second one when the first has come.
 func progress(t *testing.T, b *jobtest.Bench) {
 	const first = "Z 01O 10%\r20%\r\n"
-	url := b.Signal(t, func() {
-		for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
-			if trace, err := b.Server.Trace(b.Last()); err != nil || strings.Contains(string(trace), first) {
-				return
-			}
-		}
-	})
+	url := b.Signal(t, func() { awaitTrace(b, first) })
 	e := b.Run(t, t.Context(), script([]string{`printf '10%%\r20%%\r'; wget -q -O /dev/null ` + url + `; echo 30`}), nil)
 	jobtest.CheckEnd(t, e, "", 0)
 	raw(regexp.QuoteMeta(first)+`\S+Z 01O\+30\n`)(t, b, e)
+}
+
+// awaitTrace returns when the coordinator holds words of the last job's trace, which comes to it in pieces.
+// After a minute it gives up, and what the row wants of the trace fails.
+func awaitTrace(b *jobtest.Bench, words string) {
+	for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
+		if trace, err := b.Server.Trace(b.Last()); err != nil || strings.Contains(string(trace), words) {
+			return
+		}
+	}
 }
 
 // raw wants the trace as it was sent to match expressions.
