@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Finds the programs that the tests want beside Go, or on Debian and Ubuntu as root installs them: git, a C compiler for -race, the static
-# busybox that the tests' images are made of, sshd, which is started by tests alone, promtool, which reads the alert rules, and
-# docker-registry, which the recipe of docs/provisioning.md is tried with.
+# busybox that the tests' images are made of, sshd, which is started by tests alone, promtool, which reads the alert rules, docker-registry,
+# which the recipe of docs/provisioning.md is tried with, and rsync and sshfs, which `machine scp -d` and `machine mount` call.
 set -euo pipefail
 MILLWRIGHT_STEP=tools
 . "$(cd "$(dirname "$0")" && pwd)/lib.sh"
 
-command -v git >/dev/null && command -v cc >/dev/null && command -v busybox >/dev/null && command -v promtool >/dev/null && command -v docker-registry >/dev/null && [ -x /usr/sbin/sshd ] && exit 0
-on_debian || die "git, a C compiler (cc), a static busybox, sshd, promtool or docker-registry is missing; install them, or run this as root on Debian or Ubuntu"
-apt_install git gcc libc6-dev busybox-static
+command -v git >/dev/null && command -v cc >/dev/null && command -v busybox >/dev/null && command -v promtool >/dev/null && command -v docker-registry >/dev/null &&
+	command -v rsync >/dev/null && command -v sshfs >/dev/null && [ -x /usr/sbin/sshd ] && exit 0
+on_debian || die "git, a C compiler (cc), a static busybox, sshd, promtool, docker-registry, rsync or sshfs is missing; install them, or run this as root on Debian or Ubuntu"
+apt_install git gcc libc6-dev busybox-static rsync sshfs
 if [ ! -x /usr/sbin/sshd ]; then # without the service that its package would start
 	policy=/usr/sbin/policy-rc.d
 	if [ ! -e $policy ]; then
