@@ -15,6 +15,7 @@ type MachineCare struct {
 	// How long a machine may be in a state before something is done about it.
 	CreateTimeout    *Duration `toml:"create_timeout"`    // from the decision until it is ready; default 30m
 	ProvisionTimeout *Duration `toml:"provision_timeout"` // of that, from the running instance on; default 25m
+	GPUTimeout       *Duration `toml:"gpu_timeout"`       // of that, until the GPUs of a machine that has some answer; 0: nobody waits; default 15m
 	AcquireTimeout   *Duration `toml:"acquire_timeout"`   // reserved for a job that does not come; default 10m
 	RemoveTimeout    *Duration `toml:"remove_timeout"`    // after it a removal is reported as overdue; default 10m
 	// MaxLife is how long after its creation a machine switches itself off, whatever becomes of the agent and of its job; 0: never. Use
@@ -34,6 +35,7 @@ func (d *decoder) checkCare(c MachineCare) {
 		{"probe_interval", c.ProbeInterval, time.Second, "off"},
 		{"create_timeout", c.CreateTimeout, time.Minute, ""},
 		{"provision_timeout", c.ProvisionTimeout, time.Minute, ""},
+		{"gpu_timeout", c.GPUTimeout, time.Minute, "GPUs are not waited for"},
 		{"acquire_timeout", c.AcquireTimeout, time.Minute, ""},
 		{"remove_timeout", c.RemoveTimeout, time.Minute, ""},
 		{"max_life", c.MaxLife, time.Hour, "never"},

@@ -118,7 +118,8 @@ func (p *Provisioner) Provision(ctx context.Context, m fleet.Machine, phase func
 
 func (p *Provisioner) provision(ctx context.Context, m fleet.Machine, phase func(string), w Wishes) (fleet.Endpoint, error) {
 	images, archives := w.preload()
-	r := &run{p: p, m: m, phase: phase, engineLimit: cmp.Or(w.EngineTime, p.opts.EngineTimeout), archives: archives, log: p.log.With("machine", m.Name), debug: p.debug.machine(m.Name)}
+	r := &run{p: p, m: m, phase: phase, engineLimit: cmp.Or(w.EngineTime, p.opts.EngineTimeout), gpuLimit: cmp.Or(w.GPUTime, p.opts.GPUTimeout),
+		archives: archives, log: p.log.With("machine", m.Name), debug: p.debug.machine(m.Name)}
 	if err := r.all(ctx); err != nil {
 		r.debug.printf("%s: %v", r.name, err)
 		return fleet.Endpoint{}, fmt.Errorf("machine %s: %s: %w", m.Name, r.name, err)
@@ -150,6 +151,7 @@ type run struct {
 	debug *debugLog
 
 	engineLimit time.Duration // until the configured engine answers
+	gpuLimit    time.Duration // until GPUs answer; 0 or less: nobody waits for them
 	archives    []string      // files with images to be loaded, beside the helper's
 	access      Login         // of a machine that was not made with our keys
 	foreign     bool          // whether it is one
@@ -200,7 +202,7 @@ func (r *run) steps() []step {
 	switch {
 	case r.access.Engine != "":
 		return []step{{PhaseEngine, r.adopted}, {PhaseImage, r.image}}
-	case r.m.Instance.GPUs > 0:
+	case r.hasGPUs():
 		steps = append(steps, step{PhaseGPU, r.gpus}) // before the engine is started, which finds them then
 	}
 	return append(steps, step{PhaseEngine, r.engine}, step{PhaseImage, r.image})

@@ -11,6 +11,7 @@ import (
 // Wishes are what an operator says of the machines of one runner. The zero value has none.
 type Wishes struct {
 	EngineTime time.Duration // until the configured engine answers; 0: Options.EngineTimeout
+	GPUTime    time.Duration // until the GPUs of a machine that has some answer; 0: Options.GPUTimeout; less: nobody waits for them
 	FirstBoot  bool          // the machines are to do all at their first boot, without a login
 	// Preload are images that machines have before a job asks for them: names, which are pulled once the machine is ready and waits for a job,
 	// and paths of archives as `docker save` writes them, which are loaded before it is ready.

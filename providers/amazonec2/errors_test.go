@@ -8,42 +8,29 @@ import (
 
 	hostside "github.com/millwright-ci/millwright/agent/driver"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/fakeec2"
+	"github.com/millwright-ci/millwright/agent/driver/drivertest/native"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
 // TestRefusals gives create what AWS answers in trouble, each with the kind that must follow and what people must read.
 func TestRefusals(t *testing.T) {
 	c := start(t, fakeec2.Settings{Region: "us-west-1"})
-	for fault, tc := range map[string]struct {
-		kind error
-		says []string
-	}{
-		"stock-out":                {hostside.ErrCapacity, []string{"sufficient t2.micro capacity", "alternatives in millwright.toml", "(InsufficientInstanceCapacity)"}},
-		"no such type in the zone": {hostside.ErrCapacity, []string{"choosing us-east-1a", "alternatives in millwright.toml"}},
-		"subnet full":              {hostside.ErrCapacity, []string{"the subnet is full"}},
-		"spot price":               {hostside.ErrCapacity, []string{"raise amazonec2-spot-price"}},
-		"quota":                    {hostside.ErrQuota, []string{"vCPU limit of 32", "raise the quota", "(VcpuLimitExceeded)"}},
-		"spot quota":               {hostside.ErrQuota, []string{"Max spot instance count exceeded"}},
-		"no image":                 {hostside.ErrInvalid, []string{"does not exist", "see that image", "in the same region"}},
-		"rate limit":               {hostside.ErrRateLimited, []string{"Request limit exceeded (RequestLimitExceeded)"}},
-		"auth":                     {hostside.ErrAuth, []string{"amazonec2-access-key", "(AuthFailure)"}},
-		"expired":                  {hostside.ErrAuth, []string{"the clock of the agent's host is wrong"}},
-		"not open":                 {hostside.ErrAuth, []string{"subscribe the account"}},
-		"trouble":                  {hostside.ErrTransient, []string{"An internal error has occurred (InternalError)"}},
-		"junk":                     {hostside.ErrTransient, []string{"makes no sense: it is no XML"}},
-		"proxy page":               {hostside.ErrTransient, []string{"makes no sense: it is a html"}},
-	} {
-		t.Run(fault, func(t *testing.T) {
-			if err := c.Fail(fault); err != nil {
-				t.Fatal(err)
-			}
-			_, err := nativeDriver.Create(t.Context(), request("refused", options(t, c)))
-			if !errors.Is(err, tc.kind) {
-				t.Errorf("%v; the kind must be %v", err, tc.kind)
-			}
-			wantSays(t, err, tc.says...)
-		})
-	}
+	nativeDriver.Refused(t, c.Fail, func() abi.CreateRequest { return request("refused", options(t, c)) }, map[string]native.Refusal{
+		"stock-out":                {Kind: hostside.ErrCapacity, Says: []string{"sufficient t2.micro capacity", "alternatives in millwright.toml", "(InsufficientInstanceCapacity)"}},
+		"no such type in the zone": {Kind: hostside.ErrCapacity, Says: []string{"choosing us-east-1a", "alternatives in millwright.toml"}},
+		"subnet full":              {Kind: hostside.ErrCapacity, Says: []string{"the subnet is full"}},
+		"spot price":               {Kind: hostside.ErrCapacity, Says: []string{"raise amazonec2-spot-price"}},
+		"quota":                    {Kind: hostside.ErrQuota, Says: []string{"vCPU limit of 32", "raise the quota", "(VcpuLimitExceeded)"}},
+		"spot quota":               {Kind: hostside.ErrQuota, Says: []string{"Max spot instance count exceeded"}},
+		"no image":                 {Kind: hostside.ErrInvalid, Says: []string{"does not exist", "see that image", "in the same region"}},
+		"rate limit":               {Kind: hostside.ErrRateLimited, Says: []string{"Request limit exceeded (RequestLimitExceeded)"}},
+		"auth":                     {Kind: hostside.ErrAuth, Says: []string{"amazonec2-access-key", "(AuthFailure)"}},
+		"expired":                  {Kind: hostside.ErrAuth, Says: []string{"the clock of the agent's host is wrong"}},
+		"not open":                 {Kind: hostside.ErrAuth, Says: []string{"subscribe the account"}},
+		"trouble":                  {Kind: hostside.ErrTransient, Says: []string{"An internal error has occurred (InternalError)"}},
+		"junk":                     {Kind: hostside.ErrTransient, Says: []string{"makes no sense: it is no XML"}},
+		"proxy page":               {Kind: hostside.ErrTransient, Says: []string{"makes no sense: it is a html"}},
+	})
 	if err := c.Fail("another answer"); err != nil {
 		t.Fatal(err)
 	}

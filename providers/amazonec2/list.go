@@ -20,6 +20,7 @@ type vm struct {
 	id, state       string
 	reason, why     string // why it is in that state: a code, and words
 	launched, zone  string
+	instanceType    string
 	public, private string // addresses
 	lifecycle, spot string // spot, or nothing; the id of the spot request
 	tags            map[string]string
@@ -28,7 +29,7 @@ type vm struct {
 func readVM(e awsapi.Element) vm {
 	return vm{
 		id: e.At("instanceId"), state: e.At("instanceState", "name"), reason: e.At("stateReason", "code"), why: e.At("stateReason", "message"),
-		launched: e.At("launchTime"), zone: e.At("placement", "availabilityZone"), public: e.At("ipAddress"), private: e.At("privateIpAddress"),
+		launched: e.At("launchTime"), zone: e.At("placement", "availabilityZone"), instanceType: e.At("instanceType"), public: e.At("ipAddress"), private: e.At("privateIpAddress"),
 		lifecycle: e.At("instanceLifecycle"), spot: e.At("spotInstanceRequestId"), tags: readTags(e),
 	}
 }
@@ -203,7 +204,7 @@ func (l *listing) lacking(consequence string, err error) {
 func (v vm) instance() abi.Instance {
 	i := abi.Instance{
 		Name: v.tags[tagMachine], ID: v.id, Status: v.status(), SSHUser: v.tags[tagUser], Address: v.public,
-		CreatedAt: seconds(v.launched), State: stateOf(v.launched),
+		CreatedAt: seconds(v.launched), State: stateOf(v.launched), GPUs: gpus(v.instanceType),
 	}
 	if port, err := strconv.Atoi(v.tags[tagPort]); err == nil && port > 0 && port < 65536 {
 		i.SSHPort = port

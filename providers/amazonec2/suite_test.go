@@ -12,6 +12,7 @@ import (
 
 // TestSuite holds the driver, natively and as the module that ships, to the contract of drivers.
 func TestSuite(t *testing.T) {
+	heard := drivertest.Listen(t)
 	natively := func(*testing.T, *fakeec2.Cloud) hostside.Driver { return nativeDriver }
 	for name, tc := range map[string]struct {
 		settings fakeec2.Settings
@@ -26,7 +27,11 @@ func TestSuite(t *testing.T) {
 			t.Parallel()
 			c := start(t, tc.settings)
 			d := tc.driver(t, c)
-			drivertest.Run(t, func(t *testing.T) drivertest.Subject { return subject(t, c, d, tc.more...) })
+			drivertest.Run(t, func(t *testing.T) drivertest.Subject {
+				s := subject(t, c, d, tc.more...)
+				s.Heard = heard
+				return s
+			})
 		})
 	}
 }
@@ -43,7 +48,14 @@ func subject(t *testing.T, c *fakeec2.Cloud, d hostside.Driver, more ...string) 
 		Leftovers: func(o abi.Owner) []string { return c.Leftovers(o.ID) },
 		Inject:    func(f drivertest.Fault) error { return c.Fail(string(f)) },
 		Faults:    []drivertest.Fault{drivertest.LostRemove, drivertest.HalfMade, drivertest.Junk, drivertest.Silent},
-		Put:       c.Put,
-		States:    states,
+		Says: map[drivertest.Fault]drivertest.Said{
+			drivertest.StockOut:    {Code: "InsufficientInstanceCapacity", Words: "do not have sufficient t2.micro capacity"},
+			drivertest.OverQuota:   {Code: "VcpuLimitExceeded", Words: "current vCPU limit of 32"},
+			drivertest.RateLimited: {Code: "RequestLimitExceeded", Words: "Request limit exceeded"},
+			drivertest.Denied:      {Code: "AuthFailure", Words: "not able to validate the provided access credentials"},
+			drivertest.Broken:      {Code: "InternalError", Words: "An internal error has occurred"},
+		},
+		Put:    c.Put,
+		States: states,
 	}
 }

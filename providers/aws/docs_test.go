@@ -2,16 +2,15 @@ package main
 
 import (
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/millwright-ci/millwright/agent/driver/drivertest"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/fakeasg"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
@@ -21,39 +20,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 var pagePath = filepath.Join("..", "..", "docs", "drivers", "aws.md")
 
 // TestPage holds the driver's page to its description.
-func TestPage(t *testing.T) {
-	data, err := os.ReadFile(pagePath)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, _ := strings.Cut(string(data), "<!-- options -->\n")
-	_, after, ok := strings.Cut(rest, "<!-- /options -->")
-	if !ok {
-		t.Fatalf("%s has no marks for the options", pagePath)
-	}
-	var table strings.Builder
-	table.WriteString("| Key | Type | |\n| --- | --- | --- |\n")
-	for _, o := range (aws{}).Describe().Options {
-		if o.Role == abi.RoleEndpoint {
-			continue // of [drivers.aws]
-		}
-		kind := string(o.Type)
-		if o.Required {
-			kind += ", required"
-		}
-		fmt.Fprintf(&table, "| `%s` | %s | %s |\n", o.Name, kind, o.Help)
-	}
-	want := before + "<!-- options -->\n" + table.String() + "<!-- /options -->" + after
-	if *update {
-		if err := os.WriteFile(pagePath, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(want, string(data)); diff != "" {
-		t.Errorf("%s; -update mends it", diff)
-	}
-}
+func TestPage(t *testing.T) { drivertest.GroupPage(t, pagePath, aws{}.Describe().Options, *update) }
 
 // TestPermissions compares the policy of the driver's page with what the calls need that the driver makes in all that it does, and with what its check
 // looks at.

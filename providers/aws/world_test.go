@@ -77,6 +77,12 @@ func decrease(t *testing.T, c *fakeasg.Cloud, ids ...string) (abi.DecreaseResult
 // asWasm is the group as the agent has it: by the module that ships, with requests that the host signs.
 func asWasm(t *testing.T, c *fakeasg.Cloud, connector config.Connector) group.Group {
 	t.Helper()
+	return served(t, c.URL(), options(c), connector, slog.New(slog.DiscardHandler))
+}
+
+// served is asWasm for the group that options name, where all APIs answer at the endpoint.
+func served(t *testing.T, endpoint string, o abi.Options, connector config.Connector, log *slog.Logger) group.Group {
+	t.Helper()
 	d, err := wasm.New(moduletest.Builtin(t, "aws"))
 	if err != nil {
 		t.Fatal(err)
@@ -84,11 +90,10 @@ func asWasm(t *testing.T, c *fakeasg.Cloud, connector config.Connector) group.Gr
 	store := credentials.NewStore(credentials.Options{})
 	t.Cleanup(store.Close)
 	store.Provide("aws", credentials.Config{Kind: credentials.AWS4, AccessKeyID: testKey, Secret: testSecret})
-	d = d.With(wasm.Powers{Endpoint: c.URL(), Credentials: map[string]httpsend.Credential{"aws": store.Signer("aws", credentials.Grant{})}})
-	o := options(c)
+	d = d.With(wasm.Powers{Endpoint: endpoint, Credentials: map[string]httpsend.Credential{"aws": store.Signer("aws", credentials.Grant{})}})
 	delete(o, optEndpoint)
 	return wasm.NewGroup(wasm.GroupOptions{
-		Name: "aws", Owner: abi.Owner{ID: "0123456789abcdef"}, Log: slog.New(slog.DiscardHandler),
+		Name: "aws", Owner: abi.Owner{ID: "0123456789abcdef"}, Log: log,
 		Connector: func() config.Connector { return connector },
 		Use: func(context.Context) (wasm.Serving, error) {
 			return wasm.Serving{Driver: d, Options: o, Done: func() {}}, nil

@@ -7,6 +7,7 @@ import (
 
 	hostside "github.com/millwright-ci/millwright/agent/driver"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/fakearm"
+	"github.com/millwright-ci/millwright/agent/driver/drivertest/native"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -15,41 +16,23 @@ func TestRefusals(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, fakearm.Start(t), fakearm.Settings{})
 	create(t, "m0", options(t, c)) // what machines share is there
-	for fault, tc := range map[string]struct {
-		kind error
-		says []string
-	}{
-		"SkuNotAvailable": {hostside.ErrCapacity, []string{"currently not available in location", "alternatives in millwright.toml", "(SkuNotAvailable)"}},
-		"quota":           {hostside.ErrQuota, []string{"exceeding approved Total Regional Cores quota", "raise the quota", "(OperationNotAllowed)"}},
-		"QuotaExceeded":   {hostside.ErrQuota, []string{"exceeding quota limits of Core", "(QuotaExceeded)"}},
-		"set is full":     {hostside.ErrQuota, []string{"leave azure-availability-set empty"}},
-		"rate limit":      {hostside.ErrRateLimited, []string{"being throttled", "(TooManyRequests)"}},
-		"auth":            {hostside.ErrAuth, []string{"AZURE_CLIENT_SECRET", "(ExpiredAuthenticationToken)"}},
-		"no right":        {hostside.ErrAuth, []string{"to perform action 'Microsoft.Compute/virtualMachines/read'", "the role of the driver's documentation"}},
-		"not registered":  {hostside.ErrAuth, []string{"az provider register"}},
-		"no subscription": {hostside.ErrAuth, []string{"see azure-subscription-id"}},
-		"policy":          {hostside.ErrInvalid, []string{"disallowed by policy", "a policy of the subscription forbids it"}},
-		"trouble":         {hostside.ErrTransient, []string{"(ServerTimeout)"}},
-		"retryable":       {hostside.ErrTransient, []string{"is not in Succeeded state"}},
-		"junk":            {hostside.ErrTransient, []string{"makes no sense"}},
-		"empty object":    {hostside.ErrTransient, []string{"what was asked for is not in it"}},
-		"proxy page":      {hostside.ErrTransient, []string{"makes no sense"}},
-	} {
-		t.Run(fault, func(t *testing.T) {
-			if err := c.Fail(fault); err != nil {
-				t.Fatal(err)
-			}
-			_, err := nativeDriver.Create(t.Context(), wanted("m1", options(t, c)))
-			if !errors.Is(err, tc.kind) {
-				t.Errorf("%v; the kind must be %v", err, tc.kind)
-			}
-			for _, words := range tc.says {
-				if err != nil && !strings.Contains(err.Error(), words) {
-					t.Errorf("%v does not say %q", err, words)
-				}
-			}
-		})
-	}
+	nativeDriver.Refused(t, c.Fail, func() abi.CreateRequest { return wanted("m1", options(t, c)) }, map[string]native.Refusal{
+		"SkuNotAvailable": {Kind: hostside.ErrCapacity, Says: []string{"currently not available in location", "alternatives in millwright.toml", "(SkuNotAvailable)"}},
+		"quota":           {Kind: hostside.ErrQuota, Says: []string{"exceeding approved Total Regional Cores quota", "raise the quota", "(OperationNotAllowed)"}},
+		"QuotaExceeded":   {Kind: hostside.ErrQuota, Says: []string{"exceeding quota limits of Core", "(QuotaExceeded)"}},
+		"set is full":     {Kind: hostside.ErrQuota, Says: []string{"leave azure-availability-set empty"}},
+		"rate limit":      {Kind: hostside.ErrRateLimited, Says: []string{"being throttled", "(TooManyRequests)"}},
+		"auth":            {Kind: hostside.ErrAuth, Says: []string{"AZURE_CLIENT_SECRET", "(ExpiredAuthenticationToken)"}},
+		"no right":        {Kind: hostside.ErrAuth, Says: []string{"to perform action 'Microsoft.Compute/virtualMachines/read'", "the role of the driver's documentation"}},
+		"not registered":  {Kind: hostside.ErrAuth, Says: []string{"az provider register"}},
+		"no subscription": {Kind: hostside.ErrAuth, Says: []string{"see azure-subscription-id"}},
+		"policy":          {Kind: hostside.ErrInvalid, Says: []string{"disallowed by policy", "a policy of the subscription forbids it"}},
+		"trouble":         {Kind: hostside.ErrTransient, Says: []string{"(ServerTimeout)"}},
+		"retryable":       {Kind: hostside.ErrTransient, Says: []string{"is not in Succeeded state"}},
+		"junk":            {Kind: hostside.ErrTransient, Says: []string{"makes no sense"}},
+		"empty object":    {Kind: hostside.ErrTransient, Says: []string{"what was asked for is not in it"}},
+		"proxy page":      {Kind: hostside.ErrTransient, Says: []string{"makes no sense"}},
+	})
 }
 
 // TestFailsLater has machines that are taken on and fail: the list says why, and they can be removed with all that they have.

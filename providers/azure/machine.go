@@ -17,7 +17,10 @@ type vm struct {
 		ProvisioningState string `json:"provisioningState"`
 		TimeCreated       string `json:"timeCreated"`
 		Priority          string `json:"priority"`
-		NetworkProfile    struct {
+		HardwareProfile   struct {
+			VMSize string `json:"vmSize"`
+		} `json:"hardwareProfile"`
+		NetworkProfile struct {
 			Interfaces []reference `json:"networkInterfaces"`
 		} `json:"networkProfile"`
 		InstanceView struct {
@@ -80,7 +83,7 @@ func powersOf(v vm) (p powers) {
 func (v vm) instance(p powers) abi.Instance {
 	i := abi.Instance{
 		Name: v.Name, ID: settings.Or(v.Properties.VMID, strings.ToLower(v.ID)), SSHUser: v.Tags[tagUser], EnginePort: portOf(v.Tags[tagPort]),
-		CreatedAt: seconds(v.Properties.TimeCreated), Status: v.status(p.power),
+		CreatedAt: seconds(v.Properties.TimeCreated), Status: v.status(p.power), GPUs: gpus(v.Properties.HardwareProfile.VMSize),
 	}
 	switch {
 	case v.Properties.ProvisioningState == "Failed" && i.Status != abi.StatusRunning:

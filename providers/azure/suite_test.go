@@ -12,6 +12,7 @@ import (
 
 // TestSuite holds the driver, natively and as the module that ships, to the contract of drivers.
 func TestSuite(t *testing.T) {
+	heard := drivertest.Listen(t)
 	server := fakearm.Start(t)
 	for name, tc := range map[string]struct {
 		settings fakearm.Settings
@@ -27,7 +28,11 @@ func TestSuite(t *testing.T) {
 			}
 			c := cloud(t, server, tc.settings)
 			d := tc.driver(t, c)
-			drivertest.Run(t, func(t *testing.T) drivertest.Subject { return subject(t, c, d) })
+			drivertest.Run(t, func(t *testing.T) drivertest.Subject {
+				s := subject(t, c, d)
+				s.Heard = heard
+				return s
+			})
 		})
 	}
 }
@@ -39,6 +44,13 @@ func subject(t *testing.T, c *fakearm.Cloud, d hostside.Driver) drivertest.Subje
 		Leftovers: func(o abi.Owner) []string { return c.Leftovers(o.ID) },
 		Inject:    func(f drivertest.Fault) error { return c.Fail(string(f)) },
 		Faults:    []drivertest.Fault{drivertest.LostRemove, drivertest.HalfMade, drivertest.Junk, drivertest.Silent},
+		Says: map[drivertest.Fault]drivertest.Said{
+			drivertest.StockOut:    {Code: "AllocationFailed", Words: "do not have sufficient capacity for the requested VM size"},
+			drivertest.OverQuota:   {Code: "OperationNotAllowed", Words: "exceeding approved Total Regional Cores quota"},
+			drivertest.RateLimited: {Code: "TooManyRequests", Words: "The request is being throttled"},
+			drivertest.Denied:      {Code: "ExpiredAuthenticationToken", Words: "The access token expiry UTC time"},
+			drivertest.Broken:      {Code: "ServerTimeout", Words: "The request timed out"},
+		},
 		Put: func(name string, s abi.Status) error {
 			return c.Put(name, map[abi.Status]string{abi.StatusStopped: "deallocated", abi.StatusUnknown: "unknown", abi.StatusCreating: "starting"}[s])
 		},

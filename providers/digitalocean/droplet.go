@@ -43,6 +43,7 @@ type droplet struct {
 	ID       int64    `json:"id"`
 	Name     string   `json:"name"`
 	Status   string   `json:"status"`
+	Size     string   `json:"size_slug"`
 	Created  string   `json:"created_at"`
 	Tags     []string `json:"tags"`
 	Networks struct {
@@ -118,7 +119,7 @@ func (d droplet) ours(owner, name string) bool {
 // instance turns what DigitalOcean tells into the host's terms.
 func (d droplet) instance() abi.Instance {
 	port, _ := strconv.Atoi(d.tag(tagPort)) // none is 0, the usual one
-	i := abi.Instance{Name: d.Name, ID: strconv.FormatInt(d.ID, 10), Status: d.status(), SSHUser: d.tag(tagUser), SSHPort: port, CreatedAt: seconds(d.Created)}
+	i := abi.Instance{Name: d.Name, ID: strconv.FormatInt(d.ID, 10), Status: d.status(), SSHUser: d.tag(tagUser), SSHPort: port, CreatedAt: seconds(d.Created), GPUs: gpus(d.Size)}
 	if i.Status != abi.StatusRunning && i.Status != abi.StatusCreating {
 		i.Message = "the droplet is " + d.Status
 	}

@@ -7,41 +7,24 @@ import (
 
 	hostside "github.com/millwright-ci/millwright/agent/driver"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/fakedo"
+	"github.com/millwright-ci/millwright/agent/driver/drivertest/native"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
 // TestRefusals gives create what DigitalOcean answers in trouble, each with the kind that must follow and what people must read.
 func TestRefusals(t *testing.T) {
 	c := start(t, fakedo.Settings{})
-	for fault, tc := range map[string]struct {
-		kind error
-		says []string
-	}{
-		"stock-out":  {hostside.ErrCapacity, []string{"Size is not available in this region", "alternatives in millwright.toml", "(unprocessable_entity)"}},
-		"quota":      {hostside.ErrQuota, []string{"will exceed your droplet limit", "ask DigitalOcean for a higher droplet limit"}},
-		"rate limit": {hostside.ErrRateLimited, []string{"API Rate limit exceeded", "(too_many_requests)"}},
-		"auth":       {hostside.ErrAuth, []string{"Unable to authenticate you", "digitalocean-access-token or [credentials.digitalocean]", "(unauthorized)"}},
-		"no right":   {hostside.ErrAuth, []string{"missing the required permission ssh_key:create", "the scopes of the driver's documentation"}},
-		"trouble":    {hostside.ErrTransient, []string{"Server Error (server_error)"}},
-		"junk":       {hostside.ErrTransient, []string{"makes no sense"}},
-		"other body": {hostside.ErrTransient, []string{"what was asked for is not in it"}},
-		"proxy page": {hostside.ErrTransient, []string{"makes no sense"}},
-	} {
-		t.Run(fault, func(t *testing.T) {
-			if err := c.Fail(fault); err != nil {
-				t.Fatal(err)
-			}
-			_, err := nativeDriver.Create(t.Context(), request("m1", options(t, c)))
-			if !errors.Is(err, tc.kind) {
-				t.Errorf("%v; the kind must be %v", err, tc.kind)
-			}
-			for _, words := range tc.says {
-				if err != nil && !strings.Contains(err.Error(), words) {
-					t.Errorf("%v does not say %q", err, words)
-				}
-			}
-		})
-	}
+	nativeDriver.Refused(t, func(fault string) error { return c.Fail(fault) }, func() abi.CreateRequest { return request("m1", options(t, c)) }, map[string]native.Refusal{
+		"stock-out":  {Kind: hostside.ErrCapacity, Says: []string{"Size is not available in this region", "alternatives in millwright.toml", "(unprocessable_entity)"}},
+		"quota":      {Kind: hostside.ErrQuota, Says: []string{"will exceed your droplet limit", "ask DigitalOcean for a higher droplet limit"}},
+		"rate limit": {Kind: hostside.ErrRateLimited, Says: []string{"API Rate limit exceeded", "(too_many_requests)"}},
+		"auth":       {Kind: hostside.ErrAuth, Says: []string{"Unable to authenticate you", "digitalocean-access-token or [credentials.digitalocean]", "(unauthorized)"}},
+		"no right":   {Kind: hostside.ErrAuth, Says: []string{"missing the required permission ssh_key:create", "the scopes of the driver's documentation"}},
+		"trouble":    {Kind: hostside.ErrTransient, Says: []string{"Server Error (server_error)"}},
+		"junk":       {Kind: hostside.ErrTransient, Says: []string{"makes no sense"}},
+		"other body": {Kind: hostside.ErrTransient, Says: []string{"what was asked for is not in it"}},
+		"proxy page": {Kind: hostside.ErrTransient, Says: []string{"makes no sense"}},
+	})
 	if keys := c.Keys(); len(keys) > 0 {
 		t.Errorf("refused creations left %v", keys)
 	}

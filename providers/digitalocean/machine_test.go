@@ -65,32 +65,10 @@ func TestBurst(t *testing.T) {
 	const machines = 200
 	c := start(t, fakedo.Settings{})
 	o := options(t, c)
-	var states [machines]abi.Raw
-	for n := range machines {
-		req := request(fmt.Sprintf("m%d", n), o)
-		req.Bootstrap.AuthorizedKey = key(n)
-		made, err := nativeDriver.Create(t.Context(), req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		states[n] = made.State
-	}
-	if n := c.Calls(); n != 3*machines {
-		t.Errorf("%d creations took %d calls, want 3 each", machines, n)
-	}
-	before := c.Calls()
-	if res, err := nativeDriver.List(t.Context(), abi.ListRequest{ABI: abi.Version, Owner: testOwner, Options: o}); err != nil || len(res.Instances) != machines || !res.Complete {
-		t.Fatalf("%d instances, %v", len(res.Instances), err)
-	}
-	if n := c.Calls() - before; n != 2 {
-		t.Errorf("the list took %d calls, want 2", n)
-	}
-	before = c.Calls()
-	for n := range machines {
-		remove(t, fmt.Sprintf("m%d", n), o, states[n])
-	}
-	if n := c.Calls() - before; n != 3*machines {
-		t.Errorf("%d removals took %d calls, want 3 each", machines, n)
+	creates, lists, removes := nativeDriver.Burst(t, machines, func(name string) abi.CreateRequest { return request(name, o) },
+		func(i abi.Instance) { remove(t, i.Name, o, i.State) }, c.Calls)
+	if creates != 3*machines || lists != 2 || removes != 3*machines {
+		t.Errorf("%d machines took %d calls to make, %d to list and %d to remove; want 3 each, 2, and 3 each", machines, creates, lists, removes)
 	}
 	if left := c.Leftovers(testOwner.ID); len(left) > 0 {
 		t.Error(left)

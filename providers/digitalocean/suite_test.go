@@ -12,6 +12,7 @@ import (
 
 // TestSuite holds the driver, natively and as the module that ships, to the contract of drivers.
 func TestSuite(t *testing.T) {
+	heard := drivertest.Listen(t)
 	natively := func(*testing.T, *fakedo.Cloud) hostside.Driver { return nativeDriver }
 	for name, tc := range map[string]struct {
 		settings fakedo.Settings
@@ -31,7 +32,11 @@ func TestSuite(t *testing.T) {
 			if tc.own {
 				o = options(t, c, "digitalocean-ssh-key-fingerprint="+c.AddKey("operator", testKey))
 			}
-			drivertest.Run(t, func(t *testing.T) drivertest.Subject { return subject(c, d, o) })
+			drivertest.Run(t, func(t *testing.T) drivertest.Subject {
+				s := subject(c, d, o)
+				s.Heard = heard
+				return s
+			})
 		})
 	}
 }
@@ -47,6 +52,13 @@ func subject(c *fakedo.Cloud, d hostside.Driver, o abi.Options) drivertest.Subje
 		Leftovers: func(o abi.Owner) []string { return c.Leftovers(o.ID) },
 		Inject:    func(f drivertest.Fault) error { return c.Fail(string(f)) },
 		Faults:    []drivertest.Fault{drivertest.LostRemove, drivertest.HalfMade, drivertest.Junk, drivertest.Silent},
+		Says: map[drivertest.Fault]drivertest.Said{
+			drivertest.StockOut:    {Code: "unprocessable_entity", Words: "Size is not available in this region"},
+			drivertest.OverQuota:   {Code: "unprocessable_entity", Words: "will exceed your droplet limit"},
+			drivertest.RateLimited: {Code: "too_many_requests", Words: "API Rate limit exceeded"},
+			drivertest.Denied:      {Code: "unauthorized", Words: "Unable to authenticate you"},
+			drivertest.Broken:      {Code: "server_error", Words: "Server Error"},
+		},
 		Put: func(name string, s abi.Status) error {
 			return c.Put(name, map[abi.Status]string{abi.StatusStopped: "off", abi.StatusUnknown: "migrating", abi.StatusCreating: "new"}[s])
 		},

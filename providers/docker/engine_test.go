@@ -3,6 +3,7 @@ package main
 import (
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -15,14 +16,14 @@ import (
 // TestEngine runs the driver against a real engine, with an image whose only program says a word and waits for its end: natively, by a front that can
 // fail, and as the module that ships, by one that wants a certificate.
 func TestEngine(t *testing.T) {
-	w := newWorld(t)
+	w, heard := newWorld(t), drivertest.Listen(t)
 	subject := func(t *testing.T, f *front, d hostside.Driver) drivertest.Subject {
 		o := w.options(t)
 		o[optHost] = []string{f.URL}
 		return drivertest.Subject{
 			Driver: d, Options: o, Leftovers: func(owner abi.Owner) []string { return w.leftovers(t, owner) },
 			Invalid:  abi.Options{optHost: o[optHost], optNetwork: o[optNetwork], optImage: {"millwright-test/no-such-image"}},
-			Switches: true, Console: said, Checks: true,
+			Switches: true, Console: said, Checks: true, Heard: heard,
 		}
 	}
 	t.Run("suite natively", func(t *testing.T) {
@@ -31,6 +32,10 @@ func TestEngine(t *testing.T) {
 		drivertest.Run(t, func(t *testing.T) drivertest.Subject {
 			s := subject(t, f, native.Driver("docker"))
 			s.Calls, s.Inject, s.Faults = f.Calls, f.Fail, []drivertest.Fault{drivertest.LostRemove, drivertest.HalfMade, drivertest.Junk, drivertest.Silent}
+			s.Says = drivertest.Sayings(func(fault string) (code, words string) {
+				no := failures[drivertest.Fault(fault)]
+				return strconv.Itoa(no.status), no.message
+			})
 			s.Put, s.States = f.Put, []abi.Status{abi.StatusStopped, abi.StatusGone}
 			return s
 		})

@@ -7,42 +7,26 @@ import (
 
 	hostside "github.com/millwright-ci/millwright/agent/driver"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/fakegce"
+	"github.com/millwright-ci/millwright/agent/driver/drivertest/native"
+	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
 // TestRefusals gives create what Google answers in trouble, each with the kind that must follow and what people must read.
 func TestRefusals(t *testing.T) {
 	c := start(t, fakegce.Settings{})
-	for fault, tc := range map[string]struct {
-		kind error
-		says []string
-	}{
-		"stock-out at once": {hostside.ErrCapacity, []string{"does not have enough resources", "alternatives in millwright.toml", "(RESOURCE_POOL_EXHAUSTED)"}},
-		"quota at once":     {hostside.ErrQuota, []string{"Quota 'CPUS' exceeded", "raise the quota", "(quotaExceeded)"}},
-		"rate limit":        {hostside.ErrRateLimited, []string{"Queries per minute", "(rateLimitExceeded)"}},
-		"rate limit by 403": {hostside.ErrRateLimited, []string{"Rate Limit Exceeded"}},
-		"auth":              {hostside.ErrAuth, []string{"GOOGLE_APPLICATION_CREDENTIALS", "(authError)"}},
-		"no right":          {hostside.ErrAuth, []string{"Required 'compute.firewalls.get' permission", "google-skip-firewall-create", "give the agent's service account the role"}},
-		"api off":           {hostside.ErrAuth, []string{"enable the Compute Engine API"}},
-		"trouble":           {hostside.ErrTransient, []string{"Backend Error (backendError)"}},
-		"junk":              {hostside.ErrTransient, []string{"makes no sense"}},
-		"other kind":        {hostside.ErrTransient, []string{"what was asked for is not in it"}},
-		"proxy page":        {hostside.ErrTransient, []string{"makes no sense"}},
-	} {
-		t.Run(fault, func(t *testing.T) {
-			if err := c.Fail(fault); err != nil {
-				t.Fatal(err)
-			}
-			_, err := nativeDriver.Create(t.Context(), request("m1", options(t, c)))
-			if !errors.Is(err, tc.kind) {
-				t.Errorf("%v; the kind must be %v", err, tc.kind)
-			}
-			for _, words := range tc.says {
-				if err != nil && !strings.Contains(err.Error(), words) {
-					t.Errorf("%v does not say %q", err, words)
-				}
-			}
-		})
-	}
+	nativeDriver.Refused(t, c.Fail, func() abi.CreateRequest { return request("m1", options(t, c)) }, map[string]native.Refusal{
+		"stock-out at once": {Kind: hostside.ErrCapacity, Says: []string{"does not have enough resources", "alternatives in millwright.toml", "(RESOURCE_POOL_EXHAUSTED)"}},
+		"quota at once":     {Kind: hostside.ErrQuota, Says: []string{"Quota 'CPUS' exceeded", "raise the quota", "(quotaExceeded)"}},
+		"rate limit":        {Kind: hostside.ErrRateLimited, Says: []string{"Queries per minute", "(rateLimitExceeded)"}},
+		"rate limit by 403": {Kind: hostside.ErrRateLimited, Says: []string{"Rate Limit Exceeded"}},
+		"auth":              {Kind: hostside.ErrAuth, Says: []string{"GOOGLE_APPLICATION_CREDENTIALS", "(authError)"}},
+		"no right":          {Kind: hostside.ErrAuth, Says: []string{"Required 'compute.firewalls.get' permission", "google-skip-firewall-create", "give the agent's service account the role"}},
+		"api off":           {Kind: hostside.ErrAuth, Says: []string{"enable the Compute Engine API"}},
+		"trouble":           {Kind: hostside.ErrTransient, Says: []string{"Backend Error (backendError)"}},
+		"junk":              {Kind: hostside.ErrTransient, Says: []string{"makes no sense"}},
+		"other kind":        {Kind: hostside.ErrTransient, Says: []string{"what was asked for is not in it"}},
+		"proxy page":        {Kind: hostside.ErrTransient, Says: []string{"makes no sense"}},
+	})
 }
 
 // TestWhatIsNotThere names what an option leads to and there is not.

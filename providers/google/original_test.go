@@ -3,7 +3,6 @@
 package main
 
 import (
-	"net/http"
 	"os"
 	"slices"
 	"testing"
@@ -34,10 +33,7 @@ var meant = map[string]string{
 
 // TestDockerMachine gives docker-machine's own driver and ours the same options in two clouds, and compares what stands there.
 func TestDockerMachine(t *testing.T) {
-	key := keyFile(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(`{"access_token":"` + testToken + `","token_type":"Bearer","expires_in":3600}`))
-	}))
+	key := fakegce.Account(t, testToken)
 	known := drivertest.NewKnown(meant)
 	// What the two have different defaults for is always given: GitLab's versions changed it.
 	same := []string{"google-project=" + testProject, "google-username=ci", "google-machine-image=debian-cloud/global/images/debian-12-bookworm-v20260813"}

@@ -12,6 +12,7 @@ import (
 
 // TestSuite holds the driver, natively and as the module that ships, to the contract of drivers.
 func TestSuite(t *testing.T) {
+	heard := drivertest.Listen(t)
 	for name, tc := range map[string]struct {
 		settings fakegce.Settings
 		driver   func(*testing.T, *fakegce.Cloud) hostside.Driver
@@ -26,7 +27,11 @@ func TestSuite(t *testing.T) {
 			t.Parallel()
 			c := start(t, tc.settings)
 			d := tc.driver(t, c)
-			drivertest.Run(t, func(t *testing.T) drivertest.Subject { return subject(t, c, d, tc.list...) })
+			drivertest.Run(t, func(t *testing.T) drivertest.Subject {
+				s := subject(t, c, d, tc.list...)
+				s.Heard = heard
+				return s
+			})
 		})
 	}
 }
@@ -47,6 +52,13 @@ func subject(t *testing.T, c *fakegce.Cloud, d hostside.Driver, list ...string) 
 		Leftovers: func(o abi.Owner) []string { return c.Leftovers(o.ID) },
 		Inject:    func(f drivertest.Fault) error { return c.Fail(string(f)) },
 		Faults:    []drivertest.Fault{drivertest.LostRemove, drivertest.HalfMade, drivertest.Junk, drivertest.Silent},
+		Says: map[drivertest.Fault]drivertest.Said{
+			drivertest.StockOut:    {Code: "ZONE_RESOURCE_POOL_EXHAUSTED", Words: "does not have enough resources available"},
+			drivertest.OverQuota:   {Code: "QUOTA_EXCEEDED", Words: "Quota 'CPUS' exceeded"},
+			drivertest.RateLimited: {Code: "rateLimitExceeded", Words: "Quota exceeded for quota metric 'Queries'"},
+			drivertest.Denied:      {Code: "authError", Words: "Request had invalid authentication credentials"},
+			drivertest.Broken:      {Code: "backendError", Words: "Backend Error"},
+		},
 		Put: func(name string, s abi.Status) error {
 			return c.Put(name, map[abi.Status]string{abi.StatusStopped: "TERMINATED", abi.StatusUnknown: "REPAIRING", abi.StatusCreating: "STAGING"}[s])
 		},

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net/http"
 	"testing"
 
 	hostside "github.com/millwright-ci/millwright/agent/driver"
@@ -65,13 +64,9 @@ func asWasm(t *testing.T, c *fakegce.Cloud) hostside.Driver {
 // token is a credential of the driver's scheme whose token is known.
 func token(t *testing.T) httpsend.Credential {
 	t.Helper()
-	sso := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.Write([]byte(`{"access_token":"` + testToken + `","token_type":"Bearer","expires_in":3600}`))
-	})
 	store := credentials.NewStore(credentials.Options{})
 	t.Cleanup(store.Close)
-	store.Provide("google", credentials.Config{Kind: credentials.Google, CredentialsFile: keyFile(t, sso)})
+	store.Provide("google", credentials.Config{Kind: credentials.Google, CredentialsFile: fakegce.Account(t, testToken)})
 	return store.Signer("google", credentials.Grant{Scopes: []string{"https://www.googleapis.com/auth/compute"}})
 }
 

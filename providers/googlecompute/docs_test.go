@@ -22,7 +22,7 @@ var pagePath = filepath.Join("..", "..", "docs", "drivers", "googlecompute.md")
 
 // TestPage holds the driver's page to its description.
 func TestPage(t *testing.T) {
-	drivertest.Page(t, pagePath, googlecompute{}.Describe().Options, *update)
+	drivertest.GroupPage(t, pagePath, googlecompute{}.Describe().Options, *update)
 }
 
 // TestPermissions compares the role of the driver's page, and what its check asks about, with what the calls need that the driver makes in all that it

@@ -2,16 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/json"
-	"encoding/pem"
 	"log/slog"
-	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -32,33 +23,9 @@ const testToken = "ya29.token-of-the-operator"
 // token is a credential of the driver's scheme whose token is known.
 func token(t *testing.T) httpsend.Credential {
 	t.Helper()
-	sso := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(`{"access_token":"` + testToken + `","token_type":"Bearer","expires_in":3600}`))
-	}))
-	t.Cleanup(sso.Close)
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := json.Marshal(map[string]string{
-		"type": "service_account", "client_email": "agent@project-1.iam.gserviceaccount.com", "private_key_id": "k1", "token_uri": sso.URL + "/token",
-		"private_key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "key.json")
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	store := credentials.NewStore(credentials.Options{})
 	t.Cleanup(store.Close)
-	store.Provide(name, credentials.Config{Kind: credentials.Google, CredentialsFile: path})
+	store.Provide(name, credentials.Config{Kind: credentials.Google, CredentialsFile: fakegce.Account(t, testToken)})
 	return store.Signer(name, credentials.Grant{Scopes: []string{"https://www.googleapis.com/auth/compute"}})
 }
 

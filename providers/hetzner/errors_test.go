@@ -7,41 +7,24 @@ import (
 
 	hostside "github.com/millwright-ci/millwright/agent/driver"
 	"github.com/millwright-ci/millwright/agent/driver/drivertest/fakehcloud"
+	"github.com/millwright-ci/millwright/agent/driver/drivertest/native"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
 // TestRefusals gives create what Hetzner answers in trouble, each with the kind that must follow and what people must read.
 func TestRefusals(t *testing.T) {
 	c := start(t, fakehcloud.Settings{})
-	for fault, tc := range map[string]struct {
-		kind error
-		says []string
-	}{
-		"stock-out":  {hostside.ErrCapacity, []string{"error during placement", "alternatives in millwright.toml", "(resource_unavailable)"}},
-		"quota":      {hostside.ErrQuota, []string{"server limit reached", "ask Hetzner for a higher limit", "(resource_limit_exceeded)"}},
-		"rate limit": {hostside.ErrRateLimited, []string{"API Rate limit exceeded", "(rate_limit_exceeded)"}},
-		"auth":       {hostside.ErrAuth, []string{"Unable to authenticate you", "hetzner-api-token or [credentials.hetzner]", "(unauthorized)"}},
-		"no right":   {hostside.ErrAuth, []string{"give the token the right to write", "(forbidden)"}},
-		"trouble":    {hostside.ErrTransient, []string{"Server Error (maintenance)"}},
-		"junk":       {hostside.ErrTransient, []string{"makes no sense"}},
-		"other body": {hostside.ErrTransient, []string{"what was asked for is not in it"}},
-		"proxy page": {hostside.ErrTransient, []string{"makes no sense"}},
-	} {
-		t.Run(fault, func(t *testing.T) {
-			if err := c.Fail(fault); err != nil {
-				t.Fatal(err)
-			}
-			_, err := nativeDriver.Create(t.Context(), request("m1", options(t, c)))
-			if !errors.Is(err, tc.kind) {
-				t.Errorf("%v; the kind must be %v", err, tc.kind)
-			}
-			for _, words := range tc.says {
-				if err != nil && !strings.Contains(err.Error(), words) {
-					t.Errorf("%v does not say %q", err, words)
-				}
-			}
-		})
-	}
+	nativeDriver.Refused(t, func(fault string) error { return c.Fail(fault) }, func() abi.CreateRequest { return request("m1", options(t, c)) }, map[string]native.Refusal{
+		"stock-out":  {Kind: hostside.ErrCapacity, Says: []string{"error during placement", "alternatives in millwright.toml", "(resource_unavailable)"}},
+		"quota":      {Kind: hostside.ErrQuota, Says: []string{"server limit reached", "ask Hetzner for a higher limit", "(resource_limit_exceeded)"}},
+		"rate limit": {Kind: hostside.ErrRateLimited, Says: []string{"API Rate limit exceeded", "(rate_limit_exceeded)"}},
+		"auth":       {Kind: hostside.ErrAuth, Says: []string{"Unable to authenticate you", "hetzner-api-token or [credentials.hetzner]", "(unauthorized)"}},
+		"no right":   {Kind: hostside.ErrAuth, Says: []string{"give the token the right to write", "(forbidden)"}},
+		"trouble":    {Kind: hostside.ErrTransient, Says: []string{"Server Error (maintenance)"}},
+		"junk":       {Kind: hostside.ErrTransient, Says: []string{"makes no sense"}},
+		"other body": {Kind: hostside.ErrTransient, Says: []string{"what was asked for is not in it"}},
+		"proxy page": {Kind: hostside.ErrTransient, Says: []string{"makes no sense"}},
+	})
 	if keys, _ := c.Names(); len(keys) > 0 {
 		t.Errorf("refused creations left %v", keys)
 	}

@@ -83,42 +83,15 @@ func removeAll(t *testing.T, o abi.Options, state abi.Raw, names ...string) {
 	}
 }
 
-// key is a public key of its own for each number.
-func key(n int) string {
-	return fmt.Sprintf("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPAxNrYMuBGu3rpsVmvAeiNdLhbVAhBpUmDKPC%06d", n)
-}
-
 // TestBurst makes and removes 200 machines and counts what that takes of Hetzner's rate limit.
 func TestBurst(t *testing.T) {
 	const machines = 200
 	c := start(t, fakehcloud.Settings{})
 	o := options(t, c)
-	var states [machines]abi.Raw
-	for n := range machines {
-		req := request(fmt.Sprintf("m%d", n), o)
-		req.Bootstrap.AuthorizedKey = key(n)
-		made, err := nativeDriver.Create(t.Context(), req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		states[n] = made.State
-	}
-	if n := c.Calls(); n != 3*machines {
-		t.Errorf("%d creations took %d calls, want 3 each", machines, n)
-	}
-	before := c.Calls()
-	if res, err := nativeDriver.List(t.Context(), abi.ListRequest{ABI: abi.Version, Owner: testOwner, Options: o}); err != nil || len(res.Instances) != machines || !res.Complete {
-		t.Fatalf("%d instances, %v", len(res.Instances), err)
-	}
-	if n := c.Calls() - before; n != machines/perPage+1 {
-		t.Errorf("the list took %d calls", n)
-	}
-	before = c.Calls()
-	for n := range machines {
-		removeAll(t, o, states[n], fmt.Sprintf("m%d", n))
-	}
-	if n := c.Calls() - before; n != 2*machines {
-		t.Errorf("%d removals took %d calls, want 2 each", machines, n)
+	creates, lists, removes := nativeDriver.Burst(t, machines, func(name string) abi.CreateRequest { return request(name, o) },
+		func(i abi.Instance) { removeAll(t, o, i.State, i.Name) }, c.Calls)
+	if creates != 3*machines || lists != machines/perPage+1 || removes != 2*machines {
+		t.Errorf("%d machines took %d calls to make, %d to list and %d to remove; want 3 each, %d, and 2 each", machines, creates, lists, removes, machines/perPage+1)
 	}
 	if left := c.Leftovers(testOwner.ID); len(left) > 0 {
 		t.Error(left)

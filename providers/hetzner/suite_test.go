@@ -13,6 +13,7 @@ import (
 
 // TestSuite holds the driver, natively and as the module that ships, to the contract of drivers.
 func TestSuite(t *testing.T) {
+	heard := drivertest.Listen(t)
 	natively := func(*testing.T, *fakehcloud.Cloud) hostside.Driver { return nativeDriver }
 	slow := fakehcloud.Settings{BootTime: 50 * time.Millisecond, DeleteTime: 50 * time.Millisecond, PageSize: 3}
 	for name, tc := range map[string]struct {
@@ -33,7 +34,11 @@ func TestSuite(t *testing.T) {
 			if tc.own {
 				o = options(t, c, keyOption(c.AddKey("operator", testKey, nil)))
 			}
-			drivertest.Run(t, func(t *testing.T) drivertest.Subject { return subject(c, d, o) })
+			drivertest.Run(t, func(t *testing.T) drivertest.Subject {
+				s := subject(c, d, o)
+				s.Heard = heard
+				return s
+			})
 		})
 	}
 }
@@ -46,6 +51,13 @@ func subject(c *fakehcloud.Cloud, d hostside.Driver, o abi.Options) drivertest.S
 		Leftovers: func(o abi.Owner) []string { return c.Leftovers(o.ID) },
 		Inject:    func(f drivertest.Fault) error { return c.Fail(string(f)) },
 		Faults:    []drivertest.Fault{drivertest.LostRemove, drivertest.HalfMade, drivertest.Junk, drivertest.Silent},
+		Says: map[drivertest.Fault]drivertest.Said{
+			drivertest.StockOut:    {Code: "resource_unavailable", Words: "error during placement"},
+			drivertest.OverQuota:   {Code: "resource_limit_exceeded", Words: "server limit reached"},
+			drivertest.RateLimited: {Code: "rate_limit_exceeded", Words: "API Rate limit exceeded"},
+			drivertest.Denied:      {Code: "unauthorized", Words: "Unable to authenticate you"},
+			drivertest.Broken:      {Code: "maintenance", Words: "Server Error"},
+		},
 		Put: func(name string, s abi.Status) error {
 			return c.Put(name, map[abi.Status]string{abi.StatusStopped: "off", abi.StatusUnknown: "migrating", abi.StatusCreating: "starting"}[s])
 		},

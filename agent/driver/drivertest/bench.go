@@ -22,6 +22,7 @@ type bench struct {
 	Subject
 	t            TB
 	prefix       string
+	before       int // how much the guest had logged
 	owner, other abi.Owner
 }
 
@@ -34,9 +35,14 @@ func newBench(t TB, s Subject) *bench {
 	newOwner := func() abi.Owner {
 		return abi.Owner{ID: strings.ToLower(rand.Text())[:16], Runner: "drivertest"}
 	}
-	s.Driver = guard{s.Driver, t, s.Secrets}
 	b := &bench{Subject: s, t: t, owner: newOwner(), other: newOwner()}
 	b.prefix = "mw-suite-" + b.owner.ID[:8]
+	b.plant()
+	b.Driver = guard{s.Driver, t, b.Secrets}
+	if s.Heard != nil {
+		b.before = len(s.Heard())
+		t.Cleanup(b.overhear) // when all else is done
+	}
 	t.Cleanup(b.clean)
 	return b
 }

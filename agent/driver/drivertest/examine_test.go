@@ -3,6 +3,7 @@ package drivertest_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -12,11 +13,18 @@ import (
 	"github.com/millwright-ci/millwright/agent/driver/drivertest"
 	"github.com/millwright-ci/millwright/agent/driver/fake"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
+	"github.com/millwright-ci/millwright/sdk/go/host"
+)
+
+const (
+	optToken = "fake-token" // secret, and of no use to the cloud
+	token    = "token-of-the-operator"
 )
 
 // twisted is a good driver with some calls bent.
 type twisted struct {
 	*fake.Cloud
+	log    *slog.Logger
 	create func(*fake.Cloud, abi.CreateRequest) (abi.Instance, error)
 	list   func(abi.ListRequest, abi.ListResult) abi.ListResult
 	each   bool // a list asks for each machine again
@@ -25,6 +33,13 @@ type twisted struct {
 	turn  func(*fake.Cloud, string, abi.SwitchRequest) error
 	logs  func(*fake.Cloud, abi.LogsRequest) (string, error)
 	check func(*fake.Cloud, abi.CheckRequest) ([]abi.Permission, error)
+	// says is logged at each creation; nil: nothing.
+	says func(abi.CreateRequest) string
+}
+
+// Describe says what the suite must know of the options.
+func (d twisted) Describe() abi.Describe {
+	return abi.Describe{Name: "bad", Options: []abi.Option{{Name: optToken, Type: abi.OptionString, Secret: true}}}
 }
 
 func (d twisted) Switch(_ context.Context, op string, req abi.SwitchRequest) error {
@@ -62,6 +77,9 @@ func switched(c *fake.Cloud, op string, req abi.SwitchRequest) error {
 }
 
 func (d twisted) Create(ctx context.Context, req abi.CreateRequest) (abi.Instance, error) {
+	if d.says != nil {
+		d.log.Debug("making a machine", slog.Group("guest", slog.String("with", d.says(req))))
+	}
 	if d.create != nil {
 		return d.create(d.Cloud, req)
 	}
@@ -137,12 +155,40 @@ func TestExamineFindsFaults(t *testing.T) {
 			i.Message = "made with " + req.Bootstrap.HostKeyPrivate
 			return i, err
 		}}, "a machine comes to life and goes"},
+		"shows a secret option": {twisted{create: func(c *fake.Cloud, req abi.CreateRequest) (abi.Instance, error) {
+			i, err := c.Create(all, req)
+			i.Message = "made with " + req.Options.Get(optToken)
+			return i, err
+		}}, "a machine comes to life and goes"},
+		"logs":                           {twisted{says: func(req abi.CreateRequest) string { return req.Name }}, ""},
+		"logs the host key":              {twisted{says: func(req abi.CreateRequest) string { return req.Bootstrap.HostKeyPrivate }}, "a machine comes to life and goes"},
+		"logs a secret option":           {twisted{says: func(req abi.CreateRequest) string { return req.Options.Get(optToken) }}, "create twice gives one machine"},
+		"logs the operator's credential": {twisted{says: func(abi.CreateRequest) string { return "Bearer " + token }}, "several machines at once"},
+		"tells of a right by its credential": {twisted{check: func(*fake.Cloud, abi.CheckRequest) ([]abi.Permission, error) {
+			return []abi.Permission{{Name: "make", Result: abi.PermissionUnknown, Purpose: "make machines", Message: token + " is not known"}}, nil
+		}}, "what it may do is told, and nothing is made"},
 		"fails when its answer was lost": {twisted{remove: func(c *fake.Cloud, req abi.RemoveRequest) error {
 			if err := c.Remove(all, req); err != nil {
 				return &driver.Error{Driver: "bad", Op: "remove", Info: abi.Error{Kind: abi.Invalid, Message: "no"}}
 			}
 			return nil
 		}}, "a removal whose answer is lost is done once"},
+		"has words of its own": {twisted{create: func(c *fake.Cloud, req abi.CreateRequest) (abi.Instance, error) {
+			i, err := c.Create(all, req)
+			var e *driver.Error
+			if errors.As(err, &e) {
+				e.Info.Message = "it did not work"
+			}
+			return i, err
+		}}, "refusals have their kind"},
+		"has a code of its own": {twisted{create: func(c *fake.Cloud, req abi.CreateRequest) (abi.Instance, error) {
+			i, err := c.Create(all, req)
+			var e *driver.Error
+			if errors.As(err, &e) {
+				e.Info.Code = "E17"
+			}
+			return i, err
+		}}, "refusals have their kind"},
 		"hides the provider's code": {twisted{create: func(c *fake.Cloud, req abi.CreateRequest) (abi.Instance, error) {
 			i, err := c.Create(all, req)
 			var e *driver.Error
@@ -167,16 +213,22 @@ func TestExamineFindsFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var failed []string
+			settle := 300 * time.Millisecond
+			if tc.check == "" {
+				settle = time.Minute // it is not to fail, however slow the machine is
+			}
 			drivertest.Examine(t.Context(), func() drivertest.Subject {
 				cloud := fake.New(fake.Config{Zones: []string{"a"}})
-				d := tc.driver
-				d.Cloud = cloud
+				d, ear := tc.driver, drivertest.NewEar(slog.DiscardHandler)
+				d.Cloud, d.log = cloud, slog.New(ear).With("module", "bad")
 				return drivertest.Subject{
-					Driver: d, Options: abi.Options{fake.OptZone: {"a"}}, Invalid: abi.Options{fake.OptZone: {"z"}}, Settle: 300 * time.Millisecond,
+					Driver: d, Options: abi.Options{fake.OptZone: {"a"}}, Invalid: abi.Options{fake.OptZone: {"z"}}, Settle: settle,
 					Inject: func(f drivertest.Fault) error { return cloud.Fail(string(f)) }, Faults: []drivertest.Fault{drivertest.LostRemove},
 					Put:    func(name string, s abi.Status) error { cloud.SetStatus(name, s); return nil },
 					States: []abi.Status{abi.StatusInterrupted},
 					Calls:  func() int { return cloud.Calls(fake.OpList) },
+					Says:   map[drivertest.Fault]drivertest.Said{drivertest.StockOut: {Code: fake.StockOut().Code, Words: fake.StockOut().Message}},
+					Heard:  ear.Heard, Secrets: []string{token},
 				}
 			}, func(o drivertest.Outcome) {
 				optional := strings.HasPrefix(o.Skipped, "the driver ") // can't do what none need
@@ -217,5 +269,15 @@ func TestExamineSkipsAndEnds(t *testing.T) {
 	ran = 0
 	if examine(); ran != 0 {
 		t.Errorf("%d checks ran after the end", ran)
+	}
+}
+
+// TestListen hears what a guest logs natively, of every level and of its fields too.
+func TestListen(t *testing.T) {
+	heard := drivertest.Listen(t)
+	host.Log(host.LevelDebug, "a line", map[string]string{"field": "of a guest"})
+	slog.With("module", "m").WithGroup("g").Info("another", slog.Group("guest", slog.String("key", "two\nlines")))
+	if got, want := heard(), "a line field=of a guest\nanother guest=[key=two\nlines]\n"; got != want {
+		t.Errorf("heard %q, want %q", got, want)
 	}
 }

@@ -3,7 +3,9 @@ package drivertest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/driver"
@@ -29,6 +31,25 @@ const (
 	Junk       Fault = "junk"         // every call is answered with what makes no sense
 	Silent     Fault = "silent"       // no call is answered
 )
+
+// Said is how a provider words a refusal.
+type Said struct {
+	Code  string
+	Words string // a part of them
+}
+
+// Refusals are the faults that refuse creations.
+var Refusals = []Fault{StockOut, OverQuota, RateLimited, Denied, Broken}
+
+// Sayings asks for what a provider says under each of the Refusals, for Subject.Says.
+func Sayings(of func(fault string) (code, words string)) map[Fault]Said {
+	all := map[Fault]Said{}
+	for _, f := range Refusals {
+		code, words := of(string(f))
+		all[f] = Said{code, words}
+	}
+	return all
+}
 
 // RetryAfterS is what a provider under RateLimited tells its callers to wait.
 const RetryAfterS = 7
@@ -78,6 +99,7 @@ func refusals(b *bench) {
 		if e != nil && (e.Info.Code == "" || e.Info.Message == "") {
 			b.t.Errorf("create with %s: %v; it must give the provider's own code and words", fault, err)
 		}
+		b.words("create", fault, err)
 		if fault == StockOut || fault == OverQuota {
 			continue
 		}
@@ -85,12 +107,25 @@ func refusals(b *bench) {
 			b.t.Errorf("list with %s: it is complete; nothing could be read", fault)
 		} else if err != nil && !errors.Is(err, kind) {
 			b.t.Errorf("list with %s: %v; the kind must be %v", fault, err, kind)
+		} else if err != nil {
+			b.words("list", fault, err)
 		}
-		if err := b.Driver.Remove(b.t.Context(), b.removal(b.owner, b.name(0))); !errors.Is(err, kind) {
+		err = b.Driver.Remove(b.t.Context(), b.removal(b.owner, b.name(0)))
+		if !errors.Is(err, kind) {
 			b.t.Errorf("remove with %s: %v; the kind must be %v", fault, err, kind)
 		}
+		b.words("remove", fault, err)
 	}
 	b.inject(None)
+}
+
+// words looks for what the provider says under a fault in the error that people see.
+func (b *bench) words(op string, fault Fault, err error) {
+	b.t.Helper()
+	said, ok := b.Says[fault]
+	if text := fmt.Sprint(err); ok && (!strings.Contains(text, said.Code) || !strings.Contains(text, said.Words)) {
+		b.t.Errorf("%s with %s: %v; the provider says %q (%s)", op, fault, err, said.Words, said.Code)
+	}
 }
 
 func lostAnswer(b *bench) {

@@ -3,6 +3,8 @@ package drivertest
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/millwright-ci/millwright/agent/driver"
@@ -64,9 +66,55 @@ func (g guard) look(op string, answer any, err error, more ...string) {
 	if err != nil {
 		text += err.Error()
 	}
-	for _, secret := range append(more, g.secrets...) {
-		if secret = strings.TrimSpace(secret); secret != "" && strings.Contains(text, secret) {
-			g.t.Errorf("the answer to %s shows a secret of %d letters", op, len(secret))
+	for _, secret := range shown(text, append(more, g.secrets...)) {
+		g.t.Errorf("the answer to %s shows a secret of %d letters", op, len(secret))
+	}
+}
+
+// shown are those of the secrets that stand in text, which may be JSON.
+func shown(text string, secrets []string) (found []string) {
+	for _, secret := range secrets {
+		if secret = strings.TrimSpace(secret); secret == "" {
+			continue
 		}
+		quoted, _ := json.Marshal(secret) // plain text
+		if strings.Contains(text, secret) || strings.Contains(text, strings.Trim(string(quoted), `"`)) {
+			found = append(found, secret)
+		}
+	}
+	return found
+}
+
+// plant gives each secret option of the driver a value, which counts as one of the secrets then. A module gets a reference in its place, as ever; a
+// driver that runs natively sees it, and must not show it either.
+func (b *bench) plant() {
+	d, ok := b.Driver.(interface{ Describe() abi.Describe })
+	if !ok {
+		return
+	}
+	b.Secrets = slices.Clone(b.Secrets)
+	for _, o := range d.Describe().Options {
+		if !o.Secret {
+			continue
+		}
+		for _, options := range []*abi.Options{&b.Options, &b.Invalid} {
+			if *options == nil {
+				continue
+			}
+			*options = maps.Clone(*options)
+			if options.Get(o.Name) == "" {
+				(*options)[o.Name] = []string{"planted-" + b.prefix + "-" + o.Name}
+			}
+			if value := options.Get(o.Name); !slices.Contains(b.Secrets, value) {
+				b.Secrets = append(b.Secrets, value)
+			}
+		}
+	}
+}
+
+// overhear looks through what the guest has logged meanwhile.
+func (b *bench) overhear() {
+	for _, secret := range shown(b.Heard()[b.before:], append([]string{hostKeySecret}, b.Secrets...)) {
+		b.t.Errorf("the guest logs a secret of %d letters", len(secret))
 	}
 }

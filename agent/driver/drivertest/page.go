@@ -13,6 +13,30 @@ import (
 // Page holds the table of options of a driver's page, between its marks, to what the driver says of itself, and writes it when update is set.
 func Page(t TB, path string, options []abi.Option, update bool) {
 	t.Helper()
+	table := "| Option | Type | Environment | Default | |\n| --- | --- | --- | --- | --- |\n"
+	for _, o := range options {
+		table += fmt.Sprintf("| `%s` | %s | %s | %s | %s |\n", o.Name, kind(o), code(o.Env), code(strings.ReplaceAll(o.Default, ",", ", ")), o.Help)
+	}
+	tableOf(t, path, table, update)
+}
+
+// GroupPage is Page for a driver of groups, whose options are the keys of plugin_config: nothing in the environment stands for them, and the endpoint
+// is the operator's alone.
+func GroupPage(t TB, path string, options []abi.Option, update bool) {
+	t.Helper()
+	table := "| Key | Type | |\n| --- | --- | --- |\n"
+	for _, o := range options {
+		if o.Role != abi.RoleEndpoint {
+			o.Secret = false // from the driver; what the operator writes is a path or the name of a profile
+			table += fmt.Sprintf("| `%s` | %s | %s |\n", o.Name, kind(o), o.Help)
+		}
+	}
+	tableOf(t, path, table, update)
+}
+
+// tableOf holds what stands between the marks of a page to table.
+func tableOf(t TB, path, table string, update bool) {
+	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatalf("%v", err)
@@ -22,19 +46,7 @@ func Page(t TB, path string, options []abi.Option, update bool) {
 	if !ok {
 		t.Fatalf("%s has no marks for the options", path)
 	}
-	var table strings.Builder
-	table.WriteString("| Option | Type | Environment | Default | |\n| --- | --- | --- | --- | --- |\n")
-	for _, o := range options {
-		kind := string(o.Type)
-		if o.Required {
-			kind += ", required"
-		}
-		if o.Secret {
-			kind += ", secret"
-		}
-		fmt.Fprintf(&table, "| `%s` | %s | %s | %s | %s |\n", o.Name, kind, code(o.Env), code(strings.ReplaceAll(o.Default, ",", ", ")), o.Help)
-	}
-	want := before + "<!-- options -->\n" + table.String() + "<!-- /options -->" + after
+	want := before + "<!-- options -->\n" + table + "<!-- /options -->" + after
 	if update {
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 			t.Fatalf("%v", err)
@@ -44,6 +56,18 @@ func Page(t TB, path string, options []abi.Option, update bool) {
 	if diff := cmp.Diff(want, string(data)); diff != "" {
 		t.Errorf("%s; -update mends it", diff)
 	}
+}
+
+// kind is an option's type, and whether it is required or secret.
+func kind(o abi.Option) string {
+	text := string(o.Type)
+	if o.Required {
+		text += ", required"
+	}
+	if o.Secret {
+		text += ", secret"
+	}
+	return text
 }
 
 func code(text string) string {

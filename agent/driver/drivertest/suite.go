@@ -44,8 +44,13 @@ type Subject struct {
 	Console string
 	// Checks says that the driver must tell what it is allowed.
 	Checks bool
-	// Secrets are what no answer may show, beside the host key of a machine: the operator's credentials, as far as the test knows them.
+	// Secrets are what no answer and no line of the guest's log may show, beside the host key of a machine and the values of secret options: the
+	// operator's credentials, as far as the test knows them.
 	Secrets []string
+	// Heard returns what the guest has logged so far; nil when nobody listens. Listen and Ear do.
+	Heard func() string
+	// Says are the provider's own code and words under faults that refuse creations, as far as the test knows them.
+	Says map[Fault]Said
 	// Settle is how long the provider may take to show what was done; 0 means one minute.
 	Settle time.Duration
 }

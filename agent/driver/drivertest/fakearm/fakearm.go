@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millwright-ci/millwright/agent/internal/fakecloud"
 	"github.com/millwright-ci/millwright/agent/internal/need"
 )
 
@@ -24,6 +25,9 @@ type Settings struct {
 	SharedTime time.Duration // until a network, a security group or an address of its own is there
 	PageSize   int           // of a list; 0 is all
 	Token      string        // what callers must bear; "" is nothing
+
+	// Hardware runs the machines once they are made; they have its addresses.
+	Hardware fakecloud.Hardware `json:"-"`
 }
 
 // Server is the process that the clouds are in.
@@ -53,7 +57,10 @@ func (s *Server) Cloud(t testing.TB, settings Settings) *Cloud {
 	t.Helper()
 	c := &Cloud{control: "http://" + s.address + "/clouds", t: t}
 	var made struct{ Path, URL string }
-	c.send(settings, &made)
+	c.send(struct {
+		Settings
+		HardwareURL string
+	}{settings, serve(t, settings.Hardware)}, &made)
 	c.URL, c.control = made.URL, "http://"+s.address+made.Path
 	return c
 }

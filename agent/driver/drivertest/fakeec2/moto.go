@@ -23,6 +23,7 @@ type Server struct {
 	url     string
 	command *exec.Cmd
 	output  bytes.Buffer
+	ended   chan struct{} // closed when it has
 }
 
 // Usable tells why moto can't be run here from the root file system given, "" when it can.
@@ -44,15 +45,18 @@ func StartServer(ctx context.Context, root string) (*Server, error) {
 	}
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
-	s := &Server{url: "http://127.0.0.1:" + strconv.Itoa(port)}
+	s := &Server{url: "http://127.0.0.1:" + strconv.Itoa(port), ended: make(chan struct{})}
 	s.command = inRoot(root, "/usr/bin/python3", "-m", "moto.server", "-H", "127.0.0.1", "-p", strconv.Itoa(port))
 	s.command.Env = []string{"AWS_ACCESS_KEY_ID=moto", "AWS_SECRET_ACCESS_KEY=moto", "PATH=/usr/bin:/bin", "HOME=/tmp", "PYTHONDONTWRITEBYTECODE=1"}
 	s.command.Stdout, s.command.Stderr = &s.output, &s.output
 	if err := s.command.Start(); err != nil {
 		return nil, err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- s.command.Wait() }()
+	var why error // it ended, once that is so
+	go func() {
+		defer close(s.ended)
+		why = s.command.Wait()
+	}()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -62,8 +66,8 @@ func StartServer(ctx context.Context, root string) (*Server, error) {
 			return s, nil
 		}
 		select {
-		case err := <-ended:
-			return nil, fmt.Errorf("moto ended: %w\n%s", err, s.output.String())
+		case <-s.ended:
+			return nil, fmt.Errorf("moto ended: %w\n%s", why, s.output.String())
 		case <-ctx.Done():
 			return nil, errors.Join(ctx.Err(), s.Close())
 		case <-tick.C:
@@ -71,5 +75,12 @@ func StartServer(ctx context.Context, root string) (*Server, error) {
 	}
 }
 
+// URL is where moto answers, for all that it has of AWS. It tells services by what a request is signed for, and believes any signature.
+func (s *Server) URL() string { return s.url }
+
 // Close ends moto.
-func (s *Server) Close() error { return s.command.Process.Kill() }
+func (s *Server) Close() error {
+	err := s.command.Process.Kill()
+	<-s.ended
+	return err
+}

@@ -17,6 +17,9 @@ import (
 // Driver is the driver that the test's own package main registers; its value is the driver's name. It signs nothing and asks for no grant.
 type Driver string
 
+// Describe returns what the driver says of itself.
+func (d Driver) Describe() abi.Describe { return guest.Registered().Describe() }
+
 // Create implements driver.Driver.
 func (d Driver) Create(ctx context.Context, req abi.CreateRequest) (i abi.Instance, err error) {
 	return i, d.call(ctx, abi.ExportCreate, req, &i)

@@ -45,6 +45,7 @@ type machine struct {
 	gone   time.Time // when it is deleted; zero: it stays
 	power  string    // one that was set
 	failed *refusal
+	on     bool // the hardware runs it
 }
 
 // operation is a change that takes its time.
@@ -87,7 +88,9 @@ func (c *cloud) settle() {
 		m.Properties.ProvisioningState = to.Ptr("Succeeded")
 		if m.failed != nil {
 			m.Properties.ProvisioningState = to.Ptr("Failed")
+			continue
 		}
+		c.boot(m)
 	}
 }
 
@@ -95,6 +98,7 @@ func (c *cloud) settle() {
 func (c *cloud) drop(key string) {
 	m := c.machines[key]
 	delete(c.machines, key)
+	c.off(m)
 	if d := m.Properties.StorageProfile.OSDisk; d.DeleteOption != nil && *d.DeleteOption == armcompute.DiskDeleteOptionTypesDelete {
 		delete(c.disks, lower(*d.ManagedDisk.ID))
 	} else if disk := c.disks[lower(*d.ManagedDisk.ID)]; disk != nil {

@@ -16,6 +16,8 @@ type settings struct {
 	SharedTime time.Duration
 	PageSize   int
 	Token      string
+
+	HardwareURL string // where machines are booted; "": nowhere
 }
 
 // command is what a test asks of a cloud.
