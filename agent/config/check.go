@@ -25,6 +25,8 @@ func (c check) all(config *Config) {
 	if config.Concurrent < 1 {
 		c.bad("", "concurrent", "%d; use 1 or more", config.Concurrent)
 	}
+	c.negative("", "check_interval", config.CheckInterval, "3 seconds")
+	c.negative("", "shutdown_timeout", config.ShutdownTimeout, "30 seconds")
 	c.oneOf("", "log_level", config.LogLevel, "panic", "fatal", "error", "warn", "warning", "info", "debug", "trace")
 	c.oneOf("", "log_format", config.LogFormat, "runner", "text", "json")
 	c.labels("labels", config.Labels)
@@ -44,6 +46,13 @@ func (c check) all(config *Config) {
 	}
 	c.overlaps(config.Runners)
 	c.sharedGroups(config.Runners)
+}
+
+// negative warns of a number that counts as its default, as in GitLab Runner: somebody may have meant something by it.
+func (c check) negative(section, key string, value int, means string) {
+	if value < 0 {
+		c.warn(section, key, "%d is negative and counts as %s; use 1 or more, or leave it out", value, means)
+	}
 }
 
 // oneOf wants one of the words; an empty value is the default.
@@ -77,13 +86,18 @@ func (c check) labels(section string, labels map[string]string) {
 func (c check) runner(config *Config, r *Runner, section string) {
 	c.executor(r, section)
 	if strings.TrimSpace(r.Token.Reveal()) == "" {
-		c.warn(section, "token", "is empty; this entry asks for no jobs")
+		c.warn(section, "token", "is empty; this entry asks for no jobs; write the token that GitLab shows when a runner is made, token = \"glrt-...\", or let `register` add the entry")
 	}
 	if strings.TrimSpace(r.URL) == "" {
 		c.broken(section, "url", "is empty; write the address of GitLab, such as https://gitlab.example.com")
 	} else if strings.HasSuffix(strings.TrimRight(r.URL, "/"), "/ci") {
 		c.warn(section, "url", "ends in /ci, which is stripped; write the address without it")
 	}
+	c.negative(section, "limit", r.Limit, "no limit")
+	c.negative(section, "request_concurrency", r.RequestConcurrency, "1")
+	c.negative(section, "output_limit", r.OutputLimit, "4096 kilobytes")
+	c.negative(section, "unhealthy_requests_limit", r.UnhealthyRequestsLimit, "3")
+	c.negative(section, "job_status_final_update_retry_limit", r.FinalUpdateRetryLimit, "10")
 	c.labels(section+".labels", r.Labels)
 	merged := maps.Clone(config.Labels)
 	if merged == nil {

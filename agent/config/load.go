@@ -54,7 +54,7 @@ func (o Options) Load(path string) (*Config, []Diagnostic, error) {
 	data, err := readFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		c, diagnostics := o.Parse(path, nil)
-		missing := Diagnostic{Severity: SeverityWarning, File: path, Runner: -1, Message: "there is no such file; it counts as an empty one, without runners"}
+		missing := Diagnostic{Severity: SeverityWarning, File: path, Runner: -1, Message: "there is no such file; it counts as an empty one, without runners; --config names another"}
 		return c, append(diagnostics, missing), nil
 	}
 	if err != nil {

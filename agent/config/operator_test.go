@@ -28,12 +28,13 @@ func TestLoadOperator(t *testing.T) {
 			warnings: "millwright.toml:1: warning: state_dirr: unknown key, ignored; did you mean state_dir?"},
 		{name: "wrong type", file: "state_dir = 'st'\nlegacy_drivers = 'google'\n", want: Operator{StateDir: "st", PoliciesDir: "policies.d", DriversDir: "drivers.d"},
 			warnings: "millwright.toml:2: legacy_drivers: this is a string; write a list: legacy_drivers = [...]"},
-		{name: "machines", file: "state_dir = 'st'\n[machines]\norphan_grace = '1h'\nprobe_interval = 0\nremove_timeout = '5s'\nmax_life = '10m'\nprobes = 3\n",
+		{name: "machines", file: "state_dir = 'st'\n[machines]\norphan_grace = '1h'\nprobe_interval = 0\nremove_timeout = '5s'\nmax_life = '10m'\nprobes = 3\ngpu_timeout = '10s'\n",
 			want: Operator{StateDir: "st", PoliciesDir: "policies.d", DriversDir: "drivers.d", Machines: MachineCare{
-				OrphanGrace: after(time.Hour), ProbeInterval: after(0), RemoveTimeout: after(5 * time.Second), MaxLife: after(10 * time.Minute)}},
+				OrphanGrace: after(time.Hour), ProbeInterval: after(0), RemoveTimeout: after(5 * time.Second), MaxLife: after(10 * time.Minute), GPUTimeout: after(10 * time.Second)}},
 			warnings: "millwright.toml:5: machines.remove_timeout: 5s is too short; use 1m0s at least\n" +
 				"millwright.toml:6: machines.max_life: 10m0s is too short; use 1h0m0s at least, or 0 (never)\n" +
-				"millwright.toml:7: warning: machines.probes: unknown key, ignored"},
+				"millwright.toml:7: warning: machines.probes: unknown key, ignored\n" +
+				"millwright.toml:8: machines.gpu_timeout: 10s is too short; use 1m0s at least, or 0 (GPUs are not waited for)"},
 		{name: "syntax", file: "state_dir = \n", env: map[string]string{"MILLWRIGHT_STATE_DIR": "state"},
 			want:     Operator{StateDir: "state", PoliciesDir: "policies.d", DriversDir: "drivers.d"},
 			warnings: "millwright.toml:1: not TOML: unexpected character U+000A at start of value"},

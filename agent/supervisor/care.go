@@ -48,21 +48,17 @@ func (s *Supervisor) poolCare() pool.Care {
 			*set.to = time.Duration(*set.from)
 		}
 	}
-	if c.ProbeInterval != nil {
-		if made.Probe = time.Duration(*c.ProbeInterval); made.Probe == 0 {
-			made.Probe = -1 // the pool's 0 is its default
-		}
-	}
+	made.Probe = orNever(c.ProbeInterval)
 	return made
 }
 
-// maxLife is a machine's life as the pool's settings have it.
-func maxLife(c config.MachineCare) time.Duration {
+// orNever is a time of which 0 means never, for settings whose 0 is their default and where less than that is never.
+func orNever(d *config.Duration) time.Duration {
 	switch {
-	case c.MaxLife == nil:
+	case d == nil:
 		return 0
-	case *c.MaxLife == 0:
-		return -1 // the pool's 0 is its default
+	case *d == 0:
+		return -1
 	}
-	return time.Duration(*c.MaxLife)
+	return time.Duration(*d)
 }

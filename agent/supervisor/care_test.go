@@ -34,12 +34,15 @@ func TestOperatorChanges(t *testing.T) {
 	w.start(builtins(t), f.operator)
 	w.untilIdle(1)
 
-	write("resume_jobs = false\n[machines]\nprobe_interval = \"1s\"\n")
-	if said := w.log.wait("Loaded millwright.toml"); said["changed"] != "machines.probe_interval resume_jobs" {
+	write("legacy_drivers = [\"docker\"]\nresume_jobs = false\n[machines]\nprobe_interval = \"1s\"\n")
+	if said := w.log.wait("Loaded millwright.toml"); said["changed"] != "legacy_drivers machines.probe_interval resume_jobs" {
 		t.Errorf("changed: %v", said)
 	}
-	if said := w.log.wait("Some changes of millwright.toml take effect after a restart only"); said["keys"] != "resume_jobs" {
+	if said := w.log.wait("Some changes of millwright.toml take effect after a restart only"); said["keys"] != "legacy_drivers resume_jobs" {
 		t.Errorf("waiting for a restart: %v", said)
+	}
+	if w.s.drivers.forced("docker") {
+		t.Error("the change of legacy_drivers did not wait")
 	}
 	if said := w.log.wait("Machine removed"); said["name"] != left || said["reason"] != "machine is unavailable" {
 		t.Errorf("%v, want %s removed by a probe", said, left)

@@ -33,6 +33,8 @@ type Drivers struct {
 	lent        bool // the agent's; else the drivers close it
 	// operator is millwright.toml as it is now, nil when there is none.
 	operator func() *config.Operator
+	// atStart is millwright.toml as it was when the agent began, for what holds until it ends; nil: as operator.
+	atStart func() *config.Operator
 
 	secrets secrets
 	journal *journal.Journal // of the machines that secrets are looked for; nil: there is none
@@ -61,6 +63,14 @@ func newDrivers(host *module.Host, log *slog.Logger) *Drivers {
 // UseFolder adds the drivers of the folder that operator, which reads millwright.toml, names. What is wrong there goes to the log.
 func (d *Drivers) UseFolder(ctx context.Context, operator func() (*config.Operator, error), log *slog.Logger) error {
 	return d.useFolder(ctx, "", operator, log)
+}
+
+// CheckFolders returns what keeps the modules of both folders that operator names from being used, and what else is wrong there. Nothing is put to work.
+func (d *Drivers) CheckFolders(ctx context.Context, operator func() (*config.Operator, error), log *slog.Logger) []Problem {
+	o := dropin.Options{Host: d.host, Log: log}
+	op, _ := operator() // whoever reads the grants tells what is wrong
+	folders(&o, op, operator, d.credentials)
+	return problemsOf(dropin.Check(ctx, o))
 }
 
 func (d *Drivers) useFolder(ctx context.Context, stateDir string, operator func() (*config.Operator, error), log *slog.Logger) (err error) {
@@ -341,6 +351,7 @@ func (d *Drivers) read(ctx context.Context, name string, list []string) (abi.Opt
 	if drv.Builtin() {
 		problems = append(problems, operatorsAlone(desc, list)...)
 	}
+	problems = append(problems, idleEndpoint(desc, drv.Builtin(), d.powers(name).Endpoint)...)
 	if !desc.Group {
 		problems = append(problems, provision.ValidateOptions(options)...)
 	}
@@ -360,6 +371,19 @@ func operatorsAlone(desc abi.Describe, list []string) (problems []abi.Problem) {
 		}
 	}
 	return problems
+}
+
+// idleEndpoint warns of an endpoint of millwright.toml that a driver does not take: a dropped-in one is not given it, and others have an option for it.
+func idleEndpoint(desc abi.Describe, builtin bool, endpoint string) []abi.Problem {
+	takes := func(o abi.Option) bool { return o.Role == abi.RoleEndpoint }
+	if endpoint == "" || builtin && slices.ContainsFunc(desc.Options, takes) {
+		return nil
+	}
+	text := fmt.Sprintf("endpoint in [drivers.%s] of millwright.toml has no effect on this driver", desc.Name)
+	if own := desc.Name + "-endpoint"; slices.ContainsFunc(desc.Options, func(o abi.Option) bool { return o.Name == own && !takes(o) }) {
+		text += "; it has the option " + own
+	}
+	return []abi.Problem{{Message: text, Warning: true}}
 }
 
 // options reads MachineOptions and MachineOptionsWithName of a runner; what holds the mark of the machine's name comes back apart. The values

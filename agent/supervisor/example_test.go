@@ -3,8 +3,6 @@ package supervisor
 import (
 	"errors"
 	"io/fs"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -82,12 +80,7 @@ func TestCompleteExampleChecked(t *testing.T) {
 // are as many as all its sections say at any hour, and at the end nothing is left.
 func TestCompleteExampleRuns(t *testing.T) {
 	need.Root(t) // for the machines' port 22
-	sso := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(`{"access_token":"ya29.x","token_type":"Bearer","expires_in":3600}`))
-	}))
-	defer sso.Close()
-	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", serviceAccount(t, sso.URL))
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", fakegce.Account(t, "ya29.x"))
 	cloud, err := fakegce.Start(fakegce.Settings{OpTime: 50 * time.Millisecond, BootTime: 100 * time.Millisecond, Machines: true, Engine: fakecloud.Jobs()})
 	if err != nil {
 		t.Fatal(err)

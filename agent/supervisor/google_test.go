@@ -2,16 +2,13 @@ package supervisor
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -141,7 +138,11 @@ func TestGoogleSignsIn(t *testing.T) {
 	}
 
 	other := builtinGoogle(t, op) // a sign-in that failed is not tried again at once
-	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", serviceAccount(t, sso.URL))
+	account, err := fakegce.AccountFile(t.TempDir(), sso.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", account)
 	if drv, err = other.forPool("google"); err != nil {
 		t.Fatal(err)
 	}
@@ -160,27 +161,23 @@ func TestGoogleSignsIn(t *testing.T) {
 	}
 }
 
-// serviceAccount writes the key file of a service account that signs in at url.
-func serviceAccount(t *testing.T, url string) string {
-	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
+// TestIdleEndpoint has an endpoint in millwright.toml for a driver that takes it, and for one that has an option for it.
+func TestIdleEndpoint(t *testing.T) {
+	own := config.OperatorDriver{Endpoint: "https://api.example.com"}
+	d := builtinDrivers(t, &config.Operator{Drivers: map[string]config.OperatorDriver{"google": own, "amazonec2": own}}, "google", "amazonec2")
+	for name, want := range map[string][]Problem{
+		"google":    nil,
+		"amazonec2": {{Message: "endpoint in [drivers.amazonec2] of millwright.toml has no effect on this driver; it has the option amazonec2-endpoint", Warning: true}},
+	} {
+		options := map[string][]string{"google": {"google-project=p1"}, "amazonec2": {"amazonec2-region=eu-west-3"}}[name]
+		var got []Problem
+		for _, p := range d.Check(t.Context(), name, options) {
+			if strings.Contains(p.Message, "millwright.toml") {
+				got = append(got, p)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %+v, want %+v", name, got, want)
+		}
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := json.Marshal(map[string]string{
-		"type": "service_account", "client_email": "agent@p1.iam.gserviceaccount.com", "private_key_id": "k1", "token_uri": url + "/token",
-		"private_key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "key.json")
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }

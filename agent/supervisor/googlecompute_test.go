@@ -1,11 +1,8 @@
 package supervisor
 
 import (
-	"encoding/json"
 	"errors"
 	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -40,7 +37,7 @@ func TestGoogleGroup(t *testing.T) {
 		}
 	}
 	a := &config.Autoscaler{Plugin: "googlecloud", PluginConfig: map[string]any{
-		"name": "my-linux-instance-group", "project": "my-gcp-project", "zone": "europe-west1-c", "credentials_file": serviceAccount(t, signIn(t, token)),
+		"name": "my-linux-instance-group", "project": "my-gcp-project", "zone": "europe-west1-c", "credentials_file": fakegce.Account(t, token),
 	}}
 	if problems := d.CheckPlugin(t.Context(), a); len(problems) > 0 {
 		t.Errorf("plugin_config: %+v", problems)
@@ -89,7 +86,7 @@ func TestGoogleInstances(t *testing.T) {
 	r.Autoscaler = &config.Autoscaler{
 		Plugin: "fleeting-plugin-googlecompute", CapacityPerInstance: 1, MaxUseCount: 1, MaxInstances: 2, DeleteInstancesOnShutdown: true,
 		PluginConfig: map[string]any{
-			"name": "builders", "project": "project-1", "region": "us-central1", "credentials_file": serviceAccount(t, signIn(t, "ya29.x")),
+			"name": "builders", "project": "project-1", "region": "us-central1", "credentials_file": fakegce.Account(t, "ya29.x"),
 		},
 		ConnectorConfig: config.Connector{Username: "runner", UseExternalAddr: true},
 		Policy:          []config.ScalePolicy{{IdleCount: 1, IdleTime: config.Duration(20 * time.Minute)}},
@@ -117,15 +114,4 @@ func TestGoogleInstances(t *testing.T) {
 	for _, wrong := range cloud.Wrong() {
 		t.Error(wrong)
 	}
-}
-
-// signIn is the URL of a server that gives a token.
-func signIn(t *testing.T, token string) string {
-	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]any{"access_token": token, "token_type": "Bearer", "expires_in": 3600})
-	}))
-	t.Cleanup(server.Close)
-	return server.URL
 }

@@ -34,7 +34,13 @@ func (w *world) example(file string, fill ...string) *config.Config {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	filled := strings.NewReplacer(append(fill, "https://gitlab.com", w.coordinator.URL(), "<token>", w.coordinator.RunnerToken().Reveal())...).Replace(string(text))
+	return w.parsed(string(text), fill...)
+}
+
+// parsed is example for a text.
+func (w *world) parsed(text string, fill ...string) *config.Config {
+	w.t.Helper()
+	filled := strings.NewReplacer(append(fill, "https://gitlab.com", w.coordinator.URL(), "<token>", w.coordinator.RunnerToken().Reveal())...).Replace(text)
 	c, problems := config.Options{}.Parse("config.toml", []byte(filled))
 	if err := config.Err(problems); err != nil {
 		w.t.Fatal(err)
@@ -108,7 +114,7 @@ func TestGoogleGroupExamples(t *testing.T) {
 			}
 			defer cloud.Close()
 			w := newWorld(t)
-			w.config = *w.example(e.file, "/home/user/.config/gcloud/application_default_credentials.json", serviceAccount(t, signIn(t, "ya29.x")))
+			w.config = *w.example(e.file, "/home/user/.config/gcloud/application_default_credentials.json", fakegce.Account(t, "ya29.x"))
 			conf := w.config.Runners[0].Autoscaler.PluginConfig
 			project, zone, name := conf["project"].(string), "zones/"+conf["zone"].(string), conf["name"].(string)
 			cloud.AddGroup(fakegce.Group{Project: project, Location: zone, Name: name})

@@ -11,6 +11,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/driver"
 	"github.com/millwright-ci/millwright/agent/driver/wasm"
 	"github.com/millwright-ci/millwright/agent/grants"
+	"github.com/millwright-ci/millwright/agent/module"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
 )
 
@@ -29,6 +30,53 @@ func (d *Drivers) groupModule(plugin string) string {
 		return ""
 	}
 	return name
+}
+
+// tellDriverChanged has the groups of runners looked at again when a driver of the folder came or went that may serve one of them.
+func (s *Supervisor) tellDriverChanged(name string) {
+	for _, w := range s.allWorkers() {
+		driver := w.settings().pool.Driver
+		if !isGroup(driver) || moduleOf(driver) != name {
+			continue
+		}
+		select {
+		case s.driverChanged <- struct{}{}:
+		default: // it is told already
+		}
+	}
+}
+
+// regroup has every group served by who is to serve it now.
+func (s *Supervisor) regroup() {
+	s.reload.Lock()
+	defer s.reload.Unlock()
+	if s.ending {
+		return
+	}
+	for _, w := range s.allWorkers() {
+		if err := w.changeGroup(w.settings()); err != nil {
+			s.log.Error("Group stays as it is", "runner", w.current().Name, "error", err)
+		}
+	}
+}
+
+// usable refuses a driver of the folder that can't be used, or that can't do what the one of its name does for a runner: a driver of groups makes no
+// single machines, and one of machines serves no group.
+func (s *Supervisor) usable(m *module.Module) error {
+	d, err := wasm.New(m)
+	if err != nil {
+		return err
+	}
+	for _, w := range s.allWorkers() {
+		driver, r := w.settings().pool.Driver, w.current()
+		switch {
+		case driver == m.Name() && d.IsGroup():
+			return fmt.Errorf("module %s: %s; runner %s has machines of the driver that it would replace", m.Name(), groupsOnly, r.Name)
+		case isGroup(driver) && !d.IsGroup() && s.drivers.groupModule(r.Autoscaler.Plugin) == m.Name():
+			return fmt.Errorf("module %s: is no driver of groups, and the one that it would replace serves the group of runner %s", m.Name(), r.Name)
+		}
+	}
+	return nil
 }
 
 // otherNames are what GitLab calls plug-ins elsewhere than in the name of the binary, and which driver of groups has their keys of plugin_config.

@@ -62,7 +62,8 @@ func (s *Supervisor) groupOf(r *config.Runner) (string, error) {
 		return "", fmt.Errorf("autoscaler.plugin_config: %w", err)
 	}
 	sum := sha256.Sum256(data)
-	return groupPrefix + cmp.Or(module, pluginName(a.Plugin)) + "-" + hex.EncodeToString(sum[:4]), nil
+	name := pluginName(a.Plugin)
+	return groupPrefix + cmp.Or(module, otherNames[name], name) + "-" + hex.EncodeToString(sum[:4]), nil
 }
 
 // pluginName is a plug-in's bare name: aws of fleeting-plugin-aws and of registry.example.com/plugins/aws:latest.
@@ -83,11 +84,8 @@ type groups struct {
 // grouped is a group with the driver that is made of it.
 type grouped struct {
 	*group.Driver
-	group group.Group
+	group *relay
 }
-
-// adjustable is a group that takes changed settings while it serves.
-type adjustable interface{ Change(fleeting.Options) }
 
 // groupSettings are what a reload may change of a group.
 func groupSettings(a *config.Autoscaler) group.Settings {
@@ -110,13 +108,18 @@ func (w *worker) changeGroup(next settings) error {
 		return nil
 	}
 	one.Change(groupSettings(a))
-	serves, ok := one.group.(adjustable)
+	now := one.group.serving()
+	if now.by != w.s.drivers.groupModule(a.Plugin) {
+		w.s.retired.Go(func() { w.handOver(next.pool.Driver, one) }) // it may take its time
+		return nil
+	}
+	plugin, ok := now.Group.(*fleeting.Group)
 	if !ok {
 		return nil
 	}
 	o, err := w.s.pluginOptions(a)
 	if err == nil {
-		serves.Change(o)
+		plugin.Change(o)
 	}
 	return err
 }
@@ -279,13 +282,14 @@ func (s *Supervisor) openGroup(w *worker, name string, r *config.Runner) (*group
 			machines = append(machines, m)
 		}
 	}
-	return &grouped{group: serves, Driver: group.New(group.Options{
-		Name: name, Runner: r.Name, Group: serves, Machines: machines, Settings: groupSettings(a), Registry: &s.registry, Log: s.log.With("runner", r.Name),
+	relay := newRelay(serves)
+	return &grouped{group: relay, Driver: group.New(group.Options{
+		Name: name, Runner: r.Name, Group: relay, Machines: machines, Settings: groupSettings(a), Registry: &s.registry, Log: s.log.With("runner", r.Name),
 	})}, nil
 }
 
 // whoServes returns what serves a runner's group: a module, or the plug-in, which is started when it is asked first.
-func (s *Supervisor) whoServes(w *worker, r *config.Runner) (group.Group, error) {
+func (s *Supervisor) whoServes(w *worker, r *config.Runner) (*servant, error) {
 	a := r.Autoscaler
 	log := s.log.With("runner", r.Name)
 	if module := s.drivers.groupModule(a.Plugin); module != "" {
@@ -293,17 +297,17 @@ func (s *Supervisor) whoServes(w *worker, r *config.Runner) (group.Group, error)
 		if err != nil {
 			return nil, err
 		}
-		return wasm.NewGroup(wasm.GroupOptions{
+		return &servant{by: module, Group: wasm.NewGroup(wasm.GroupOptions{
 			Name: module, Use: s.drivers.serving(module, options), Owner: abi.Owner{ID: s.journal.Owner(), Runner: w.key}, Max: a.MaxInstances, Log: log,
 			Connector: func() config.Connector { return w.current().Autoscaler.ConnectorConfig },
-		}), nil
+		})}, nil
 	}
 	o, err := s.pluginOptions(a)
 	if err != nil {
 		return nil, err
 	}
 	o.Log = log
-	return fleeting.New(o), nil
+	return &servant{Group: fleeting.New(o)}, nil
 }
 
 // findPlugin returns the path of a plug-in's binary.

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -38,7 +39,9 @@ func TestMain(m *testing.M) {
 	if !chosen {
 		_ = flag.Set("test.parallel", "4") // agents mostly wait for machines; it is a number, so it is taken
 	}
+	identity := azureIdentity()
 	code := m.Run()
+	identity.Close()
 	fleetingtest.Clean()
 	if code == 0 {
 		if err := goleak.Find(); err != nil {
@@ -47,6 +50,17 @@ func TestMain(m *testing.M) {
 		}
 	}
 	os.Exit(code)
+}
+
+// azureIdentity is the managed identity of the machine that the tests run on, as App Service gives it: tests that run side by side can't have one each.
+func azureIdentity() *httptest.Server {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"access_token":"of-the-machine","token_type":"Bearer","expires_on":"4102444800","resource":"https://management.azure.com"}`)
+	}))
+	os.Setenv("IDENTITY_ENDPOINT", s.URL)
+	os.Setenv("IDENTITY_HEADER", "of-the-host")
+	return s
 }
 
 // patience is how long a test waits for what must come. A busy host compiles modules for minutes when the race detector watches.

@@ -22,10 +22,11 @@ import (
 // openModules loads what was dropped into the folders of millwright.toml and begins to watch them. Without Options.Operator there are
 // the built-in modules alone.
 func (s *Supervisor) openModules(ctx context.Context) error {
-	o := dropin.Options{Host: s.modules, StateDir: s.o.StateDir, InUse: s.driverInUse, Log: s.log}
+	o := dropin.Options{Host: s.modules, StateDir: s.o.StateDir, InUse: s.driverInUse, DriverChanged: s.tellDriverChanged, Log: s.log}
 	if s.o.Operator != nil {
 		op, _ := s.o.Operator() // whoever reads the grants tells what is wrong
 		folders(&o, op, s.readOperator, s.credentials)
+		o.Usable = s.usable
 	}
 	var err error
 	if s.dropped, err = dropin.Open(ctx, o); err != nil {

@@ -100,7 +100,11 @@ func (d *Drivers) usePlugin(name string) (served, error) {
 
 // forced tells whether the operator wants a plug-in for that name, whatever modules there are.
 func (d *Drivers) forced(name string) bool {
-	op := d.operator()
+	read := d.operator
+	if d.atStart != nil {
+		read = d.atStart
+	}
+	op := read()
 	return op != nil && slices.Contains(op.LegacyDrivers, name)
 }
 

@@ -76,6 +76,13 @@ func (s *Supervisor) currentOperator() *config.Operator {
 	return s.operator
 }
 
+// operatorAtStart is millwright.toml as it was when the agent began.
+func (s *Supervisor) operatorAtStart() *config.Operator {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.started
+}
+
 // readOperator reads millwright.toml again, for whoever watches it. Ceilings that can't be read stay as they were. The runners' own are put
 // into force by the reload loop, since the caller may hold what that needs.
 func (s *Supervisor) readOperator() (*config.Operator, error) {
@@ -102,13 +109,10 @@ func (s *Supervisor) readOperator() (*config.Operator, error) {
 
 // tellOperator logs what changed in millwright.toml, by key and without values, and which of the changes wait for a restart.
 func (s *Supervisor) tellOperator(before, now *config.Operator) {
-	s.mu.Lock()
-	started := s.started
-	s.mu.Unlock()
 	if changed, _ := config.ChangedKeys(before, now); len(changed) > 0 {
 		s.log.Info("Loaded millwright.toml", "changed", strings.Join(changed, " "))
 	}
-	if _, waiting := config.ChangedKeys(started, now); len(waiting) > 0 {
+	if _, waiting := config.ChangedKeys(s.operatorAtStart(), now); len(waiting) > 0 {
 		s.log.Warn("Some changes of millwright.toml take effect after a restart only", "keys", strings.Join(waiting, " "))
 	}
 }

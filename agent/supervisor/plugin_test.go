@@ -159,6 +159,9 @@ func TestJobsShareInstance(t *testing.T) {
 				t.Errorf("the fourth job runs on %s (%s)", machine, instance)
 			}
 			w.until("the instance of the first three is gone", func() bool { return p.Instances()["shared-0001"] == "" })
+			if warned := strings.Contains(w.log.text(), "Jobs share instances without being kept apart"); warned != (executor == executorInstance) {
+				t.Errorf("that jobs share the instance is said: %t", warned)
+			}
 			w.endPlugged(p)
 		})
 	}

@@ -95,7 +95,7 @@ func (s *Supervisor) poolSettings(c *config.Config, r config.Runner) (pool.Setti
 			MaxGrowthRate: max(m.MaxGrowthRate, 0), MaxBuilds: max(m.MaxBuilds, 0), Autoscaling: sections(m.Autoscaling),
 		},
 		MachineName: m.MachineName, Driver: name, Options: options, OptionsWithName: named,
-		MachineLife: maxLife(s.currentCare()),
+		MachineLife: orNever(s.currentCare().MaxLife),
 	}
 	s.ofAutoscaler(&made, r)
 	s.ofOperator(&made, r)

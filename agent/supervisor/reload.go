@@ -24,6 +24,8 @@ func (s *Supervisor) reloadLoop(ctx context.Context) {
 			return
 		case <-s.operatorChanged:
 			s.applyOperator()
+		case <-s.driverChanged:
+			s.regroup()
 		case <-changed:
 			_ = s.Reload() // it is logged and counted there
 		}
@@ -113,7 +115,9 @@ func (s *Supervisor) plan(c *config.Config) (change, error) {
 			s.log.Error("Runner is skipped", "error", err)
 			continue
 		}
-		errs = append(errs, err)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: runners[%d]: %w", c.Path, i, err))
+		}
 	}
 	return p, errors.Join(errs...)
 }

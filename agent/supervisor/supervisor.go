@@ -104,6 +104,7 @@ type Supervisor struct {
 	freezing    sync.Mutex // held while a freeze is written down and put into force
 
 	operatorChanged chan struct{} // told that runners are to take what millwright.toml says of them
+	driverChanged   chan struct{} // told that another one may have to serve a group
 
 	jobsCtx  context.Context // of running jobs; its cause is why they are stopped
 	stopJobs context.CancelCauseFunc
@@ -156,7 +157,7 @@ func New(o Options) (*Supervisor, error) {
 		return nil, err
 	}
 	s := &Supervisor{o: o, log: o.Log, journal: j, workers: map[string]*worker{}, jobs: newJobTable(), rails: map[string][]railed{}, rotated: map[config.Secret]*rotated{}, drain: make(chan struct{}), handOver: make(chan struct{}), applied: make(chan struct{}, 1),
-		operatorChanged: make(chan struct{}, 1)}
+		operatorChanged: make(chan struct{}, 1), driverChanged: make(chan struct{}, 1)}
 	s.jobsCtx, s.stopJobs = context.WithCancelCause(context.Background())
 	s.keptCtx, s.leaveJobs = context.WithCancelCause(s.jobsCtx)
 	s.retiring, s.giveUp = context.WithCancel(context.Background())
@@ -181,7 +182,7 @@ func (s *Supervisor) open() (err error) {
 	}
 	s.credentials = credentials.NewStore(credentials.Options{Logger: s.log})
 	s.caches = remotecache.New(remotecache.Options{Roles: s.metrics.Roles()})
-	s.drivers = &Drivers{host: s.modules, credentials: s.credentials, lent: true, operator: s.currentOperator, journal: s.journal,
+	s.drivers = &Drivers{host: s.modules, credentials: s.credentials, lent: true, operator: s.currentOperator, atStart: s.operatorAtStart, journal: s.journal,
 		native: native{store: s.journal.Store(), log: s.log, release: func(ctx context.Context, m fleet.Machine) error { return s.provisioner.Release(ctx, m) }}}
 	s.provisioner, err = provision.New(provision.Options{
 		StoreDir: s.journal.Store(), Logger: s.log, Debug: s.o.Debug, Login: s.drivers.login,

@@ -287,7 +287,7 @@ func (w *worker) engineTime() time.Duration {
 
 // wishes are what the operator says of the runner's machines, as it is now.
 func (w *worker) wishes() provision.Wishes {
-	wishes := provision.Wishes{EngineTime: w.engineTime()}
+	wishes := provision.Wishes{EngineTime: w.engineTime(), GPUTime: orNever(w.s.currentCare().GPUTimeout)}
 	if op := w.s.currentOperator(); op != nil {
 		own := op.Runners[w.current().Name]
 		wishes.FirstBoot, wishes.Preload = own.FirstBoot, own.Preload

@@ -171,6 +171,41 @@ func TestChange(t *testing.T) {
 	})
 }
 
+// TestAdopt: what serves the group from now on says how large it may be, and must not serve another runner's.
+func TestAdopt(t *testing.T) {
+	registry := &group.Registry{}
+	c := quick
+	c.MaxSize = 9
+	inWorld(t, c, group.Options{Registry: registry, Settings: group.Settings{Max: 5}}, func(t *testing.T, w *world) {
+		other := group.New(group.Options{Name: "other", Runner: "other", Group: grouptest.New(grouptest.Config{ID: "others"}), Registry: registry})
+		defer other.Close(t.Context())
+		for _, d := range []*group.Driver{w.d, other} {
+			if err := d.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for info, want := range map[group.Info]string{
+			{ID: "others"}:               "the group others serves other already",
+			{ID: "module's", MaxSize: 3}: "max_instances is 5 and the group module's may have 3",
+		} {
+			if err := w.d.Adopt(info); !errors.Is(err, driver.ErrInvalid) || !strings.Contains(err.Error(), want) {
+				t.Errorf("%+v: %v, want %q", info, err, want)
+			}
+			if now, _ := w.d.Info(); now.ID != "fake/group" {
+				t.Errorf("the group is %+v", now)
+			}
+		}
+		err := w.d.Adopt(group.Info{ID: "module's", MaxSize: 7})
+		if now, _ := w.d.Info(); err != nil || now.ID != "module's" || w.d.Stats().Max != 5 {
+			t.Errorf("the group is %+v, of %d at most, %v", now, w.d.Stats().Max, err)
+		}
+		w.d.Change(group.Settings{Max: 8})
+		if n := w.d.Stats().Max; n != 7 {
+			t.Errorf("max_instances beyond what serves the group now: %d", n)
+		}
+	})
+}
+
 // TestDoubt: an instance that does not answer is asked about at once, and needs no six lists to count as gone; one that is listed again does.
 func TestDoubt(t *testing.T) {
 	inWorld(t, quick, group.Options{Settings: group.Settings{Update: time.Hour}}, func(t *testing.T, w *world) {

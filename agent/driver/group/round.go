@@ -55,14 +55,21 @@ func (d *Driver) begin() error {
 	if err != nil {
 		return d.failed("start", err)
 	}
+	return d.adopt("start", info)
+}
+
+// Adopt takes what the group says of itself when something else serves it from now on. The error is as Start's, and the group is as it was then.
+func (d *Driver) Adopt(info Info) error { return d.adopt("adopt", info) }
+
+func (d *Driver) adopt(op string, info Info) error {
 	live := d.settings()
 	if info.MaxSize > 0 && live.Max > info.MaxSize {
-		return d.refuse("start", abi.Invalid, fmt.Sprintf(
+		return d.refuse(op, abi.Invalid, fmt.Sprintf(
 			"max_instances is %d and the group %s may have %d instances at most; lower max_instances, or raise the group's own maximum", live.Max, info.ID, info.MaxSize))
 	}
 	if d.o.Registry != nil {
 		if err := d.o.Registry.enter(d, info.ID); err != nil {
-			return d.refuse("start", abi.Invalid, err.Error())
+			return d.refuse(op, abi.Invalid, err.Error())
 		}
 	}
 	d.mu.Lock()

@@ -60,8 +60,8 @@ type Target struct {
 	Keepalive time.Duration
 	Timeout   time.Duration // until a login works, tries included
 
-	ssh     *ssh.ClientConfig
-	options Options // to be made anew of
+	logins  []*ssh.ClientConfig // by SSH, tried in this order
+	options Options             // to be made anew of
 }
 
 // New settles how an instance is reached. Its error is the configuration's, or that the instance has no address yet.
@@ -88,35 +88,54 @@ func New(o Options) (*Target, error) {
 		return t, nil
 	}
 	var err error
-	t.ssh, err = o.login(t)
+	t.logins, err = o.ways(t)
 	return t, err
 }
 
-// login is what SSH needs: credentials of config.toml are tried first, then those of the group or the machine.
-func (o Options) login(t *Target) (*ssh.ClientConfig, error) {
+// ways are what SSH needs to log in: with the credentials of config.toml first, then with those of the group or the machine. Each has a connection of its
+// own, since on one of them SSH's library tries one key method, one password method and so on, and no second.
+func (o Options) ways(t *Target) ([]*ssh.ClientConfig, error) {
 	own, err := credentials(o.Connector.KeyPath, o.Connector.Password)
 	if err != nil {
 		return nil, fmt.Errorf("connector_config: %w", err)
 	}
 	if o.Login != nil {
-		made := *o.Login
-		made.User = cmp.Or(t.User, made.User)
-		made.Auth = append(own, made.Auth...)
-		t.User = made.User
-		return &made, nil
+		base := *o.Login
+		base.User = cmp.Or(t.User, base.User)
+		t.User = base.User
+		return with(base, own, o.Login.Auth), nil
 	}
-	c := &ssh.ClientConfig{User: cmp.Or(t.User, "root"), Auth: own}
-	t.User = c.User
+	base := ssh.ClientConfig{User: cmp.Or(t.User, "root")}
+	t.User = base.User
+	var theirs []ssh.AuthMethod
 	if !o.Connector.UseStaticCredentials {
-		c.Auth = append(c.Auth, ofGroup(o.Connection)...)
+		theirs = ofGroup(o.Connection)
 	}
-	if len(c.Auth) == 0 {
+	if len(own)+len(theirs) == 0 {
 		return nil, errors.New("there are no credentials for the instance: its group gives none; set key_path or password in connector_config")
 	}
 	if o.Pin != nil {
-		return c, o.Pin.on(c)
+		err = o.Pin.on(&base)
+	} else {
+		err = pin(o.PinFile, &base)
 	}
-	return c, pin(o.PinFile, c)
+	return with(base, own, theirs), err
+}
+
+// with is a config with each of the lists of methods that has any; one without any where none has, since a host may ask for nothing.
+func with(base ssh.ClientConfig, lists ...[]ssh.AuthMethod) (all []*ssh.ClientConfig) {
+	for _, methods := range lists {
+		if len(methods) > 0 {
+			c := base
+			c.Auth = methods
+			all = append(all, &c)
+		}
+	}
+	if len(all) == 0 {
+		base.Auth = nil
+		all = append(all, &base)
+	}
+	return all
 }
 
 // credentials are the key of a file, then the password, which some hosts ask for by questions.

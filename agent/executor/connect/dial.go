@@ -37,20 +37,33 @@ func (t *Target) renewed(ctx context.Context) (*Target, error) {
 	return New(o)
 }
 
-// Dial connects and logs in, once.
-func (t *Target) Dial(ctx context.Context) (*ssh.Client, error) {
-	t, err := t.renewed(ctx)
+// Dial connects and logs in, once with each of the credentials that there are, until the host takes them.
+func (t *Target) Dial(ctx context.Context) (client *ssh.Client, err error) {
+	t, err = t.renewed(ctx)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, tryTime, fmt.Errorf("no login within %s", tryTime))
 	defer cancel()
+	for _, login := range t.logins {
+		if client, err = t.login(ctx, login); err == nil || !unknownThere(err) {
+			break
+		}
+	}
+	return client, err
+}
+
+// unknownThere tells whether a host let nobody in with the credentials that it was shown, rather than that something else is wrong.
+func unknownThere(err error) bool { return strings.Contains(err.Error(), "unable to authenticate") }
+
+// login is one login on a connection of its own.
+func (t *Target) login(ctx context.Context, login *ssh.ClientConfig) (*ssh.Client, error) {
 	conn, err := t.connection(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("ssh: %w", err)
 	}
 	release := context.AfterFunc(ctx, func() { conn.Close() })
-	c, channels, requests, err := ssh.NewClientConn(conn, t.Address, t.ssh)
+	c, channels, requests, err := ssh.NewClientConn(conn, t.Address, login)
 	if !release() && err == nil {
 		c.Close()
 		return nil, fmt.Errorf("ssh to %s: %w", t.Address, context.Cause(ctx))
@@ -102,7 +115,7 @@ func (t *Target) await(ctx context.Context, login func(context.Context) error) e
 			continue
 		}
 		hint := ""
-		if strings.Contains(err.Error(), "unable to authenticate") {
+		if unknownThere(err) {
 			hint = "; check username, key_path and password of connector_config, and what the instance's image accepts"
 		}
 		return fmt.Errorf("%w: %w%s", context.Cause(limit), err, hint)

@@ -156,13 +156,14 @@ func ready(ctx context.Context, client *ssh.Client, command string) error {
 	defer s.Close()
 	stop := context.AfterFunc(ctx, func() { client.Close() }) // a host that is silent closes no session
 	defer stop()
-	var said tail
-	s.Stdout, s.Stderr = &said, &said
+	var said, errs tail // in which order the two come is not known
+	s.Stdout, s.Stderr = &said, &errs
 	err = s.Run(command)
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
+		said.add(&errs)
 		return fmt.Errorf("instance_ready_command: %w%s", exitOf(err), said.end())
 	}
 	return nil

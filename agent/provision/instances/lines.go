@@ -1,6 +1,7 @@
 package instances
 
 import (
+	"bytes"
 	"strings"
 	"sync"
 	"time"
@@ -95,6 +96,17 @@ func (t *tail) Write(p []byte) (int, error) {
 		t.buf, t.cut = append(t.buf[:0], t.buf[over:]...), true
 	}
 	return len(p), nil
+}
+
+// add puts what another one has kept behind t's: where both do not fit, it is t's that is cut.
+func (t *tail) add(other *tail) {
+	other.mu.Lock()
+	buf, cut := bytes.Clone(other.buf), other.cut
+	other.mu.Unlock()
+	_, _ = t.Write(buf)
+	t.mu.Lock()
+	t.cut = t.cut || cut
+	t.mu.Unlock()
 }
 
 // end is what the command said at its end, for an error's text.
