@@ -34,8 +34,8 @@ func TestCommandLine(t *testing.T) {
 		want []string
 	}{
 		{"version", "--version", 0, []string{"millwright 9.8.7 (abcdef12) go1.", runtime.GOOS + "/" + runtime.GOARCH}},
-		{"help", "--help", 0, []string{"docker+machine executor", "Available Commands:", "config ", "exec ", "machine ", "run "}},
-		{"nothing", "", 0, []string{"Available Commands:"}},
+		{"help", "--help", 0, []string{"config.toml that you have", "To run jobs:", "config ", "exec ", "machine ", "run "}},
+		{"nothing", "", 0, []string{"To run jobs:"}},
 		{"group alone", "machine", 0, []string{"List the machines"}},
 		{"unknown command", "exce", 2, []string{`millwright has no command "exce"; did you mean exec?`, "see `millwright --help`"}},
 		{"unknown command of a group", "machine launch", 2, []string{`millwright machine has no command "launch"`, "see `millwright machine --help`"}},
@@ -54,7 +54,7 @@ func TestCommandLine(t *testing.T) {
 		{"variable without value", "exec --var X -f " + good, 1, []string{"--var X: write NAME=VALUE"}},
 		{"bad configuration of exec", "exec -c " + badConfig + " -f " + good, 1, []string{"bad.toml:4: ", "limit"}},
 		{"check of a bad configuration", "config check -c " + badConfig + " --state-dir " + state, 1, []string{"bad.toml:4: ", "limit"}},
-		{"check of a good one", "config check -c " + goodConfig + " --state-dir " + state, 0, []string{"good.toml: 1 runners, no mistakes"}},
+		{"check of a good one", "config check -c " + goodConfig + " --state-dir " + state, 0, []string{"good.toml: 1 runner, no mistakes"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			code, text := run(t, binary, strings.Fields(tt.args)...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,7 +17,7 @@ import (
 )
 
 func (a *app) configCommand() *cobra.Command {
-	c := &cobra.Command{Use: "config", Short: "Look at the configuration"}
+	c := &cobra.Command{Use: "config", Short: "Check, show and compare the configuration"}
 	group(c)
 	c.AddCommand(a.configCheck(), a.configShow(), a.configDiff())
 	return c
@@ -25,8 +26,8 @@ func (a *app) configCommand() *cobra.Command {
 func (a *app) configCheck() *cobra.Command {
 	c := &cobra.Command{
 		Use: "check", Short: "Name everything that is wrong with config.toml", Args: noArgs,
-		Long: "Reads config.toml and prints every mistake with file, line, key and what is allowed. It exits with 1 when there is one;\n" +
-			"warnings alone are no failure.",
+		Long: "Reads config.toml, millwright.toml beside it and the modules of policies.d and drivers.d, and prints every mistake with file, line, key and\n" +
+			"what is allowed. It exits with 1 when there is one; warnings alone are no failure.",
 	}
 	path, stateDir := configFlag(c), stateDirFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -44,7 +45,9 @@ func (a *app) check(ctx context.Context, path, stateDir string) error {
 		return err
 	}
 	defer drivers.Close(ctx)
-	if err := drivers.UseFolder(ctx, a.operator(path, a.quietLogger()), a.quietLogger()); err != nil {
+	silent := slog.New(slog.DiscardHandler) // all is told below
+	operator := a.operator(path, silent)
+	if err := drivers.UseFolder(ctx, operator, silent); err != nil {
 		return err
 	}
 	o := config.Options{Period: readPeriod, Cron: readCron, Driver: func(name string, options []string) []config.Problem {
@@ -60,18 +63,40 @@ func (a *app) check(ctx context.Context, path, stateDir string) error {
 	}
 	diagnostics = append(diagnostics, more...)
 	diagnostics = append(diagnostics, config.CheckOperator(op, cfg, o.Driver)...)
-	failed := 0
-	for _, d := range diagnostics {
-		fmt.Fprintln(a.out, d)
-		if d.Severity == config.SeverityError {
-			failed++
+	failed, warnings := false, 0
+	tell := func(text string, warning bool) {
+		fmt.Fprintln(a.out, text)
+		if warning {
+			warnings++
 		}
+		failed = failed || !warning
 	}
-	if failed > 0 {
+	for _, d := range diagnostics {
+		tell(d.String(), d.Severity == config.SeverityWarning)
+	}
+	for _, wrong := range drivers.CheckFolders(ctx, operator, a.quietLogger()) {
+		if wrong.Warning {
+			wrong.Message = "warning: " + wrong.Message
+		}
+		tell(wrong.Message, wrong.Warning)
+	}
+	switch {
+	case failed:
 		return errSilent
+	case warnings > 0:
+		fmt.Fprintf(a.out, "%s: %s, no mistakes, %s\n", path, counted(len(cfg.Runners), "runner"), counted(warnings, "warning"))
+	default:
+		fmt.Fprintf(a.out, "%s: %s, no mistakes\n", path, counted(len(cfg.Runners), "runner"))
 	}
-	fmt.Fprintf(a.out, "%s: %d runners, no mistakes\n", path, len(cfg.Runners))
 	return nil
+}
+
+// counted is a number of things in words: 1 runner, 2 runners.
+func counted(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 // existing returns dir when it is there, and "" otherwise: a check makes no folders.

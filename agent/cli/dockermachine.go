@@ -33,6 +33,7 @@ func (a *app) dockerMachineRoot() *cobra.Command {
 	root.Flags().BoolP("version", "v", false, "print the version")
 	root.AddCommand(h.commands()...)
 	root.AddCommand(h.ls(), h.rm())
+	dockerMachineHelp(root)
 	root.InitDefaultHelpCmd()
 	for _, c := range root.Commands() {
 		if c.Name() == "help" {
@@ -153,7 +154,9 @@ func (h *handStore) perform(err error) error {
 func (h *handStore) ssh() *cobra.Command {
 	c := h.command(&cobra.Command{
 		Use: "ssh [NAME] [COMMAND...]", Short: "Run a command on a machine, or a shell",
-		Long: "Runs a command on a machine, or a shell when there is none. What stands after the name is the machine's, flags too.",
+		Long: "Runs a command on a machine, or a shell when there is none. Flags of the command are the machine's. What begins with a dash right\n" +
+			"after the name is an option of OpenSSH's ssh, which must be on the PATH for that.",
+		Example: "  " + h.prefix() + " ssh builder df -h\n  " + h.prefix() + " ssh builder -L 8080:localhost:8080",
 	}, func(c *cobra.Command, m *dockermachine.Machines, args []string) error {
 		return h.perform(m.SSH(c.Context(), args))
 	})
@@ -165,6 +168,7 @@ func (h *handStore) scp() *cobra.Command {
 	var how dockermachine.Copy
 	c := h.command(&cobra.Command{
 		Use: "scp [[USER@]MACHINE:]PATH [[USER@]MACHINE:]PATH", Short: "Copy files between machines and this host", Args: twoPlaces,
+		Example: "  " + h.prefix() + " scp -r site builder:/srv/site\n  " + h.prefix() + " scp builder:/var/log/syslog .",
 	}, func(c *cobra.Command, m *dockermachine.Machines, args []string) error {
 		return h.perform(m.Scp(c.Context(), args[0], args[1], how))
 	})
@@ -184,16 +188,30 @@ func twoPlaces(c *cobra.Command, args []string) error {
 
 func (h *handStore) mount() *cobra.Command {
 	var unmount bool
-	c := h.command(&cobra.Command{Use: "mount MACHINE:PATH [MOUNTPOINT]", Short: "Mount a folder of a machine with sshfs", Args: func(c *cobra.Command, args []string) error {
-		if len(args) < 1 || len(args) > 2 {
-			return &usageError{c.CommandPath(), errors.New("it takes MACHINE:PATH, and where to mount it")}
-		}
-		return nil
-	}}, func(c *cobra.Command, m *dockermachine.Machines, args []string) error {
+	c := h.command(&cobra.Command{
+		Use: "mount MACHINE:PATH [MOUNTPOINT]", Short: "Mount a folder of a machine with sshfs", Args: placeAndPoint,
+		Long:    "Mounts a folder of a machine with sshfs: at MOUNTPOINT, an empty folder that is there, or else at the same path as on the machine.",
+		Example: "  " + h.prefix() + " mount builder:/srv/site site\n  " + h.prefix() + " mount -u builder:/srv/site site",
+	}, func(c *cobra.Command, m *dockermachine.Machines, args []string) error {
 		return h.perform(m.Mount(c.Context(), args[0], append(args, "")[1], unmount))
 	})
-	c.Flags().BoolVarP(&unmount, "unmount", "u", false, "take it away again")
+	c.Flags().BoolVarP(&unmount, "unmount", "u", false, "take the mount away again, rather than make it")
 	return c
+}
+
+func placeAndPoint(c *cobra.Command, args []string) error {
+	if len(args) < 1 || len(args) > 2 {
+		return &usageError{c.CommandPath(), errors.New("it takes MACHINE:PATH, and where to mount it")}
+	}
+	return nil
+}
+
+// prefix is what the commands are called with.
+func (h *handStore) prefix() string {
+	if h.byName {
+		return dockerMachineName
+	}
+	return h.app.name + " machine"
 }
 
 func (h *handStore) active() *cobra.Command {
@@ -214,8 +232,8 @@ func (h *handStore) regenerateCerts() *cobra.Command {
 	c := h.simpleContext("regenerate-certs [NAME...]", "Make new certificates for machines, and restart their engines with them", func(m *dockermachine.Machines, ctx context.Context, names []string) error {
 		return m.RegenerateCerts(ctx, names, how)
 	})
-	c.Flags().BoolVarP(&how.Yes, "force", "f", false, "ask nobody")
-	c.Flags().BoolVar(&how.Client, "client-certs", false, "the client's too")
+	c.Flags().BoolVarP(&how.Yes, "force", "f", false, "ask nobody first")
+	c.Flags().BoolVar(&how.Client, "client-certs", false, "the certificate that the client shows them too")
 	return c
 }
 

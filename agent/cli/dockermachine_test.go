@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,10 +21,28 @@ import (
 // that of TestScripts.
 func TestDockerMachine(t *testing.T) {
 	t.Parallel()
-	need.Image(t, "millwright/machine:bookworm", "build it with .ci/images.sh")
 	for _, name := range []string{"scp", "ssh", "script", "bash"} {
 		need.Command(t, name)
 	}
+	machineScripts(t, "machines", func(*testscript.Env) {})
+}
+
+// TestPlaces does the same as testdata/places tells, with programs that not every host has. Where there is no /dev/fuse nothing is mounted:
+// [fuse] is the condition.
+func TestPlaces(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"scp", "ssh", "rsync", "sshfs", "ldd"} {
+		need.Command(t, name)
+	}
+	machineScripts(t, "places", func(e *testscript.Env) {
+		e.Defer(func() { _ = exec.Command("fusermount", "-u", "-z", filepath.Join(e.WorkDir, "mounted")).Run() }) // mostly it is no mount any more
+	})
+}
+
+// machineScripts runs the scripts of a folder of testdata, each with a name for a machine of its own, and removes what machines they leave.
+func machineScripts(t *testing.T, folder string, setUp func(*testscript.Env)) {
+	t.Helper()
+	need.Image(t, "millwright/machine:bookworm", "build it with .ci/images.sh")
 	binary := millwright(t)
 	bin := t.TempDir()
 	for _, name := range []string{"millwright", dockerMachineName} {
@@ -32,7 +51,17 @@ func TestDockerMachine(t *testing.T) {
 		}
 	}
 	testscript.Run(t, testscript.Params{
-		Dir: filepath.Join("testdata", "machines"),
+		Dir: filepath.Join("testdata", folder),
+		Condition: func(name string) (bool, error) {
+			if name != "fuse" {
+				return false, fmt.Errorf("no condition %q", name)
+			}
+			f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+			if err == nil {
+				f.Close()
+			}
+			return err == nil, nil
+		},
 		Setup: func(e *testscript.Env) error {
 			name := "mwtest-" + strings.ToLower(rand.Text()[:8])
 			e.Setenv("PATH", bin+string(os.PathListSeparator)+e.Getenv("PATH"))
@@ -50,6 +79,7 @@ func TestDockerMachine(t *testing.T) {
 					}
 				}
 			})
+			setUp(e)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": exitCode, "keep": keepOutput},

@@ -2,12 +2,6 @@ package cli
 
 import (
 	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/json"
-	"encoding/pem"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,7 +35,7 @@ func TestDockerMachineInACloud(t *testing.T) {
 	if err := os.Symlink(millwright(t), filepath.Join(bin, dockerMachineName)); err != nil {
 		t.Fatal(err)
 	}
-	account := serviceAccount(t)
+	account := fakegce.Account(t, "ya29.of-a-test")
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "clouds"),
 		Setup: func(e *testscript.Env) error {
@@ -54,34 +48,4 @@ func TestDockerMachineInACloud(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": exitCode, "keep": keepOutput},
 	})
-}
-
-// serviceAccount is the file of a service account for which a server of the test's own gives tokens.
-func serviceAccount(t *testing.T) string {
-	t.Helper()
-	signIn := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(`{"access_token":"ya29.of-a-test","token_type":"Bearer","expires_in":3600}`)) // whoever went away wants none
-	}))
-	t.Cleanup(signIn.Close)
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := json.Marshal(map[string]string{
-		"type": "service_account", "client_email": "agent@project-1.iam.gserviceaccount.com", "private_key_id": "k1", "token_uri": signIn.URL,
-		"private_key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "account.json")
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }

@@ -23,7 +23,7 @@ func (h *handStore) create() *cobra.Command {
 	c := &cobra.Command{
 		Use: "create --driver DRIVER [--DRIVER-OPTION...] NAME", Short: "Make a machine",
 		Long: "Makes a machine and its engine ready. It is yours: no agent takes it for its jobs, nor removes it. `create --driver DRIVER --help`\n" +
-			"lists the options of a driver, which `MachineOptions` has too.",
+			"lists the options of a driver too, which are those of `MachineOptions`; `millwright driver ls` lists the drivers.",
 		DisableFlagParsing: true, DisableFlagsInUseLine: true,
 	}
 	if !h.byName {
@@ -148,18 +148,22 @@ func (v *optionValue) String() string { return "" }
 // Type implements pflag.Value.
 func (v *optionValue) Type() string { return string(v.option.Type) }
 
-// createHelp prints how create is used with a driver. As docker-machine's, lines with options begin with three spaces: completions of shells look
-// for that.
+// createHelp prints how create is used with a driver.
 func (h *handStore) createHelp(c *cobra.Command, desc abi.Describe) error {
+	if h.byName {
+		return dockerMachineOptions(h.app.out, c.Name(), desc.Options)
+	}
 	fmt.Fprintf(h.app.out, "Usage: %s --driver %s [OPTIONS] NAME\n\n", c.CommandPath(), desc.Name)
-	if desc.Summary != "" {
+	if desc.Summary == "" {
+		fmt.Fprintf(h.app.out, "%s\n\n", c.Long)
+	} else {
 		fmt.Fprintf(h.app.out, "%s: %s\n\n", desc.Name, desc.Summary)
 	}
 	w := tabwriter.NewWriter(h.app.out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(w, "   OPTION\tTYPE\tENV\tDEFAULT\tHELP")
-	fmt.Fprintf(w, "   --driver, -d\tstring\tMACHINE_DRIVER\t-\tthe driver that makes the machine\n")
+	fmt.Fprintln(w, "OPTION\tTYPE\tENV\tDEFAULT\tHELP")
+	fmt.Fprintf(w, "--driver, -d\tstring\tMACHINE_DRIVER\t-\tthe driver that makes the machine\n")
 	for _, o := range desc.Options {
-		fmt.Fprintf(w, "   --%s\t%s\t%s\t%s\t%s\n", o.Name, optionType(o), dash(o.Env), cmp.Or(o.Default, "-"), o.Help)
+		fmt.Fprintf(w, "--%s\t%s\t%s\t%s\t%s\n", o.Name, optionType(o), dash(o.Env), cmp.Or(o.Default, "-"), o.Help)
 	}
 	return w.Flush()
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
@@ -62,7 +63,8 @@ type driverTrial struct {
 	host   *module.Host
 	cloud  *fakecloud.Cloud // nil when no option asks for it
 	source module.Source
-	grants *trialGrants // nil: what the options name
+	grants *trialGrants    // nil: what the options name
+	ear    *drivertest.Ear // at what the driver logs
 
 	list, invalid []string // NAME=VALUE
 	failed        int
@@ -73,7 +75,8 @@ func (t *driverTrial) start(path, configPath string, list, invalid []string) (er
 	if t.source.Wasm, err = os.ReadFile(path); err != nil {
 		return err
 	}
-	if t.host, err = module.NewHost(module.Options{Logger: t.a.quietLogger()}); err != nil {
+	t.ear = drivertest.NewEar(t.a.quietLogger().Handler())
+	if t.host, err = module.NewHost(module.Options{Logger: slog.New(t.ear)}); err != nil {
 		return err
 	}
 	if configPath != "" {
@@ -163,7 +166,7 @@ func (t *driverTrial) suite(ctx context.Context, d abi.Describe, options abi.Opt
 	if driver.IsGroup() {
 		return t.groupSuite(ctx, driver, options)
 	}
-	subject := drivertest.Subject{Driver: driver, Options: options, Settle: t.settle}
+	subject := drivertest.Subject{Driver: driver, Options: options, Settle: t.settle, Heard: t.ear.Heard}
 	if t.grants != nil {
 		subject.Secrets = t.grants.secrets
 	}
@@ -176,6 +179,7 @@ func (t *driverTrial) suite(ctx context.Context, d abi.Describe, options abi.Opt
 		subject.Leftovers = t.leftovers
 		subject.Inject = func(f drivertest.Fault) error { return t.cloud.Fail(string(f)) }
 		subject.Faults = []drivertest.Fault{drivertest.LostRemove, drivertest.HalfMade, drivertest.Junk, drivertest.Silent}
+		subject.Says = drivertest.Sayings(fakecloud.Says)
 		subject.Put = func(name string, s abi.Status) error { return t.cloud.Put(name, string(s)) }
 		subject.States = []abi.Status{abi.StatusStopped, abi.StatusInterrupted, abi.StatusGone}
 		subject.Calls = t.cloud.Calls

@@ -80,6 +80,38 @@ func TestDriverTestFindsFaults(t *testing.T) {
 	}
 }
 
+// A driver that shows the machine's host key is found out, whether it does so in an answer or in its log.
+func TestDriverTestFindsLeaks(t *testing.T) {
+	const key = "suite private" // what the suite gives machines for a host key
+	outputs := map[string]string{
+		"describe": `{"abi":1,"kind":"driver","name":"leaky","summary":"s","hostnames":["{leaky-url}"],"options":[{"name":"leaky-url","type":"string","help":"h"}]}`,
+		"validate": `{"ok":{"problems":[]}}`, "create": `{"error":{"kind":"invalid","message":"no"}}`,
+		"list": `{"ok":{"instances":[],"complete":true}}`, "remove": `{"ok":{}}`,
+		"check": `{"ok":{"permissions":[{"name":"make","result":"unknown","purpose":"make machines","message":"with ` + key + `"}]}}`,
+	}
+	for name, tc := range map[string]struct {
+		logs string
+		want []string
+	}{
+		"in its log": {"made with " + key, []string{"the guest logs a secret of 13 letters", "the answer to check shows a secret of 13 letters"}},
+		"silent":     {"", []string{"the answer to check shows a secret of 13 letters"}},
+	} {
+		file := filepath.Join(t.TempDir(), "leaky.wasm")
+		if err := os.WriteFile(file, moduletest.TinyTalking(outputs, tc.logs), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		out, err := command(t, "driver", "test", file, "--option", "leaky-url={cloud}", "--settle", "10ms")
+		for _, want := range tc.want {
+			if err == nil || !strings.Contains(out, want) {
+				t.Errorf("%s: %v: the output lacks %q:\n%s", name, err, want, out)
+			}
+		}
+		if tc.logs == "" && strings.Contains(out, "the guest logs") {
+			t.Errorf("%s:\n%s", name, out)
+		}
+	}
+}
+
 // A driver whose requests are signed meets its author's own cloud, which has an authority of its own and wants a token: both are of millwright.toml.
 func TestDriverTestSigned(t *testing.T) {
 	const token = "token-of-the-author"

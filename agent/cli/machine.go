@@ -24,7 +24,8 @@ func (a *app) machineCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "machine", Short: "Look at the machines, make some by hand, and remove them",
 		Long: "Looks at the agent's machines and removes them, and has docker-machine's commands: for machines that you make by hand, which no agent\n" +
-			"takes, and for a closer look at all. The binary by the name of docker-machine is that command line alone.",
+			"takes, and for a closer look at all. Most of these are for the machine \"default\" when no name is given. The binary by the name of\n" +
+			"docker-machine is that command line alone.",
 	}
 	group(c)
 	h := &handStore{app: a}

@@ -212,6 +212,8 @@ func (c *agentClient) modules(ctx context.Context, method, path string) (supervi
 func (a *app) policyExplain() *cobra.Command {
 	c := &cobra.Command{
 		Use: "explain [RUNNER]", Short: "Show the last decisions: what each policy proposed, what became of it, and why",
+		Long: "Shows the last decisions of the running agent, for each runner with machines or for one: how many idle machines are wanted, what each policy\n" +
+			"proposed and why, those in shadow too, and what the guard rails changed. Decisions that say the same are told once, with their times.",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return &usageError{c.CommandPath(), fmt.Errorf("%s takes one runner's name at most", c.CommandPath())}

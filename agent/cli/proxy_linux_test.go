@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -24,6 +23,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/millwright-ci/millwright/agent/driver/drivertest/fakegce"
 )
 
 // guarded is a network that can be left by a proxy alone, and whose every host has a certificate of the network's own authority.
@@ -179,6 +180,10 @@ func TestProxyAndAuthority(t *testing.T) {
 				if err := os.WriteFile(filepath.Join(dir, "millwright.toml"), []byte(operator), 0o600); err != nil {
 					t.Fatal(err)
 				}
+				account, err := fakegce.AccountFile(dir, "https://oauth2.googleapis.com/token")
+				if err != nil {
+					t.Fatal(err)
+				}
 				args := []string{"driver", "check", "--driver", name, "--config", filepath.Join(dir, "config.toml"), "--state-dir", state}
 				for _, o := range options {
 					args = append(args, "--option", o)
@@ -186,7 +191,7 @@ func TestProxyAndAuthority(t *testing.T) {
 				cmd := exec.CommandContext(t.Context(), binary, args...)
 				cmd.Env = []string{
 					"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "HTTPS_PROXY=" + g.proxy, "SSL_CERT_FILE=" + g.authority, "SSL_CERT_DIR=" + dir,
-					"GOOGLE_APPLICATION_CREDENTIALS=" + googleKey(t, dir),
+					"GOOGLE_APPLICATION_CREDENTIALS=" + account,
 					"DOCKER_CERT_PATH=" + g.dockerCerts(dir),
 				}
 				var out bytes.Buffer
@@ -221,29 +226,4 @@ func (g *guarded) dockerCerts(dir string) string {
 		g.t.Fatal(err)
 	}
 	return folder
-}
-
-// googleKey writes the key of a service account that signs in where Google's do.
-func googleKey(t *testing.T, dir string) string {
-	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := json.Marshal(map[string]string{
-		"type": "service_account", "client_email": "agent@project-1.iam.gserviceaccount.com", "private_key_id": "k1", "token_uri": "https://oauth2.googleapis.com/token",
-		"private_key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, "key.json")
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }

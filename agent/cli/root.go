@@ -135,8 +135,8 @@ func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   a.name,
 		Short: "A lean agent for GitLab CI: jobs on machines that it makes, decided by sandboxed modules",
-		Long: "Millwright runs GitLab CI jobs with the docker+machine executor, from the config.toml that you have.\n" +
-			"Scaling policies and machine drivers are sandboxed WebAssembly modules.",
+		Long: "Millwright runs GitLab CI jobs from the config.toml that you have, on machines that it makes and removes. Scaling policies and\n" +
+			"machine drivers are sandboxed WebAssembly modules. `" + a.name + " config check` is the way to begin.",
 		Version:           versionText(a.name),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
@@ -148,10 +148,17 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{c.CommandPath(), err} })
 	group(root)
 	logFlags(root)
-	root.AddCommand(a.registerCommand(), a.unregisterCommand(), a.verifyCommand(), a.listCommand(), a.resetTokenCommand())
-	root.AddCommand(a.serviceCommands()...)
-	root.AddCommand(a.runCommand(), a.runSingleCommand(), a.execCommand(), a.configCommand(), a.machineCommand(), a.policyCommand(), a.driverCommand(), a.fleetingCommand())
-	root.AddCommand(a.freezeCommand(), a.unfreezeCommand())
+	section := func(title string, commands ...*cobra.Command) {
+		root.AddGroup(&cobra.Group{ID: title, Title: title})
+		for _, c := range commands {
+			c.GroupID = title
+		}
+		root.AddCommand(commands...)
+	}
+	section("To run jobs:", a.runCommand(), a.runSingleCommand(), a.execCommand())
+	section("To look at an agent, and lend it a hand:", a.configCommand(), a.machineCommand(), a.policyCommand(), a.driverCommand(), a.fleetingCommand(), a.freezeCommand(), a.unfreezeCommand())
+	section("Runners in config.toml:", a.registerCommand(), a.unregisterCommand(), a.verifyCommand(), a.listCommand(), a.resetTokenCommand())
+	section("The system's service:", a.serviceCommands()...)
 	return root
 }
 

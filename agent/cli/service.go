@@ -26,6 +26,10 @@ func (a *app) serviceCommands() []*cobra.Command {
 		"uninstall": "Remove the system service", "start": "Start the system service", "stop": "Stop the system service",
 	} {
 		c := &cobra.Command{Use: name, Short: short, Args: noArgs}
+		if name == "stop" {
+			c.Long = "Stops the system service. With systemd the agent takes no more jobs and lets those that run end, for two hours at most; `restart` leaves them\n" +
+				"to the next agent."
+		}
 		n := a.serviceFlag(c)
 		c.RunE = func(*cobra.Command, []string) error {
 			s, err := a.service(unit{name: *n}, "")

@@ -25,10 +25,25 @@ func TestTutorial(t *testing.T) {
 		t.Skip("it builds guests and runs an agent")
 	}
 	t.Parallel()
+	follow(t, "docs/tutorial.md", 15)
+}
+
+// TestOwnDriver does the same with the part of providers/README.md that is for authors of a driver of their own.
+func TestOwnDriver(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds a guest")
+	}
+	t.Parallel()
+	follow(t, "providers/README.md", 3)
+}
+
+// follow does what a page says. It must have as many steps at least.
+func follow(t *testing.T, page string, least int) {
+	t.Helper()
 	need.Command(t, "go")
 	s := openShell(t, millwright(t))
-	steps := tutorial(t, filepath.Join(repository, "docs", "tutorial.md"))
-	if len(steps) < 15 {
+	steps := tutorial(t, filepath.Join(repository, filepath.FromSlash(page)))
+	if len(steps) < least {
 		t.Fatalf("%d steps were found", len(steps))
 	}
 	for _, step := range steps {
@@ -44,7 +59,7 @@ func TestTutorial(t *testing.T) {
 			}
 			if !step.looks() || time.Now().After(deadline) {
 				log, _ := os.ReadFile(filepath.Join(s.dir, "tutorial", "agent.log"))
-				t.Fatalf("docs/tutorial.md:%d: %s\n%s\nprints\n%s\nthe agent's log\n%s", step.line, wrong, step.commands, got, log)
+				t.Fatalf("%s:%d: %s\n%s\nprints\n%s\nthe agent's log\n%s", page, step.line, wrong, step.commands, got, log)
 			}
 		}
 	}

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"text/template"
 
 	"github.com/millwright-ci/millwright/agent/journal"
@@ -45,7 +47,11 @@ func (c *Machines) Inspect(names []string, format string) error {
 	return nil
 }
 
-// config is the machine's config.json, with the fields of docker-machine's driver, which our own drivers keep elsewhere. Numbers keep all their digits.
+// secretField is what docker-machine's drivers and plug-ins call the fields that hold credentials.
+var secretField = regexp.MustCompile(`(?i)(token|password|passwd|secret|credentials?|accesskey|secretkey|apikey)$`)
+
+// config is the machine's config.json without credentials, with the fields of docker-machine's driver, which our own drivers keep elsewhere.
+// Numbers keep all their digits.
 func (c *Machines) config(e journal.Entry) (map[string]any, error) {
 	data, err := os.ReadFile(filepath.Join(c.o.Store.Dir(e.Machine.Name), "config.json"))
 	if err != nil {
@@ -58,6 +64,10 @@ func (c *Machines) config(e journal.Entry) (map[string]any, error) {
 		return nil, fmt.Errorf("machine %s: config.json: %w", e.Machine.Name, err)
 	}
 	driver, ok := config["Driver"].(map[string]any)
+	maps.DeleteFunc(driver, func(name string, value any) bool {
+		text, isText := value.(string)
+		return isText && text != "" && secretField.MatchString(name)
+	})
 	if ok && e.Kind != journal.KindForeign {
 		for name, value := range migrate.DriverFields(e.Machine) {
 			if _, there := driver[name]; !there {

@@ -166,7 +166,7 @@ func TestEnv(t *testing.T) {
 	}
 }
 
-// TestInspect has numbers that a float would round.
+// TestInspect has numbers that a float would round, and credentials, which are left out.
 func TestInspect(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -174,7 +174,7 @@ func TestInspect(t *testing.T) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	text := `{"DriverName":"digitalocean","Driver":{"DropletID":412345678901234,"IPAddress":"192.0.2.1"}}`
+	text := `{"DriverName":"digitalocean","Driver":{"DropletID":412345678901234,"IPAddress":"192.0.2.1","AccessToken":"t0ken","RootPassword":"t0ken","SecretKey":"t0ken"}}`
 	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

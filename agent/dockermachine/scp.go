@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,15 +21,18 @@ type Copy struct {
 
 // Scp copies files between machines and this host, with the system's scp or rsync. A place is [[user@]MACHINE:]PATH; localhost: is here.
 func (c *Machines) Scp(ctx context.Context, from, to string, how Copy) error {
-	source, sourceOptions, err := c.place(ctx, from)
+	source, there, err := c.place(ctx, from)
 	if err != nil {
 		return err
 	}
-	target, targetOptions, err := c.place(ctx, to)
+	target, too, err := c.place(ctx, to)
 	if err != nil {
 		return err
 	}
-	options := append(sourceOptions, targetOptions...)
+	options, err := sshOptions(append(there, too...)...)
+	if err != nil {
+		return err
+	}
 	if how.Delta {
 		args := []string{"--progress"}
 		if how.Quiet {
@@ -49,8 +53,8 @@ func (c *Machines) Scp(ctx context.Context, from, to string, how Copy) error {
 	return c.external(ctx, "scp", append(append(args, options...), source, target)...)
 }
 
-// place turns a place into scp's words, with the options that its machine needs.
-func (c *Machines) place(ctx context.Context, text string) (string, []string, error) {
+// place turns a place into scp's words, and says how its machine is reached, if it is on one.
+func (c *Machines) place(ctx context.Context, text string) (string, []provision.External, error) {
 	machine, path, found := strings.Cut(text, ":")
 	if !found || strings.ContainsAny(machine, `/\`) {
 		return text, nil, nil
@@ -73,7 +77,7 @@ func (c *Machines) place(ctx context.Context, text string) (string, []string, er
 	if strings.Contains(address, ":") {
 		address = "[" + address + "]"
 	}
-	return user + "@" + address + ":" + path, sshOptions(x), nil
+	return user + "@" + address + ":" + path, []provision.External{x}, nil
 }
 
 // isDrive tells a drive of Windows from a machine with a name of one letter.
@@ -99,18 +103,35 @@ func (c *Machines) reach(ctx context.Context, name string) (provision.External, 
 	return p.External(e.Machine)
 }
 
-// sshOptions have a program of OpenSSH log in as we do: with the machine's key, where its host key is shown.
-func sshOptions(x provision.External) []string {
-	strict := "accept-new"
-	if x.Strict {
-		strict = "yes"
+// sshOptions have a program of OpenSSH log in as we do: with the machines' keys, where their host keys are shown. Of an option that is given twice
+// OpenSSH takes the first, so that two machines share one set.
+func sshOptions(machines ...provision.External) ([]string, error) {
+	if len(machines) == 0 {
+		return nil, nil
 	}
-	options := []string{"-o", "LogLevel=error", "-o", "StrictHostKeyChecking=" + strict, "-o", "UserKnownHostsFile=" + fileOption(x.KnownHosts),
-		"-o", "Port=" + strconv.Itoa(x.Port), "-o", "PasswordAuthentication=no", "-o", "ConnectTimeout=10"}
-	if x.KeyFile != "" {
-		options = append(options, "-o", "IdentitiesOnly=yes", "-o", "IdentityFile="+fileOption(x.KeyFile))
+	strict := "yes"
+	var known, keys []string
+	for _, x := range machines {
+		if x.Port != machines[0].Port {
+			return nil, fmt.Errorf("%s and %s have SSH on different ports, %d and %d, which one call can't reach; copy by way of this host",
+				machines[0].Address, x.Address, machines[0].Port, x.Port)
+		}
+		if !x.Strict {
+			strict = "accept-new"
+		}
+		if file := fileOption(x.KnownHosts); !slices.Contains(known, file) {
+			known = append(known, file)
+		}
+		if x.KeyFile != "" {
+			keys = append(keys, "-o", "IdentityFile="+fileOption(x.KeyFile))
+		}
 	}
-	return options
+	options := []string{"-o", "LogLevel=error", "-o", "StrictHostKeyChecking=" + strict, "-o", "UserKnownHostsFile=" + strings.Join(known, " "),
+		"-o", "Port=" + strconv.Itoa(machines[0].Port), "-o", "PasswordAuthentication=no", "-o", "ConnectTimeout=10"}
+	if len(keys) == 2*len(machines) { // else ssh's own are wanted too
+		options = append(options, "-o", "IdentitiesOnly=yes")
+	}
+	return append(options, keys...), nil
 }
 
 // fileOption is a path as OpenSSH's options take it.
@@ -152,11 +173,25 @@ func (c *Machines) Mount(ctx context.Context, from, at string, unmount bool) err
 		at = path
 	}
 	if unmount {
-		return c.external(ctx, "fusermount", "-u", at)
+		return c.unmount(ctx, at)
 	}
-	source, options, err := c.place(ctx, machine+":"+path)
+	source, there, err := c.place(ctx, machine+":"+path)
+	if err != nil {
+		return err
+	}
+	options, err := sshOptions(there...)
 	if err != nil {
 		return err
 	}
 	return c.external(ctx, "sshfs", append(options, source, at)...)
+}
+
+// unmount takes a mount of sshfs away, with the program of FUSE 2 or 3, or, where there is neither, as on macOS, with the system's.
+func (c *Machines) unmount(ctx context.Context, at string) error {
+	for _, program := range []string{"fusermount", "fusermount3"} {
+		if _, err := exec.LookPath(program); err == nil {
+			return c.external(ctx, program, "-u", at)
+		}
+	}
+	return c.external(ctx, "umount", at)
 }

@@ -30,7 +30,11 @@ func (c *Machines) SSH(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		return c.external(ctx, "ssh", append(append(sshOptions(x), x.User+"@"+x.Address), args[1:]...)...)
+		options, err := sshOptions(x)
+		if err != nil {
+			return err
+		}
+		return c.external(ctx, "ssh", append(append(options, x.User+"@"+x.Address), args[1:]...)...)
 	}
 	e, err := c.one(names)
 	if err != nil {

@@ -1,6 +1,7 @@
 package dropin_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -201,6 +202,69 @@ func TestRequired(t *testing.T) {
 	w.decides(2)
 	if d := w.decide(); d.NoGrowth {
 		t.Errorf("decided %+v", d)
+	}
+	w.remove("cap.wasm")
+	w.until("it is missed", func() bool { return w.decide().NoGrowth })
+	if d := w.decide(); !strings.Contains(d.Reason, "cap.toml: there is no cap.wasm beside it") {
+		t.Errorf("decided %+v", d)
+	}
+	if s := w.status(abi.KindPolicy, "cap"); s.Loaded || !s.Required || !strings.Contains(s.Refused, "there is no cap.wasm") {
+		t.Errorf("it is %+v", s)
+	}
+	w.remove("cap.toml")
+	w.until("it is not missed any more", func() bool { return !w.decide().NoGrowth })
+}
+
+// Settings without a module are told, and nothing comes of them.
+func TestSettingsAlone(t *testing.T) {
+	w := newWorld(t)
+	w.drop("a.toml", []byte(`{"Position":30}`))
+	w.start()
+	w.logs("module missing")
+	w.decides(5)
+	w.drop("a.wasm", wants(7))
+	w.decides(7)
+	w.remove("a.wasm")
+	w.decides(5)
+	if n := strings.Count(w.log.String(), "module missing"); n != 2 {
+		t.Errorf("it is told %d times:\n%s", n, w.log)
+	}
+	w.drop("a.wasm", wants(7))
+	w.decides(7)
+}
+
+// Check tells all that is wrong in the folders, and puts nothing to work.
+func TestCheck(t *testing.T) {
+	w := newWorld(t)
+	w.drop("good.wasm", wants(7))
+	w.drop("good.toml", []byte(`{"Position":30}`))
+	if found := dropin.Check(t.Context(), w.options()); len(found) > 0 {
+		t.Errorf("of good files: %v", found)
+	}
+	w.drop("alone.toml", []byte(`{}`))
+	w.drop("bad.wasm", []byte("hello"))
+	w.drop("cap.toml", []byte(`{"Required":true}`))
+	w.drop("Odd.wasm", wants(1))
+	w.drop("typo.wasm", wants(1))
+	w.drop("typo.toml", []byte(`{`))
+	var got []string
+	for _, p := range dropin.Check(t.Context(), w.options()) {
+		got = append(got, fmt.Sprint(p.Warning, " ", strings.ReplaceAll(p.Message, w.policies+string(os.PathSeparator), "")))
+	}
+	want := []string{
+		"false Odd.wasm: a module's file is named in ", "true alone.toml: there is no alone.wasm beside it", "false module bad.wasm: is not WebAssembly",
+		"false cap.toml: there is no cap.wasm beside it", "false typo.toml: ",
+	}
+	if len(got) != len(want) {
+		t.Fatalf("got %q", got)
+	}
+	for i := range want {
+		if !strings.HasPrefix(got[i], want[i]) {
+			t.Errorf("got %q, want %q", got[i], want[i])
+		}
+	}
+	if log := w.log.String(); log != "" {
+		t.Errorf("it logs %s", log)
 	}
 }
 

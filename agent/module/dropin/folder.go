@@ -46,7 +46,7 @@ func pairOf(path string) pair { return pair{stampOf(path), stampOf(tomlOf(path))
 
 func tomlOf(path string) string { return strings.TrimSuffix(path, wasmSuffix) + tomlSuffix }
 
-// scan returns the modules that lie in dir, by name, and what is wrong with other files there. A folder that does not exist holds none;
+// scan returns the modules that lie in dir, by name, settings without a module too, and what is wrong with other files there. A folder that does not exist holds none;
 // one that others can write is an error.
 func scan(dir string) (found map[string]pair, odd map[string]error, err error) {
 	found, odd = map[string]pair{}, map[string]error{}
@@ -64,14 +64,14 @@ func scan(dir string) (found map[string]pair, odd map[string]error, err error) {
 		return nil, nil, err
 	}
 	for _, e := range entries {
-		name, is := strings.CutSuffix(e.Name(), wasmSuffix)
-		path := filepath.Join(dir, e.Name())
+		suffix := filepath.Ext(e.Name())
+		name := strings.TrimSuffix(e.Name(), suffix)
 		switch {
-		case !is || strings.HasPrefix(name, "."): // a writer's temporary file
+		case suffix != wasmSuffix && suffix != tomlSuffix || strings.HasPrefix(name, "."): // a writer's temporary file
 		case !rules.Name(name):
-			odd[e.Name()] = fmt.Errorf("%s: a module's file is named in %s; rename it", path, rules.NameForm)
+			odd[e.Name()] = fmt.Errorf("%s: a module's file is named in %s; rename it", filepath.Join(dir, e.Name()), rules.NameForm)
 		default:
-			if p := pairOf(path); p.wasm.exists {
+			if p := pairOf(filepath.Join(dir, name+wasmSuffix)); p != (pair{}) {
 				found[name] = p
 			}
 		}
@@ -97,10 +97,18 @@ func (c content) hash() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
+// errAlone means that a module is not beside its settings.
+type errAlone struct{ toml string }
+
+func (e errAlone) Error() string {
+	module := strings.TrimSuffix(filepath.Base(e.toml), tomlSuffix) + wasmSuffix
+	return fmt.Sprintf("%s: there is no %s beside it; put the module there, or remove its settings", e.toml, module)
+}
+
 // errUnsettled means that a file changed while it was read.
 var errUnsettled = errors.New("it changes while it is read")
 
-// read reads both files of a module, and fails when they are not as seen any more or others can write them.
+// read reads the files of a module that there are, and fails when they are not as seen any more or others can write them.
 func read(path string, seen pair) (content, error) {
 	var c content
 	var err error
@@ -118,8 +126,10 @@ func read(path string, seen pair) (content, error) {
 			}
 		}
 	}
-	if c.wasm, err = readFile(path); err != nil {
-		return c, err
+	if seen.wasm.exists {
+		if c.wasm, err = readFile(path); err != nil {
+			return c, err
+		}
 	}
 	if seen.toml.exists {
 		c.hasTOML = true

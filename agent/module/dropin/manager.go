@@ -36,7 +36,10 @@ type Options struct {
 	// Usable tells whether a driver can be used; nil takes all.
 	Usable func(*module.Module) error
 	// InUse tells whether a driver has machines, or a runner that asks for it: then it stays loaded without its file. nil: none is.
-	InUse    func(driver string) bool
+	InUse func(driver string) bool
+	// DriverChanged is told that a driver came, was replaced or was taken out; nil: nobody is. It must not block.
+	DriverChanged func(driver string)
+
 	Log      *slog.Logger
 	Interval time.Duration // default 500 ms
 }
@@ -99,6 +102,16 @@ type generation struct {
 // Open loads what lies in the folders and begins to watch them. A module that can't be used is reported, not an error: its last good
 // generation serves instead, where there is one. Close ends it.
 func Open(ctx context.Context, o Options) (*Manager, error) {
+	m := newManager(ctx, o)
+	for key, f := range m.files { // at the start nobody waits for files to settle
+		m.take(m.ctx, key, f)
+	}
+	m.work.Go(m.loop)
+	return m, nil
+}
+
+// newManager returns a manager that has looked into the folders, and has taken nothing of what it saw.
+func newManager(ctx context.Context, o Options) *Manager {
 	o.Interval = cmp.Or(o.Interval, defaultInterval)
 	if o.Log == nil {
 		o.Log = slog.Default()
@@ -113,11 +126,7 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 	m.grantsWas = m.grantsNow
 	m.readGrants()
 	m.look()
-	for key, f := range m.files { // at the start nobody waits for files to settle
-		m.take(m.ctx, key, f)
-	}
-	m.work.Go(m.loop)
-	return m, nil
+	return m
 }
 
 // Close ends the watching, saves what the policies remember and unloads the modules. The runners must be closed before.
@@ -160,7 +169,7 @@ func (m *Manager) step() {
 		}
 		f := m.files[key]
 		m.take(m.ctx, key, f)
-		if !f.seen.wasm.exists {
+		if f.seen == (pair{}) {
 			delete(m.files, key)
 		}
 	}
@@ -206,9 +215,11 @@ func (m *Manager) look() []id {
 			f.seen = now
 		}
 	}
-	slices.SortFunc(settled, func(a, b id) int { return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.name, b.name)) })
+	slices.SortFunc(settled, compareIDs)
 	return settled
 }
+
+func compareIDs(a, b id) int { return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.name, b.name)) }
 
 // report logs what is wrong with a folder, or with a file that is no module, once each time it changes.
 func (m *Manager) report(path string, err error) {

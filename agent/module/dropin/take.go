@@ -19,13 +19,19 @@ import (
 func (m *Manager) take(ctx context.Context, key id, f *file) {
 	force, regrant := f.force, f.regrant
 	f.force, f.regrant, f.handled = false, false, f.seen
-	if !f.seen.wasm.exists {
+	if f.seen == (pair{}) {
 		m.takeOut(key)
 		return
 	}
 	c, err := read(f.path, f.seen)
 	if errors.Is(err, errUnsettled) {
 		f.force = true // the next look sees what became of it
+		return
+	}
+	if !f.seen.wasm.exists {
+		f.hash = ""
+		m.takeOut(key)
+		m.alone(key, f, c, err)
 		return
 	}
 	current := m.generation(key)
@@ -76,6 +82,21 @@ func (m *Manager) fail(ctx context.Context, key id, f *file, c content, err erro
 		return
 	}
 	log.Error("module refused", "consequence", "it is not used")
+}
+
+// alone tells of settings without a module, as a removal by halves leaves them, or a deployment. A policy that is required is missed.
+func (m *Manager) alone(key id, f *file, c content, err error) {
+	if err == nil {
+		err = errAlone{tomlOf(f.path)}
+	}
+	log := m.log.With("module", key.name, "kind", key.kind, "error", err)
+	if s, bad := m.settings(f.path, c); bad == nil && s.Required && key.kind == abi.KindPolicy {
+		m.refuse(key, err)
+		m.block(key, s)
+		log.Error("module missing", "consequence", "no machine is created for its runners, since it is required")
+		return
+	}
+	log.Warn("module missing", "consequence", "nothing comes of its settings")
 }
 
 // block makes a required policy that can't be loaded stop its runners' growth.
@@ -251,6 +272,14 @@ func (m *Manager) commit(g *generation) {
 	m.mu.Unlock()
 	m.startObserving(g)
 	m.retire(old, m.swapAll())
+	m.tell(g.id)
+}
+
+// tell tells of a driver that changed.
+func (m *Manager) tell(key id) {
+	if key.kind == abi.KindDriver && m.o.DriverChanged != nil {
+		m.o.DriverChanged(key.name)
+	}
 }
 
 // takeOut takes a module out of service. A driver that is in use stays, without its file.
@@ -275,6 +304,7 @@ func (m *Manager) takeOut(key id) {
 		m.log.Info("module taken out", "module", key.name, "kind", key.kind, "generation", old.number)
 	}
 	m.retire(old, idle)
+	m.tell(key)
 }
 
 // retire frees a generation that was replaced, once nobody works with it.

@@ -17,13 +17,18 @@ import (
 // patience is the deadline of calls in tests, where limits names none: a busy machine is no failure.
 const patience = time.Minute
 
-// Host returns a host that is closed with the test. Its native code is kept between runs.
+// Host returns a host that is closed with the test. Its native code is kept between runs, and what modules log goes nowhere.
 func Host(t testing.TB, limits module.Limits) *module.Host {
+	t.Helper()
+	return hostWith(t, limits, slog.New(slog.DiscardHandler))
+}
+
+func hostWith(t testing.TB, limits module.Limits, logger *slog.Logger) *module.Host {
 	t.Helper()
 	for _, d := range []*time.Duration{&limits.DecideTime, &limits.ObserveTime, &limits.DriverTime, &limits.OtherTime} {
 		*d = cmp.Or(*d, patience)
 	}
-	h, err := module.NewHost(module.Options{CacheDir: guests.CompilationCache(t), Limits: limits, Logger: slog.New(slog.DiscardHandler)})
+	h, err := module.NewHost(module.Options{CacheDir: guests.CompilationCache(t), Limits: limits, Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,10 +51,10 @@ func Load(t testing.TB, h *module.Host, folder string, hostnames ...string) *mod
 	return m
 }
 
-// Builtin loads the driver providers/NAME as the agent has it built in.
+// Builtin loads the driver providers/NAME as the agent has it built in. What it logs goes to the default logger.
 func Builtin(t testing.TB, name string) *module.Module {
 	t.Helper()
-	m, err := Host(t, module.Limits{}).Load(t.Context(), module.Source{Name: name, Wasm: guests.Wasm(t, "providers/"+name), Builtin: true})
+	m, err := hostWith(t, module.Limits{}, slog.Default()).Load(t.Context(), module.Source{Name: name, Wasm: guests.Wasm(t, "providers/"+name), Builtin: true})
 	if err != nil {
 		t.Fatal(err)
 	}
