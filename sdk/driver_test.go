@@ -60,6 +60,15 @@ func (c *cloud) inject(f drivertest.Fault) error {
 	return nil
 }
 
+// says is how the cloud words its refusals.
+func says() map[drivertest.Fault]drivertest.Said {
+	all := map[drivertest.Fault]drivertest.Said{}
+	for fault, status := range statuses {
+		all[fault] = drivertest.Said{Code: strconv.Itoa(status), Words: "as you wish"}
+	}
+	return all
+}
+
 func newCloud(t *testing.T) *cloud {
 	t.Helper()
 	c := &cloud{machines: map[string]map[string]*server{}}
@@ -175,7 +184,7 @@ func TestDrivers(t *testing.T) {
 				drivertest.Run(t, func(*testing.T) drivertest.Subject {
 					return drivertest.Subject{
 						Driver: d, Options: abi.Options{"tiny-url": {c.URL}, "tiny-size": {"small"}},
-						Invalid: abi.Options{"tiny-url": {c.URL}, "tiny-size": {"huge"}}, Leftovers: c.leftovers, Inject: c.inject,
+						Invalid: abi.Options{"tiny-url": {c.URL}, "tiny-size": {"huge"}}, Leftovers: c.leftovers, Inject: c.inject, Says: says(),
 					}
 				})
 			})

@@ -70,7 +70,7 @@ var rules = []rule{
 		libraries: []string{"golang.org/x/crypto/ssh"}, why: "the Wasm driver is a module behind the driver's interface"},
 	{pkg: "agent/driver/drivertest/native", inner: []string{"agent/driver", "agent/driver/wasm", "sdk/go/abi", "sdk/go/driver"}, why: "it runs a guest without Wasm, for the tests of drivers"},
 	{pkg: "agent/driver/drivertest/original", inner: []string{"agent/driver/legacy/...", "agent/driver/wasm", "agent/fleet", "agent/journal", "agent/migrate", "sdk/go/abi"}, why: "it runs docker-machine's own drivers, for the tests of ours"},
-	{pkg: "agent/driver/drivertest/fakearm", inner: []string{"agent/internal/need"}, why: "it starts a cloud in a process of its own; it must not know drivers"},
+	{pkg: "agent/driver/drivertest/fakearm", inner: []string{"agent/internal/fakecloud", "agent/internal/need"}, why: "it starts a cloud in a process of its own; it must not know drivers"},
 	{pkg: "agent/driver/drivertest/fakegce", inner: []string{"agent/internal/fakecloud"}, why: "the cloud is the other side of the wire; it must not know drivers"},
 	{pkg: "agent/driver/drivertest/fakeec2", inner: []string{"agent/internal/fakecloud", "sdk/go/abi"}, why: "the cloud is the other side of the wire; it must not know drivers"},
 	{pkg: "agent/driver/drivertest/fakeasg", why: "the cloud is the other side of the wire; it must not know drivers"},

@@ -126,7 +126,7 @@ func selfExtracting(files []file) (string, error) {
 // the agent logs in. A machine with GPUs is logged in to as well: somebody must ask them.
 func (r *run) bootsItself(ctx context.Context) (done bool, err error) {
 	mark := filepath.Join(r.p.store.machine(r.m.Name), firstBootMark)
-	if r.foreign || r.m.Instance.GPUs > 0 || !exists(mark) {
+	if r.foreign || r.hasGPUs() || !exists(mark) {
 		return false, unmark(mark)
 	}
 	err = r.step(ctx, PhaseEngine, func(ctx context.Context) error {

@@ -67,24 +67,24 @@ func TestForeignLogin(t *testing.T) {
 	}
 }
 
-// TestGPUs has a machine whose GPUs answer late, and one where they never do.
+// TestGPUs has a machine whose GPUs answer late, one where they never do, and one whose operator waits for none.
 func TestGPUs(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		after  int // looks
+		limit  time.Duration
 		phases string
 		want   string
 	}{
-		"late":  {3, "ssh gpu engine", "cut short"},
-		"never": {1 << 30, "ssh gpu", "no GPU within 2s; does the image have NVIDIA's driver, or install it: gpu: Process exited with status 1; output ends:\nnvidia-smi is not there"},
+		"late": {3, 20 * time.Second, "ssh gpu engine", "cut short"},
+		"never": {1 << 30, 2 * time.Second, "ssh gpu", "no GPU within 2s; does the image have NVIDIA's driver, or install it (gpu_timeout = 0 below [machines] in millwright.toml " +
+			"waits for none): gpu: Process exited with status 1; output ends:\nnvidia-smi is not there"},
+		"not waited for": {1 << 30, -1, "ssh engine", "cut short"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o := quick()
-			o.SSHTimeout, o.GPUTimeout = time.Minute, 20*time.Second
-			if tc.after > 100 {
-				o.GPUTimeout = 2 * time.Second
-			}
+			o.SSHTimeout = time.Minute
 			p := newTest(t, o)
 			looks := 0
 			f := &sshMachine{scripts: map[string]func(ssh.Session, map[string][]byte){
@@ -104,7 +104,7 @@ func TestGPUs(t *testing.T) {
 			m := f.start(t, p, "ci-1", "")
 			m.Instance.GPUs = 2
 			var phases []string
-			_, err := p.Provision(context.Background(), m, func(s string) { phases = append(phases, s) })
+			_, err := p.Within(func() Wishes { return Wishes{GPUTime: tc.limit} }).Provision(context.Background(), m, func(s string) { phases = append(phases, s) })
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("%v, want %s", err, tc.want)
 			}

@@ -6,9 +6,7 @@ import (
 	"context"
 	"io"
 	"log"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -60,7 +58,7 @@ func TestRealMirror(t *testing.T) {
 		t.Fatal("the recipe names no mirror")
 	}
 	m := startMachine(t, local, p, "root")
-	m.Options = abi.Options{option[1]: {strings.ReplaceAll(option[2], "10.11.12.13", host.Instance.Address)}}
+	m.Options = abi.Options{option[1]: {strings.ReplaceAll(option[2], "10.11.12.13", host.Instance.Address)}, "engine-insecure-registry": {hub.host()}}
 	endpoint, err := p.Within(func() Wishes { return Wishes{Preload: []string{"hello:1"}} }).Provision(ctx, m, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -94,6 +92,14 @@ func TestRealMirror(t *testing.T) {
 	if err := pullImage(ctx, engine, "hello:2"); err == nil {
 		t.Error("an image that nobody has came all the same")
 	}
+
+	hub.gone.Store(false)
+	if _, err := engine.ImageRemove(ctx, "hello:1", image.RemoveOptions{Force: true, PruneChildren: true}); err != nil {
+		t.Fatal(err)
+	}
+	if err := pullImage(ctx, engine, hub.host()+"/library/hello:1"); err != nil {
+		t.Errorf("from the registry itself, which has no TLS: %v", err)
+	}
 }
 
 // recipe returns the first block of docs/provisioning.md in that language.
@@ -108,26 +114,21 @@ func recipe(t *testing.T, language string) string {
 	return block
 }
 
-// hub is a registry that a machine reaches on its network's gateway.
+// hub is a registry that a machine reaches on its network's gateway, without TLS.
 type hub struct {
 	address string
 	asked   atomic.Int32 // requests for blobs and manifests
 	gone    atomic.Bool
 }
 
+// host is what names of its images begin with.
+func (h *hub) host() string { return strings.TrimPrefix(h.address, "http://") }
+
 func newHub(t *testing.T, local *client.Client, reachedBy fleet.Machine, tag, archive string) *hub {
 	t.Helper()
 	h := &hub{}
 	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
-	info, err := local.ContainerInspect(t.Context(), reachedBy.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", net.JoinHostPort(info.NetworkSettings.Gateway, "0"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h.address = serveOnGateway(t, local, reachedBy, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h.gone.Load() {
 			http.Error(w, "gone", http.StatusServiceUnavailable)
 			return
@@ -137,16 +138,11 @@ func newHub(t *testing.T, local *client.Client, reachedBy fleet.Machine, tag, ar
 		}
 		inner.ServeHTTP(w, r)
 	}))
-	server.Listener.Close()
-	server.Listener = l
-	server.Start()
-	t.Cleanup(server.Close)
-	h.address = server.URL
 	img, err := tarball.ImageFromPath(archive, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ref, err := name.ParseReference(strings.TrimPrefix(server.URL, "http://")+"/"+tag, name.Insecure)
+	ref, err := name.ParseReference(h.host()+"/"+tag, name.Insecure)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,30 +61,6 @@ func TestPoliciesWorkAtOnce(t *testing.T) {
 	}
 }
 
-// TestDriversWorkAtOnce does the same with a driver. Its example is held to the contract of drivers by agent/cli's tests.
-func TestDriversWorkAtOnce(t *testing.T) {
-	t.Parallel()
-	need.Command(t, "go")
-	dir, err := Make(Order{Kind: abi.KindDriver, Language: "go", Name: "my-cloud", Dir: filepath.Join(t.TempDir(), "my-cloud")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	build(t, dir)
-	run(t, dir, "go", "vet", ".")
-	run(t, dir, "go", "test", ".")
-	wasm, err := os.ReadFile(filepath.Join(dir, "my-cloud.wasm"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := moduletest.Host(t, module.Limits{}).Load(t.Context(), module.Source{Name: "my-cloud.wasm", Wasm: wasm})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := m.Describe(); d.Kind != abi.KindDriver || d.Name != "my-cloud" || !strings.HasPrefix(d.Options[0].Name, "my-cloud-") {
-		t.Errorf("it describes itself as %+v", d)
-	}
-}
-
 // build runs build.sh; a missing compiler skips the test where not everything is required.
 func build(t *testing.T, dir string) {
 	t.Helper()

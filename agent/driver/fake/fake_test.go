@@ -19,6 +19,9 @@ func TestSuite(t *testing.T) {
 		return drivertest.Subject{
 			Driver: cloud, Options: abi.Options{fake.OptZone: {"a"}}, Invalid: abi.Options{fake.OptZone: {"z"}},
 			Inject: func(f drivertest.Fault) error { return cloud.Fail(string(f)) }, Faults: []drivertest.Fault{drivertest.LostRemove},
+			Says: map[drivertest.Fault]drivertest.Said{
+				drivertest.StockOut: {Code: fake.StockOut().Code, Words: fake.StockOut().Message}, drivertest.OverQuota: {Code: fake.OverQuota().Code, Words: fake.OverQuota().Message},
+			},
 			Put:    func(name string, s abi.Status) error { cloud.SetStatus(name, s); return nil },
 			States: []abi.Status{abi.StatusStopped, abi.StatusInterrupted, abi.StatusUnknown, abi.StatusGone},
 			Leftovers: func(abi.Owner) (left []string) {

@@ -35,14 +35,6 @@ func New(m *module.Module) (*Driver, error) {
 	if d.options, err = optionsOf(d.describe, m.Builtin()); err != nil {
 		return nil, err
 	}
-	if !m.Builtin() {
-		for name, o := range d.options {
-			if o.Role == abi.RoleFile {
-				return nil, fmt.Errorf("driver %s: the option %s names a file of the agent's host, which only built-in drivers may be given; "+
-					"take the content as an option", d.describe.Name, name)
-			}
-		}
-	}
 	return d, nil
 }
 
@@ -64,6 +56,9 @@ func optionsOf(desc abi.Describe, builtin bool) (map[string]abi.Option, error) {
 		case o.Secret && !builtin:
 			return nil, fmt.Errorf("driver %s: the option %s is secret, which only those of built-in drivers can be; "+
 				"sign with a credential that the operator grants in millwright.toml", desc.Name, o.Name)
+		case o.Role == abi.RoleFile && !builtin:
+			return nil, fmt.Errorf("driver %s: the option %s names a file of the agent's host, which only built-in drivers may be given; "+
+				"take the content as an option", desc.Name, o.Name)
 		case o.Secret != (o.Credential != "" && o.Credential != abi.CredentialRegion) || o.Secret && o.Type != abi.OptionString:
 			return nil, fmt.Errorf("driver %s: the option %s must be a string that names its key of the credential to be secret, and none but region to be open", desc.Name, o.Name)
 		case o.Name == "" || !knownType(o.Type):

@@ -184,6 +184,8 @@ func TestNewRefuses(t *testing.T) {
 		"a secret of no key":           {abi.Option{Name: "p-token", Type: abi.OptionString, Secret: true}, true, "p-token must be a string that names its key"},
 		"secrets":                      {abi.Option{Name: "p-token", Type: abi.OptionList, Secret: true, Credential: abi.CredentialSecret}, true, "must be a string"},
 		"a key that is open":           {abi.Option{Name: "p-token", Type: abi.OptionString, Credential: abi.CredentialSecret}, true, "none but region to be open"},
+		"a file that was dropped in":   {abi.Option{Name: "p-file", Type: abi.OptionString, Role: abi.RoleFile}, false, "the option p-file names a file of the agent's host"},
+		"a file":                       {abi.Option{Name: "p-file", Type: abi.OptionString, Role: abi.RoleFile}, true, ""},
 		"a type":                       {abi.Option{Name: "p", Type: "float"}, true, `the option "p" has the type "float"`},
 		"no name":                      {abi.Option{Type: abi.OptionInt}, true, `the option "" has the type "int"`},
 	} {

@@ -2,6 +2,6 @@
 // account. `task e2e:cloud-google` and `task e2e:cloud-aws` do so in a user's own account; the tests do the same in fake clouds, so that only the
 // endpoint differs.
 //
-// What it may cost is bounded thrice: the agent makes one machine at a time and three in all, of the smallest type; each machine ends by itself,
-// whatever becomes of the agent; and what is left is a failure that names it.
+// What it may cost is bounded thrice: the agent makes one machine at a time and three in an hour, of the smallest type, and waits for the job for twenty
+// minutes; each machine ends by itself after an hour, whatever becomes of the agent; and what is left is a failure that names it.
 package cloudtrial

@@ -1,6 +1,7 @@
 package cloudtrial
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/millwright-ci/millwright/agent/config"
@@ -18,6 +20,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/module"
 	"github.com/millwright-ci/millwright/agent/supervisor"
+	"github.com/millwright-ci/millwright/agent/wait"
 )
 
 // Trial is what is run.
@@ -32,12 +35,23 @@ type Trial struct {
 	Out           io.Writer      // gets what happens, and the job's trace
 	// Left lists what bears an owner's tag in the account.
 	Left func(ctx context.Context, owner string) ([]string, error)
+	// Limit is how long the job may take, the making of its machine included; 0 is 20 minutes.
+	Limit time.Duration
 	// Patience is how long the cloud may take to show that all is gone; 0 is 5 minutes.
 	Patience time.Duration
 }
 
-// machineLife is after how long the cloud ends a machine, whatever becomes of the agent.
-const machineLife = "1h"
+// What a trial may cost at most.
+const (
+	maxCreates  = 3    // in an hour, those of trials before among them
+	machineLife = "1h" // after it a machine ends by itself, whatever becomes of the agent
+)
+
+// Why a trial ends before its job has.
+var (
+	errLate  = errors.New("the job did not end in time")
+	errSpent = fmt.Errorf("%d machines were asked for within an hour, and none is there; a trial asks for no more: mend what failed, and try again in an hour", maxCreates)
+)
 
 // said is what the job says.
 const said = "the job ran on a machine of its own"
@@ -70,6 +84,8 @@ func (t Trial) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, cmp.Or(t.Limit, 20*time.Minute), errLate)
+	defer cancel()
 	owner := agent.Owner()
 	fmt.Fprintf(t.Out, "driver %s, owner %s; what happens is kept in %s\n", t.Driver, owner, t.Dir)
 	return errors.Join(t.job(ctx, agent, server), t.audit(ctx, owner))
@@ -106,7 +122,7 @@ check_interval = 1
       %s,
     ]
 `, url, token, t.Image, t.Driver, strings.Join(options, ",\n      "))
-	operator := "max_machines = 1\nmax_creates_per_hour = 3\nmax_machine_age = \"" + machineLife + "\"\nresume_jobs = false\n" + t.Operator
+	operator := fmt.Sprintf("max_machines = 1\nmax_creates_per_hour = %d\nmax_machine_age = %q\nresume_jobs = false\n[machines]\nmax_life = %[2]q\n", maxCreates, machineLife) + t.Operator
 	path := filepath.Join(dir, "config.toml")
 	return path, errors.Join(os.WriteFile(path, []byte(main), 0o600), os.WriteFile(filepath.Join(dir, "millwright.toml"), []byte(operator), 0o600))
 }
@@ -145,19 +161,45 @@ func (t Trial) job(ctx context.Context, agent *supervisor.Supervisor, server *em
 	ended := make(chan error, 1)
 	go func() { ended <- agent.Run(running) }()
 	began := time.Now()
-	result, err := server.WaitJob(ctx, id)
+	waiting, giveUp := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { watch(waiting, agent, giveUp) })
+	result, err := server.WaitJob(waiting, id)
 	if err != nil {
+		err = cmp.Or(context.Cause(waiting), err)
 		stop(err)
 	} else {
 		agent.Drain()
 	}
+	giveUp(nil)
+	watching.Wait()
 	raw, traceErr := server.Trace(id)
 	trace := string(embedded.DecodeTrace(raw))
-	fmt.Fprintf(t.Out, "%s\nthe job ended as %s after %v\n", trace, result.State, time.Since(began).Round(time.Second))
+	outcome := "ended as " + string(result.State)
+	if err != nil {
+		outcome = "had not ended"
+	}
+	fmt.Fprintf(t.Out, "%s\nthe job %s after %v\n", trace, outcome, time.Since(began).Round(time.Second))
 	if err == nil && (result.State != "success" || !strings.Contains(trace, said)) {
 		err = fmt.Errorf("the job ended as %s; its trace is above", result.State)
 	}
 	return errors.Join(err, traceErr, <-ended)
+}
+
+// watch gives up when no machine can come any more: those that may be asked for in an hour have been, and none is there. It looks thrice, since the
+// job may be about to end. It returns when ctx ends.
+func watch(ctx context.Context, agent *supervisor.Supervisor, giveUp context.CancelCauseFunc) {
+	for spent := 0; spent < 3; {
+		if wait.For(ctx, time.Second) != nil {
+			return
+		}
+		if c := agent.Scaling().Ceilings; c.Creates >= maxCreates && c.Machines == 0 {
+			spent++
+		} else {
+			spent = 0
+		}
+	}
+	giveUp(errSpent)
 }
 
 // audit waits until the account holds nothing of the owner's.

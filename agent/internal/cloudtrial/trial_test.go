@@ -2,14 +2,7 @@ package cloudtrial
 
 import (
 	"bytes"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/json"
-	"encoding/pem"
 	"io/fs"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -43,13 +36,10 @@ func run(m *testing.M) int {
 		panic(err)
 	}
 	defer os.RemoveAll(dir)
-	sso := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(`{"access_token":"` + token + `","token_type":"Bearer","expires_in":3600}`))
-	}))
+	sso := fakegce.SignIn(token)
 	defer sso.Close()
-	path := filepath.Join(dir, "key.json")
-	if err := serviceAccount(path, sso.URL+"/token"); err != nil {
+	path, err := fakegce.AccountFile(dir, sso.URL+"/token")
+	if err != nil {
 		panic(err)
 	}
 	for name, value := range map[string]string{
@@ -106,31 +96,16 @@ func openBoxes(t *testing.T) *boxes.Boxes {
 func try(t *testing.T, driver string, s Settings, endpoint string, hardware *boxes.Boxes, left func(owner string) []string) {
 	t.Helper()
 	archive := need.File(t, filepath.Join("..", "..", "..", "bin", "helper-image-"+runtime.GOARCH+".tar"), "`go tool task helper-image` builds it")
-	dist := fstest.MapFS{}
-	for _, folder := range []string{"policies/periods", "policies/idlescale", "providers/" + driver} {
-		dist["dist/"+filepath.Base(folder)+guests.Suffix] = &fstest.MapFile{Data: guests.Packed(t, folder)}
-	}
-	s["MILLWRIGHT_CLOUD_IMAGE"] = "busybox:1.35"
-	s["MILLWRIGHT_CLOUD_ENDPOINT"] = endpoint
 	s["MILLWRIGHT_CLOUD_OPTIONS"] += " engine-registry-mirror=" + hardware.Mirror
-	trial, err := s.Trial(driver, newStore(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out buffer
-	trial.Dir, trial.Out = t.TempDir(), &out
+	trial, out := newTrial(t, driver, s, endpoint)
 	trial.HelperArchive = func(string) string { return archive }
-	trial.Modules = module.Options{Builtins: []fs.FS{dist}, CacheDir: guests.CompilationCache(t), Limits: module.Limits{
-		DecideTime: time.Minute, OtherTime: time.Minute, DriverTime: time.Minute, // a busy machine is no failure
-	}}
-	err = trial.Run(t.Context())
+	err := trial.Run(t.Context())
 	text := out.String()
 	t.Log(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(text, "owner ")
-	owner, _, _ := strings.Cut(rest, ";")
+	owner := out.owner()
 	for _, what := range left(owner) {
 		t.Errorf("left in the cloud: %s", what)
 	}
@@ -139,6 +114,27 @@ func try(t *testing.T, driver string, s Settings, endpoint string, hardware *box
 			t.Errorf("%q is not said", want)
 		}
 	}
+}
+
+// newTrial is a trial in a cloud that is pretended, and what it says.
+func newTrial(t *testing.T, driver string, s Settings, endpoint string) (Trial, *buffer) {
+	t.Helper()
+	dist := fstest.MapFS{}
+	for _, folder := range []string{"policies/periods", "policies/idlescale", "providers/" + driver} {
+		dist["dist/"+filepath.Base(folder)+guests.Suffix] = &fstest.MapFile{Data: guests.Packed(t, folder)}
+	}
+	s["MILLWRIGHT_CLOUD_IMAGE"] = "busybox:1.35"
+	s["MILLWRIGHT_CLOUD_ENDPOINT"] = endpoint
+	trial, err := s.Trial(driver, newStore(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := &buffer{}
+	trial.Dir, trial.Out = t.TempDir(), out
+	trial.Modules = module.Options{Builtins: []fs.FS{dist}, CacheDir: guests.CompilationCache(t), Limits: module.Limits{
+		DecideTime: time.Minute, OtherTime: time.Minute, DriverTime: time.Minute, // a busy machine is no failure
+	}}
+	return trial, out
 }
 
 func newStore(t *testing.T) *credentials.Store {
@@ -150,38 +146,29 @@ func newStore(t *testing.T) *credentials.Store {
 
 // buffer is what a trial says.
 type buffer struct {
-	mu sync.Mutex // guards b
-	b  bytes.Buffer
+	heard func(line string) // told each line; nil: nobody is
+	mu    sync.Mutex        // guards b
+	b     bytes.Buffer
 }
 
 func (b *buffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.heard != nil {
+		b.heard(string(p))
+	}
 	return b.b.Write(p)
+}
+
+// owner is whom the machines of the trial belong to.
+func (b *buffer) owner() string {
+	_, rest, _ := strings.Cut(b.String(), "owner ")
+	owner, _, _ := strings.Cut(rest, ";")
+	return owner
 }
 
 func (b *buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.String()
-}
-
-// serviceAccount writes the key file of a service account that signs in at url.
-func serviceAccount(path, url string) error {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		return err
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return err
-	}
-	data, err := json.Marshal(map[string]string{
-		"type": "service_account", "client_email": "agent@project-1.iam.gserviceaccount.com", "private_key_id": "k1", "token_uri": url,
-		"private_key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
-	})
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, data, 0o600)
 }

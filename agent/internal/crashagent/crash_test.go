@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -105,7 +106,7 @@ func (c course) live(t *testing.T, dies ...string) (reached [][]string, spared i
 // tries are how many days an agent has to come by its point: how the loops of an agent fall in with each other is never twice the same.
 const tries = 6
 
-// dies is live until all agents die at their points. One that never comes by its own is an error: nobody knows then what becomes of it.
+// dies is live until all agents die at their points; nil when they never come by these.
 func (c course) dies(t *testing.T, points ...string) (reached [][]string) {
 	t.Helper()
 	for range tries {
@@ -114,7 +115,6 @@ func (c course) dies(t *testing.T, points ...string) (reached [][]string) {
 			return reached
 		}
 	}
-	t.Errorf("in %d days the agents never came by %q", tries, points)
 	return nil
 }
 
@@ -132,9 +132,11 @@ func TestCrash(t *testing.T) {
 				for n, point := range points {
 					t.Run(point, func(t *testing.T) {
 						t.Parallel()
-						if reached := c.dies(t, point); reached != nil {
-							recovered[n] = recovery{point, reached[1]}
+						reached := c.dies(t, point)
+						if reached == nil { // nobody knows what becomes of it
+							t.Fatalf("in %d days the agent never came by %q", tries, point)
 						}
+						recovered[n] = recovery{point, reached[1]}
 					})
 				}
 			})
@@ -143,14 +145,24 @@ func TestCrash(t *testing.T) {
 	}
 	for _, c := range courses {
 		t.Run(c.name+", twice", func(t *testing.T) {
+			var tried, never atomic.Int64
+			t.Cleanup(func() {
+				if 4*never.Load() > tried.Load() {
+					t.Errorf("%d of %d second agents never came by their points", never.Load(), tried.Load())
+				}
+			})
 			for n, r := range recoveries[c.name] {
 				for _, second := range c.seconds(n, r) {
 					t.Run(r.from+", then "+second, func(t *testing.T) {
 						t.Parallel()
-						if *all {
-							c.dies(t, r.from, second)
-						} else {
+						if !*all {
 							c.live(t, r.from, second) // whether it comes by its second point is for the long run
+							return
+						}
+						tried.Add(1)
+						if c.dies(t, r.from, second) == nil { // no recovery goes as another one did, and a few points are of one alone
+							never.Add(1)
+							t.Logf("in %d days the second agent never came by its point", tries)
 						}
 					})
 				}

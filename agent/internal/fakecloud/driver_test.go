@@ -32,6 +32,7 @@ func TestDriverSuite(t *testing.T) {
 					Faults:    []drivertest.Fault{drivertest.LostRemove, drivertest.HalfMade, drivertest.Junk, drivertest.Silent},
 					Put:       func(name string, s abi.Status) error { return c.Put(name, string(s)) },
 					States:    []abi.Status{abi.StatusStopped, abi.StatusInterrupted, abi.StatusGone},
+					Says:      drivertest.Sayings(fakecloud.Says),
 					Calls:     c.Calls,
 				}
 			})

@@ -64,15 +64,26 @@ func Broken() Fault {
 	return Fault{Status: http.StatusInternalServerError, Code: "INTERNAL", Message: "something went wrong here"}
 }
 
+// faults are the ways to fail that the suite of drivers knows.
+func faults() map[string]Fault {
+	return map[string]Fault{
+		"stock-out": StockOut(), "quota": OverQuota(), "rate limit": RateLimited(7 * time.Second), "auth": Denied(), "trouble": Broken(),
+		"lost answer": {Op: OpCreate, Lost: true}, "partial list": {Op: OpList, Hide: 1},
+		"lost removal": {Op: OpRemove, Lost: true}, "half-made": {Op: OpCreate, Half: true}, "junk": {Junk: true}, "silent": {DelayMS: 60_000},
+	}
+}
+
+// Says returns the code and the words of the refusals under a fault that Fail knows; both are "" when it is none.
+func Says(name string) (code, words string) {
+	f := faults()[name]
+	return f.Code, f.Message
+}
+
 // Fail lets the cloud fail from now on in one of the ways that the suite of drivers knows: stock-out, quota, rate limit (of 7 seconds), auth,
 // trouble, lost answer (of creations), partial list, lost removal, half-made, junk and silent. "" heals it.
 func (c *Cloud) Fail(name string) error {
 	c.Heal()
-	f, ok := map[string]Fault{
-		"stock-out": StockOut(), "quota": OverQuota(), "rate limit": RateLimited(7 * time.Second), "auth": Denied(), "trouble": Broken(),
-		"lost answer": {Op: OpCreate, Lost: true}, "partial list": {Op: OpList, Hide: 1},
-		"lost removal": {Op: OpRemove, Lost: true}, "half-made": {Op: OpCreate, Half: true}, "junk": {Junk: true}, "silent": {DelayMS: 60_000},
-	}[name]
+	f, ok := faults()[name]
 	if !ok && name != "" {
 		return refuse(http.StatusBadRequest, CodeInvalid, "the cloud does not know how to fail by "+name)
 	}

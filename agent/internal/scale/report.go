@@ -147,8 +147,11 @@ func (r *Report) Table() string {
 	for _, f := range append(append([]*Figures(nil), r.Idle...), r.Busy...) {
 		pick50, pick95, picks, ended, trace := "", "", "", "", ""
 		if f.Jobs > 0 {
-			pick50, pick95, picks = short(f.PickUpP50), short(f.PickUpP95), strconv.Itoa(f.PickUps)
+			picks = strconv.Itoa(f.PickUps)
 			ended, trace = fmt.Sprintf("%d, %d", f.Ended, f.Failed), fmt.Sprintf("%.0f KB/s", f.TraceRate/1000)
+		}
+		if f.PickUps > 0 {
+			pick50, pick95 = short(f.PickUpP50), short(f.PickUpP95)
 		}
 		fmt.Fprintf(&b, "| %d | %d | %s | %s | %s | %s | %s | %s | %d | %s | %s | %s | %s | %s | %d | %.1f |\n", f.Machines, f.Jobs, megabytes(f.Memory.RSS),
 			megabytes(f.Memory.RSSMax), megabytes(f.HeapBytes), percent(f.CPU), short(f.TickP50), short(f.TickP99), f.Ticks, pick50, pick95, picks, ended, trace,

@@ -59,7 +59,7 @@ func Preparation(f Frame, dirs []string) []string {
 		lines = append(lines, "chmod 0777 "+names+" 2>/dev/null || "+HelperBinary+" cache-init "+names+" >/dev/null 2>&1 || true")
 	}
 	temp := Quote(f.TempDir)
-	lines = append(lines, "rm -rf "+temp)
+	lines = append(lines, "if [ -e "+temp+" ] || [ -L "+temp+" ]; then rm -rf "+temp+"; fi")
 	if f.Host { // it holds the job's secrets, and other users may be about
 		return append(lines, "mkdir -p "+Quote(path.Dir(f.TempDir)), "mkdir -m 0700 "+temp)
 	}

@@ -136,6 +136,7 @@ func (s *Script) repository(o Sources) {
 	if o.Strategy == StrategyClone {
 		s.Command("rm", "-rf", f.ProjectDir)
 	}
+	s.Linef("if [ -e %[1]s ] || [ -L %[1]s ]; then millwright_new=; else millwright_new=1; fi", f.ProjectDir)
 	if o.Strategy == StrategyClone && o.NativeClone {
 		s.Line(atLeastGit(2, 49))
 		s.clone(o, template)
@@ -238,7 +239,7 @@ func (s *Script) cleanConfig(o Sources) {
 	if o.CleanConfig {
 		files = append(files, git+"/hooks", git+"/config", git+"/config.worktree")
 	}
-	s.Command(files...)
+	s.Line("if [ -e " + Quote(git) + " ]; then " + Words(files...) + "; fi")
 	s.Linef("if [ -d %s ]; then find %s -name '*.lock' -type f -exec rm -f {} +; fi", git+"/refs", git+"/refs")
 	s.Linef("if [ -d %s ]; then find %s -name '*.lock' -type f -exec rm -f {} +", git+"/modules", git+"/modules")
 	if o.CleanConfig {
@@ -302,18 +303,21 @@ func (s *Script) forgetToken(o Sources) {
 }
 
 func (s *Script) fetch(o Sources) {
-	args := []string{"git"}
+	var args []string
 	if o.UserAgent != "" {
 		args = append(args, "-c", "http.userAgent="+o.UserAgent)
 	}
 	args = append(args, "fetch", "origin", "--no-recurse-submodules")
 	args = append(args, o.Refspecs...)
+	// A repository that is being made has nothing to tidy up yet.
+	fetch := func(more ...string) string {
+		return "git ${millwright_new:+-c maintenance.auto=false} " + Words(slices.Concat(args, more, o.FetchFlags)...)
+	}
 	if o.Depth > 0 {
-		s.Command(slices.Concat(args, []string{"--depth", strconv.Itoa(o.Depth)}, o.FetchFlags)...)
+		s.Line(fetch("--depth", strconv.Itoa(o.Depth)))
 		return
 	}
-	s.Line("if [ -f .git/shallow ]; then " + Words(slices.Concat(args, []string{"--unshallow"}, o.FetchFlags)...) + "; else " +
-		Words(slices.Concat(args, o.FetchFlags)...) + "; fi")
+	s.Line("if [ -f .git/shallow ]; then " + fetch("--unshallow") + "; else " + fetch() + "; fi")
 }
 
 // lfsPull names LFS's filters itself: a helper image may have the program and not its settings.
@@ -339,8 +343,8 @@ func (s *Script) checkout(o Sources) {
 	s.Notice("Checking out " + o.SHA[:min(8, len(o.SHA))] + " as detached HEAD" + ref + "...")
 	// LFS files come in one go afterwards, not one by one while git checks out.
 	s.Line("GIT_LFS_SKIP_SMUDGE=1 " + Words("git", "-c", "submodule.recurse=false", "checkout", "-f", "-q", o.SHA))
-	if len(o.CleanFlags) > 0 {
-		s.Command(append([]string{"git", "clean"}, o.CleanFlags...)...)
+	if len(o.CleanFlags) > 0 { // nothing is to be cleaned in a folder that was not there
+		s.Line(`if [ -z "$millwright_new" ]; then ` + Words(append([]string{"git", "clean"}, o.CleanFlags...)...) + "; fi")
 	}
 	if !o.SkipLFS {
 		s.Line("if " + lfsNeeded + " && git lfs version >/dev/null 2>&1; then " + lfsPull + "; fi")

@@ -4,21 +4,16 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"syscall"
-	"time"
 
 	"github.com/millwright-ci/millwright/agent/internal/cloudtrial"
 	"github.com/millwright-ci/millwright/hostfuncs/credentials"
 )
-
-// limit is how long the job may take, the making of its machine included.
-const limit = 20 * time.Minute
 
 func main() {
 	check := flag.Bool("check", false, "only tell whether the settings are there")
@@ -55,7 +50,5 @@ func trial(driver, dir string, check bool) error {
 	t.HelperArchive = func(arch string) string { return filepath.Join("bin", "helper-image-"+arch+".tar") }
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, errors.New("the job did not end in time"))
-	defer cancel()
 	return t.Run(ctx)
 }
