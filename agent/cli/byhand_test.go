@@ -36,7 +36,8 @@ func TestByHandBesideAPool(t *testing.T) {
 	}
 	t.Cleanup(func() { _, _ = w.machine("rm", "-f", "mine") }) // when the test failed before it did
 	w.untilMachines(p, "one machine is the agent's, one made by hand, and both are ready", func(pool, hand []supervisor.Machine) bool {
-		return len(hand) == 1 && len(pool) == 1 && pool[0].State == fleet.Idle && hand[0].State == fleet.Idle && hand[0].Phase == ""
+		ready := func(s fleet.State) bool { return s == fleet.Idle || s == fleet.Acquired } // the agent's is lent while it asks for a job
+		return len(hand) == 1 && len(pool) == 1 && ready(pool[0].State) && hand[0].State == fleet.Idle && hand[0].Phase == ""
 	})
 	w.write(strings.Replace(config(0), "IdleTime = 600", "IdleTime = 1", 1))
 	w.untilMachines(p, "the agent has removed its own machine, and no other", func(pool, hand []supervisor.Machine) bool { return len(pool) == 0 && len(hand) == 1 })

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/client"
 	"github.com/docker/docker/pkg/stdcopy"
 
@@ -152,11 +151,7 @@ func (h *host) status(code int, text string) {
 func TestService(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	bridge, err := h.api.NetworkInspect(t.Context(), "bridge", network.InspectOptions{})
-	if err != nil || len(bridge.IPAM.Config) == 0 || bridge.IPAM.Config[0].Gateway == "" {
-		t.Fatalf("the engine's bridge: %+v, %v", bridge.IPAM, err)
-	}
-	server, err := embedded.New(embedded.Options{Addr: net.JoinHostPort(bridge.IPAM.Config[0].Gateway, "0"), Dir: t.TempDir(), LongPoll: time.Second})
+	server, err := embedded.New(embedded.Options{Addr: net.JoinHostPort(dockertest.Gateway(t, "bridge"), "0"), Dir: t.TempDir(), LongPoll: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,15 +6,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"regexp"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/docker/docker/api/types/network"
 
 	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/coordinator"
@@ -58,19 +55,6 @@ func newGate(w *world, address string, names ...string) *gate {
 	})
 	g.url = server.URL
 	return g
-}
-
-// bridge is the address of this host on the engine's default network.
-func bridge(t *testing.T) string {
-	t.Helper()
-	found, err := dockertest.Engine(t).NetworkInspect(t.Context(), "bridge", network.InspectOptions{})
-	if err != nil || len(found.IPAM.Config) == 0 {
-		t.Fatalf("the engine's bridge: %v", err)
-	}
-	if gateway := found.IPAM.Config[0].Gateway; gateway != "" {
-		return gateway
-	}
-	return netip.MustParsePrefix(found.IPAM.Config[0].Subnet).Masked().Addr().Next().String()
 }
 
 // job is one that waits at the gate.
@@ -127,7 +111,7 @@ func TestDrain(t *testing.T) {
 	w := newWorld(t)
 	image := dockertest.Busybox(t)
 	w.config.Runners = []config.Runner{w.local("drains", image)}
-	g := newGate(w, bridge(t), "first", "second")
+	g := newGate(w, dockertest.Gateway(t, "bridge"), "first", "second")
 	w.start()
 	first := w.coordinator.Enqueue(g.job("first", image))
 	g.wait(1)
@@ -168,7 +152,7 @@ func TestStop(t *testing.T) {
 			w := newWorld(t)
 			image := dockertest.Busybox(t)
 			w.config.Runners = []config.Runner{w.local("stops", image)}
-			g := newGate(w, bridge(t), "held")
+			g := newGate(w, dockertest.Gateway(t, "bridge"), "held")
 			w.start()
 			id := w.coordinator.Enqueue(g.job("held", image))
 			g.wait(1)
@@ -196,7 +180,7 @@ func TestLimitsChange(t *testing.T) {
 	w.config.ListenAddress = "127.0.0.1:0"
 	w.config.Runners = []config.Runner{w.local("counts", image)}
 	names := []string{"a", "b", "c", "d", "e"}
-	g := newGate(w, bridge(t), names...)
+	g := newGate(w, dockertest.Gateway(t, "bridge"), names...)
 	w.start()
 	ids := map[string]int64{}
 	for _, name := range names {
@@ -243,7 +227,7 @@ func TestRunnerRemovedWhileItsJobRuns(t *testing.T) {
 	w := newWorld(t)
 	image := dockertest.Busybox(t)
 	w.config.Runners = []config.Runner{w.local("leaves", image)}
-	g := newGate(w, bridge(t), "held")
+	g := newGate(w, dockertest.Gateway(t, "bridge"), "held")
 	w.start()
 	id := w.coordinator.Enqueue(g.job("held", image))
 	g.wait(1)

@@ -80,11 +80,7 @@ func testNetwork(t *testing.T) (name, gateway string) {
 			t.Error(err)
 		}
 	})
-	found, err := api.NetworkInspect(t.Context(), name, network.InspectOptions{})
-	if err != nil || len(found.IPAM.Config) == 0 {
-		t.Fatalf("network %s: %v", name, err)
-	}
-	return name, found.IPAM.Config[0].Gateway
+	return name, dockertest.Gateway(t, name)
 }
 
 // clear removes what a failed test leaves on the engine, and complains when the test did not fail before.

@@ -22,7 +22,7 @@ func TestLostRuntimeDirectory(t *testing.T) {
 	runtime := filepath.Join(t.TempDir(), "runtime")
 	w.config.Runners = []config.Runner{w.local("loses", image)}
 	w.config.Runners[0].Docker.Volumes = []string{"/cache"}
-	g := newGate(w, bridge(t), "lost", "known")
+	g := newGate(w, dockertest.Gateway(t, "bridge"), "lost", "known")
 	lasting := func(o *Options) { o.RuntimeDir, o.SweepEvery = runtime, 300*time.Millisecond }
 	w.start(lasting)
 	job := g.job("lost", image)

@@ -5,15 +5,12 @@ package jobtest
 import (
 	"errors"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/docker/docker/api/types/network"
 
 	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/coordinator/embedded"
@@ -56,13 +53,7 @@ func NewSite(t *testing.T) *Site {
 	if s.helper == "" {
 		s.archive = need.File(t, filepath.Join(root(t), "bin", "helper-image-"+runtime.GOARCH+".tar"), "`go tool task helper-image` builds it")
 	}
-	bridge, err := dockertest.Engine(t).NetworkInspect(t.Context(), "bridge", network.InspectOptions{})
-	if err != nil || len(bridge.IPAM.Config) == 0 {
-		t.Fatalf("the engine's bridge: %v", err)
-	}
-	if s.Gateway = bridge.IPAM.Config[0].Gateway; s.Gateway == "" {
-		s.Gateway = netip.MustParsePrefix(bridge.IPAM.Config[0].Subnet).Masked().Addr().Next().String()
-	}
+	s.Gateway = dockertest.Gateway(t, "bridge")
 	return s
 }
 

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/client"
 
 	"github.com/millwright-ci/millwright/agent/internal/need"
@@ -33,6 +35,20 @@ func Engine(t testing.TB) *client.Client {
 	}
 	t.Cleanup(func() { api.Close() })
 	return api
+}
+
+// Gateway is this host's address on one of the engine's networks, such as "bridge", by which containers reach it.
+func Gateway(t testing.TB, name string) string {
+	t.Helper()
+	found, err := Engine(t).NetworkInspect(t.Context(), name, network.InspectOptions{})
+	if err != nil || len(found.IPAM.Config) == 0 {
+		t.Fatalf("the engine's network %s: %+v, %v", name, found.IPAM, err)
+	}
+	if gateway := found.IPAM.Config[0].Gateway; gateway != "" {
+		return gateway
+	}
+	// An engine's first start takes the first address of its bridge, and does not tell.
+	return netip.MustParsePrefix(found.IPAM.Config[0].Subnet).Masked().Addr().Next().String()
 }
 
 // Busybox makes an image of Debian's busybox-static and returns its name, under which no other test knows it. changes are lines
