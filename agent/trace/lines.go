@@ -20,24 +20,39 @@ type stamper struct {
 	line  []byte
 	began time.Time // when the first byte of line came
 	goes  bool      // what was sent last had a line feed added
+
+	stamp   []byte // stamped, as it is written: lines that come together have one
+	stamped time.Time
 }
 
 func (s *stamper) write(dst, p []byte) []byte {
+	var came time.Time // what p holds; asked for once, when a line begins in it
+	begin := func() {
+		if came.IsZero() {
+			came = s.now()
+		}
+		s.began = came
+	}
 	for {
 		i := bytes.IndexByte(p, '\n')
 		if i < 0 {
 			break
 		}
-		s.take(p[:i])
-		dst = s.emit(dst, false)
+		if len(s.line) == 0 {
+			begin()
+		}
+		dst = s.emit(dst, p[:i], false)
 		p = p[i+1:]
 	}
 	if len(p) == 0 {
 		return dst
 	}
-	s.take(p)
+	if len(s.line) == 0 {
+		begin()
+	}
+	s.line = append(s.line, p...)
 	if len(s.line) > maxLine || bytes.IndexByte(p, '\r') >= 0 {
-		dst = s.emit(dst, true)
+		dst = s.emit(dst, nil, true)
 	}
 	return dst
 }
@@ -47,27 +62,21 @@ func (s *stamper) flush(dst []byte, limit time.Time) []byte {
 	if len(s.line) == 0 || s.began.After(limit) {
 		return dst
 	}
-	return s.emit(dst, true)
+	return s.emit(dst, nil, true)
 }
 
-func (s *stamper) take(p []byte) {
-	if len(s.line) == 0 {
-		s.began = s.now()
+// emit appends the line so far and the rest of it. goes tells that its own line feed has not come yet.
+func (s *stamper) emit(dst, rest []byte, goes bool) []byte {
+	if len(s.stamp) == 0 || !s.began.Equal(s.stamped) {
+		s.stamp, s.stamped = s.began.UTC().AppendFormat(s.stamp[:0], stampFormat), s.began
 	}
-	s.line = append(s.line, p...)
-}
-
-// emit appends the line so far. goes tells that its own line feed has not come yet.
-func (s *stamper) emit(dst []byte, goes bool) []byte {
-	dst = s.began.UTC().AppendFormat(dst, stampFormat)
-	dst = append(dst, ' ')
-	dst = append(dst, s.tag...)
+	dst = append(append(append(dst, s.stamp...), ' '), s.tag...)
 	if s.goes {
 		dst = append(dst, '+')
 	} else {
 		dst = append(dst, ' ')
 	}
-	dst = append(dst, s.line...)
+	dst = append(append(dst, s.line...), rest...)
 	s.line, s.goes = s.line[:0], goes
 	return append(dst, '\n')
 }

@@ -62,8 +62,8 @@ func TestLines(t *testing.T) {
 			"2026-08-22T08:11:14.345678Z 01O out\n" +
 			"2026-08-22T08:11:15.345678Z 01E err\n" +
 			"2026-08-22T08:11:16.345678Z 0fO up\n"},
-		{"lines in one write", func(tr *Trace) { tr.Stdout(StreamJob).Write([]byte("a\n\nb\n")) },
-			"2026-08-22T08:11:13.345678Z 01O a\n2026-08-22T08:11:14.345678Z 01O \n2026-08-22T08:11:15.345678Z 01O b\n"},
+		{"lines in one write came at one time", func(tr *Trace) { tr.Stdout(StreamJob).Write([]byte("a\n\nb\n")) },
+			"2026-08-22T08:11:13.345678Z 01O a\n2026-08-22T08:11:13.345678Z 01O \n2026-08-22T08:11:13.345678Z 01O b\n"},
 		{"a line in two writes has the time of its first byte", func(tr *Trace) {
 			tr.Stdout(StreamJob).Write([]byte("a"))
 			tr.Stderr(StreamJob).Write([]byte("e\n"))
