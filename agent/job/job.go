@@ -14,6 +14,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/coordinator"
 	"github.com/millwright-ci/millwright/agent/executor"
+	"github.com/millwright-ci/millwright/agent/executor/docker"
 	"github.com/millwright-ci/millwright/agent/job/remotecache"
 	"github.com/millwright-ci/millwright/agent/trace"
 )
@@ -33,7 +34,9 @@ type Params struct {
 	Host              string // the agent's host, for engines that are no machine's; "" asks the system
 	// HelperArchive returns the path of the helper image's archive for an architecture in Go's words; "" when there is none.
 	HelperArchive func(arch string) string
-	OnHost        OnHost
+	// EngineFacts is shared by all jobs of an agent; nil remembers nothing of engines.
+	EngineFacts *docker.EngineFacts
+	OnHost      OnHost
 	// Caches signs the addresses of remote caches; nil makes one for this job alone, which fetches its credentials anew.
 	Caches   *remotecache.Store
 	TraceDir string // for the trace's buffer; "" means os.TempDir

@@ -72,7 +72,7 @@ func (s *Supervisor) work(w *worker, one *runningJob) {
 	defer s.jobs.remove(view)
 	params := job.Params{
 		Job: j, Runner: runner, Client: client, Engines: job.Local{}, Version: s.o.Version, SystemID: record.SystemID, Owner: s.Owner(),
-		Slot: record.Slot, ProjectSlot: record.ProjectSlot, HelperArchive: s.o.HelperArchive, Caches: s.caches, Log: s.log, Keep: one.dir, Lost: one.lost,
+		Slot: record.Slot, ProjectSlot: record.ProjectSlot, HelperArchive: s.o.HelperArchive, EngineFacts: &s.engineFacts, Caches: s.caches, Log: s.log, Keep: one.dir, Lost: one.lost,
 		OnHost: s.onHost(),
 		OnState: func(at job.State) {
 			counted.Stage(at.Stage)

@@ -20,6 +20,7 @@ import (
 	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/coordinator"
 	"github.com/millwright-ci/millwright/agent/driver/group"
+	"github.com/millwright-ci/millwright/agent/executor/docker"
 	"github.com/millwright-ci/millwright/agent/feed"
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/incumbent"
@@ -97,6 +98,7 @@ type Supervisor struct {
 	preloading  sync.WaitGroup
 	credentials *credentials.Store
 	caches      *remotecache.Store // signs the addresses of remote caches
+	engineFacts docker.EngineFacts
 	feed        *feed.Feed
 	drivers     *Drivers
 	jobs        *jobTable

@@ -28,14 +28,12 @@ import (
 
 // Executor is one job on one engine. It implements executor.Executor.
 type Executor struct {
-	o    Options
-	api  *client.Client
-	auth *resolver
-	own  string // value of ownLabel
-	base string // stem of the containers' names
-	arch string // of the engine, in Go's words
-	runc bool   // containers are plain processes of the engine's host, unless the configuration names a runtime
-	here bool   // the engine's files are this host's
+	o     Options
+	api   *client.Client
+	auth  *resolver
+	own   string // value of ownLabel
+	base  string // stem of the containers' names
+	facts        // of the engine
 
 	heard atomic.Int64 // when something last came from a stage, Unix milliseconds
 
@@ -220,6 +218,10 @@ func (e *Executor) greet(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
+	if f, ok := e.o.EngineFacts.recall(e.api.DaemonHost()); ok && e.ping(ctx) == nil {
+		e.facts = f
+		return nil
+	}
 	info, err := e.api.Info(ctx)
 	if e.arch = goArch[info.Architecture]; err == nil && e.arch == "" {
 		v, failed := e.api.ServerVersion(ctx)
@@ -229,6 +231,7 @@ func (e *Executor) greet(ctx context.Context) error {
 		return executor.Errorf(executor.Engine, "engine %s: %w", e.api.DaemonHost(), err)
 	}
 	e.runc, e.here = info.DefaultRuntime == "runc", e.isHere(info)
+	e.o.EngineFacts.note(e.api.DaemonHost(), e.facts)
 	return nil
 }
 

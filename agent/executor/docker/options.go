@@ -48,6 +48,10 @@ type Options struct {
 	Auth  Auth
 	Flags Flags
 
+	EngineFacts *EngineFacts // nil remembers nothing
+
+	Init Init
+
 	// First, if set, returns what can be done ahead of the first stages. Prepare calls it when it knows all else.
 	First func(executor.Ready) First
 
@@ -56,6 +60,12 @@ type Options struct {
 
 	// Handle is of an executor of an agent before, whose work Resume takes up; nil makes everything anew.
 	Handle []byte
+}
+
+// Init is about millwright-init, the first process of build containers. Scripts run without it where it is not.
+type Init struct {
+	Path string // where the helper's scripts put it, in both containers; "" runs none
+	Word string // see packed.WordVariable
 }
 
 // First is what a job can tell of its first stages before their turn. What comes of it shows when they are run: with other scripts, or after
