@@ -12,6 +12,8 @@ import (
 
 	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/coordinator"
+	"github.com/millwright-ci/millwright/agent/executor/docker"
+	"github.com/millwright-ci/millwright/agent/executor/packed"
 	"github.com/millwright-ci/millwright/agent/job/shell"
 	"github.com/millwright-ci/millwright/agent/trace"
 )
@@ -202,6 +204,7 @@ func (r *run) frame() shell.Frame {
 		Variables: r.vars.expanded(), ProjectDir: r.paths.project, TempDir: r.paths.temp, Owner: r.ready.Owner,
 		Trace:          r.debug(),
 		LastWord:       r.lastWord(),
+		Init:           r.firstProcess().Path != "",
 		CheckExit:      r.flags["FF_ENABLE_BASH_EXIT_CODE_CHECK"],
 		ScriptSections: r.flags["FF_SCRIPT_SECTIONS"] && r.p.Job.Features.TraceSections,
 		Pwsh:           inPowerShell(r.p.Runner),
@@ -214,8 +217,21 @@ func (r *run) lastWord() string {
 	if r.onHost() {
 		return ""
 	}
-	sum := sha256.Sum256([]byte("last word of " + r.p.Job.Token.Reveal()))
-	return "\x1e" + hex.EncodeToString(sum[:12])
+	return r.word("last word of ")
+}
+
+// firstProcess says where millwright-init is for the build container, unless the job does without.
+func (r *run) firstProcess() docker.Init {
+	if r.onHost() || !r.vars.flag("MILLWRIGHT_INIT", true) {
+		return docker.Init{}
+	}
+	return docker.Init{Path: shell.InitFile(r.paths.temp), Word: r.word("word of the first process of ")}
+}
+
+// word is a line that nobody but the job's owner can know.
+func (r *run) word(of string) string {
+	sum := sha256.Sum256([]byte(of + r.p.Job.Token.Reveal()))
+	return string(rune(packed.Mark)) + hex.EncodeToString(sum[:12])
 }
 
 // via names the machine, or the host of the agent; "" where that says nothing.

@@ -33,6 +33,8 @@ func (r *run) newExecutor(handle []byte) (executor.Executor, error) {
 		HelperArchive: r.p.HelperArchive,
 		Auth:          r.auth(),
 		Handle:        handle,
+		EngineFacts:   r.p.EngineFacts,
+		Init:          r.firstProcess(),
 		First:         r.firstStages,
 		Flags: docker.Flags{
 			NetworkPerBuild: r.flags["FF_NETWORK_PER_BUILD"],

@@ -10,28 +10,52 @@ import (
 	"github.com/docker/docker/api/types/container"
 
 	"github.com/millwright-ci/millwright/agent/executor"
+	"github.com/millwright-ci/millwright/agent/executor/packed"
 )
 
-// lastWord listens for the line that a script ends with on both streams, and keeps it out of them.
+// lastWord listens for what a stage ends with on both streams, and keeps it out of them: a script's own line, or that of millwright-init.
 type lastWord struct {
-	stdout, stderr listener
-	missing        atomic.Int32  // streams that have not had it
-	said           chan struct{} // closed when both have
+	stdout, stderr interface {
+		io.Writer
+		flush()
+	}
+	missing atomic.Int32  // streams that have not had it
+	code    atomic.Int32  // the script's exit code, when it has been said
+	said    chan struct{} // closed when both streams have had it
+}
+
+func newLastWord() *lastWord {
+	l := &lastWord{said: make(chan struct{})}
+	l.missing.Store(2)
+	return l
+}
+
+// heard is called once for each stream.
+func (l *lastWord) heard(code int) {
+	l.code.Store(int32(code))
+	if l.missing.Add(-1) == 0 {
+		close(l.said)
+	}
 }
 
 // listen puts a lastWord between a stage's output and its writers.
 func listen(s executor.Stage) *lastWord {
-	l := &lastWord{said: make(chan struct{})}
-	l.missing.Store(2)
-	heard := func() {
-		if l.missing.Add(-1) == 0 {
-			close(l.said)
-		}
-	}
-	word := []byte(s.LastWord + "\n")
-	l.stdout, l.stderr = listener{to: s.Stdout, word: word, heard: heard}, listener{to: s.Stderr, word: word, heard: heard}
+	l, word := newLastWord(), []byte(s.LastWord+"\n")
+	heard := func() { l.heard(0) }
+	l.stdout, l.stderr = &listener{to: s.Stdout, word: word, heard: heard}, &listener{to: s.Stderr, word: word, heard: heard}
 	return l
 }
+
+// listenToInit is listen where millwright-init may be the script's parent, which says the exit code too.
+func listenToInit(s executor.Stage, word string) *lastWord {
+	l := newLastWord()
+	l.stdout, l.stderr = unpacker{packed.NewWriter(s.Stdout, word, l.heard)}, unpacker{packed.NewWriter(s.Stderr, word, l.heard)}
+	return l
+}
+
+type unpacker struct{ *packed.Writer }
+
+func (u unpacker) flush() { _ = u.Flush() } // what its writer thinks of it was known before
 
 // flush passes on what might have become the word: the streams have ended.
 func (l *lastWord) flush() {

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/docker/docker/api/types/container"
 
 	"github.com/millwright-ci/millwright/agent/executor"
+	"github.com/millwright-ci/millwright/agent/executor/packed"
 )
 
 const (
@@ -21,11 +23,20 @@ const (
 
 // detectShell starts the script with the first shell that the image has, in GitLab Runner's order. The names are ones that no job exports.
 const detectShell = `for millwright_shell in /usr/local/bin/bash /usr/bin/bash /bin/bash /usr/local/bin/sh /usr/bin/sh /bin/sh /busybox/sh; do ` +
-	`[ -x "$millwright_shell" ] && exec "$millwright_shell" "${millwright_dir}` + scriptName + `" </dev/null; done; echo shell not found; exit 1`
+	`[ -x "$millwright_shell" ] && exec ` + throughInit + `"$millwright_shell" "${millwright_dir}` + scriptName + `" </dev/null; done; echo shell not found; exit 1`
 
 // startPwsh starts the script with the image's PowerShell 7, which takes a script of any name but on Windows.
 const startPwsh = `command -v pwsh >/dev/null || { echo "pwsh not found: with shell = \"pwsh\" in config.toml the image needs PowerShell 7"; exit 1; }; ` +
-	`exec pwsh -NoProfile -NoLogo -NonInteractive -ExecutionPolicy Bypass -File "${millwright_dir}` + scriptName + `" </dev/null`
+	`exec ` + throughInit + `"$(command -v pwsh)" -NoProfile -NoLogo -NonInteractive -ExecutionPolicy Bypass -File "${millwright_dir}` + scriptName + `" </dev/null`
+
+// throughInit puts millwright-init before a command, where it is there.
+const throughInit = `${millwright_init:+"$millwright_init"} `
+
+// findInit looks for millwright-init, which the helper has put where both containers see it. GitLab's helper image has none, and a folder may
+// be mounted so that nothing is run from there.
+func findInit(path string) string {
+	return `millwright_init='` + strings.ReplaceAll(path, "'", `'\''`) + `'; [ -x "$millwright_init" ] || { millwright_init=; unset ` + packed.WordVariable + `; }; `
+}
 
 // chooseDir settles what comes before the script's name. Uploads make the folder; an image without mkdir has its script beside it.
 const chooseDir = `millwright_dir=/` + scriptDir + `/; `
@@ -54,6 +65,10 @@ func (e *Executor) command(c *container.Config, place executor.Place) (gated boo
 	line := detectShell
 	if e.o.Pwsh && place == executor.Build {
 		line = startPwsh
+	}
+	if place == executor.Build && e.o.Init.Path != "" {
+		c.Env = append(slices.Clone(c.Env), packed.WordVariable+"="+e.o.Init.Word)
+		line = findInit(e.o.Init.Path) + line
 	}
 	if gated = place == executor.Build && e.mayHold(); gated {
 		c.OpenStdin = true // and not StdinOnce: who opens the gate may have to go and come again

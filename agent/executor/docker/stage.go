@@ -126,10 +126,15 @@ func (e *Executor) after(ctx context.Context, place executor.Place, err error) e
 func (e *Executor) newRun(id string, s executor.Stage) *stageRun {
 	r := &stageRun{e: e, id: id, stdout: s.Stdout, stderr: s.Stderr, started: s.Started, grace: stopGrace,
 		terminate: s.Place == executor.Build && !e.o.Flags.NativeStop}
-	if s.LastWord != "" {
+	switch {
+	case s.LastWord != "":
 		r.word = listen(s)
-		r.stdout, r.stderr = &r.word.stdout, &r.word.stderr
+	case s.Place == executor.Build && e.o.Init.Path != "":
+		r.word = listenToInit(s, e.o.Init.Word)
+	default:
+		return r
 	}
+	r.stdout, r.stderr = r.word.stdout, r.word.stderr
 	return r
 }
 
@@ -144,7 +149,7 @@ type stageRun struct {
 
 	outBytes, errBytes atomic.Int64
 
-	word *lastWord // nil where the script has none
+	word *lastWord // nil where there is none
 	left bool      // it has been said, and the container is still to end
 
 	gated bool               // it waits for a word at each start
@@ -193,7 +198,7 @@ func (r *stageRun) run(ctx context.Context) error {
 		unwatch()
 		r.left = true
 		r.letEnd(stream, copied)
-		return nil
+		return exit(int(r.word.code.Load()))
 	case err = <-copied:
 		unwatch()
 		stream.Close()

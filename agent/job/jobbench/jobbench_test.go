@@ -268,19 +268,25 @@ func (w *world) throughput(t *testing.T, n int) {
 	w.each = append(w.each, (busy(t)-before)/time.Duration(n))
 }
 
-// stream measures how many megabytes of a job's log reach the coordinator in a second: what a job that says so much takes beyond one that
-// says nothing.
+// stream measures how many megabytes of a job's log reach the coordinator in a second: what a job that prints a file takes from there to its
+// end, beyond one that prints nothing. Making the file is the job's own matter, and not counted.
 func (w *world) stream(t *testing.T, size int) {
 	t.Helper()
 	const line = "go: downloading github.com/some/module v1.2.3 [done] (took 12ms) ?x=1 and so on until it is 100 long"
-	payload := jobtest.Script([]string{fmt.Sprintf("yes '%s' | head -c %d || true", line, size)})
-	payload.Variables = append(payload.Variables, coordinator.Variable{Key: "SECRET", Value: "hunter2hunter2", Masked: true})
-	quiet, loud := w.run(t, jobtest.Script([]string{"true"})), w.run(t, payload)
-	if trace, err := w.Server.Trace(loud.ID); err != nil || len(trace) < size {
+	printed := func(last string) (embedded.JobResult, time.Duration) {
+		began := make(chan time.Time, 1)
+		url := w.Signal(t, func() { began <- time.Now() })
+		payload := jobtest.Script([]string{fmt.Sprintf("yes '%s' | head -c %d >/tmp/log || true", line, size), "wget -q -O /dev/null " + url, last})
+		payload.Variables = append(payload.Variables, coordinator.Variable{Key: "SECRET", Value: "hunter2hunter2", Masked: true})
+		result := w.run(t, payload)
+		return result, result.Finished.Sub(<-began)
+	}
+	_, quiet := printed("true")
+	result, loud := printed("cat /tmp/log")
+	if trace, err := w.Server.Trace(result.ID); err != nil || len(trace) < size {
 		t.Fatalf("the log has %d bytes, %v; want %d", len(trace), err, size)
 	}
-	took := loud.Finished.Sub(loud.Pending) - quiet.Finished.Sub(quiet.Pending)
-	w.flow = append(w.flow, float64(size)/1e6/max(took.Seconds(), 1e-3))
+	w.flow = append(w.flow, float64(size)/1e6/max((loud-quiet).Seconds(), 1e-3))
 	w.cleared(t)
 }
 

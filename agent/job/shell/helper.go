@@ -63,8 +63,16 @@ func Preparation(f Frame, dirs []string) []string {
 	if f.Host { // it holds the job's secrets, and other users may be about
 		return append(lines, "mkdir -p "+Quote(path.Dir(f.TempDir)), "mkdir -m 0700 "+temp)
 	}
-	return append(lines, "mkdir -p "+temp)
+	lines = append(lines, "mkdir -p "+Quote(templateDir(f))) // the folder in it is wanted next, for one process
+	if f.Init {
+		to := Quote(InitFile(f.TempDir))
+		lines = append(lines, "cp /usr/bin/millwright-init "+to+" 2>/dev/null || rm -f "+to) // GitLab's helper image has none
+	}
+	return lines
 }
+
+// InitFile is where millwright-init lies for build containers, which see of the helper's files what is in volumes.
+func InitFile(tempDir string) string { return path.Join(tempDir, ".millwright-init") }
 
 // Cleanup is the script of cleanup_file_variables: no variable's content and no token outlives the job.
 func Cleanup(f Frame, projects []string) []byte {

@@ -19,6 +19,8 @@ type Frame struct {
 	// LastWord is what a script of the helper's says last on both streams, where it ends well, and nobody else's lines are in it to go on after its
 	// end or to show what it runs; "" is nothing.
 	LastWord string
+	// Init has the helper put millwright-init where the build container finds it.
+	Init bool
 	// Owner is the uid:gid that the helper gives the job's files to; "" lets every user write to them
 	// (FF_DISABLE_UMASK_FOR_DOCKER_EXECUTOR).
 	Owner string

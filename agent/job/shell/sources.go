@@ -158,10 +158,12 @@ func (s *Script) trustAll() {
 		`; else millwright_settings=; printf '[safe]\n\tdirectory = *\n' >"$HOME/.gitconfig"; fi`)
 }
 
+func templateDir(f Frame) string { return path.Join(f.TempDir, "git-template") }
+
 // template makes the folder that new repositories are made from, with the settings that every checkout gets. It is written as a file, since
 // each call of git costs more than all of its lines.
 func (s *Script) template(o Sources) string {
-	dir := path.Join(s.frame.TempDir, "git-template")
+	dir := templateDir(s.frame)
 	settings := []setting{
 		{"init.defaultBranch", "none"}, {"fetch.recurseSubmodules", "false"},
 		{"credential.interactive", "never"}, {"gc.autoDetach", "false"},
@@ -170,7 +172,7 @@ func (s *Script) template(o Sources) string {
 		settings = append(settings, setting{"remote.origin.url", o.URL}, setting{"remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"},
 			setting{"include.path", s.frame.ExtConfig()})
 	}
-	s.Command("mkdir", "-p", dir)
+	s.Linef("[ -d %[1]s ] || mkdir -p %[1]s", dir)
 	s.writeSettings(path.Join(dir, "config"), settings)
 	return dir
 }

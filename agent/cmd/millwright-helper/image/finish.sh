@@ -1,5 +1,5 @@
 #!/bin/sh
-# finish.sh ROOT: the helper image's file system, less what no stage of a job uses. HELPER is our binary.
+# finish.sh ROOT: the helper image's file system, less what no stage of a job uses. HELPER and INIT are our binaries.
 set -eu
 root=$1
 . "$(dirname "$0")/../../../../.ci/slim.sh"
@@ -14,6 +14,7 @@ cat "$root"/usr/share/ca-certificates/mozilla/*.crt >"$root/etc/ssl/certs/ca-cer
 rm -rf "$root/usr/share/ca-certificates"
 
 install -m 0755 "$HELPER" "$root/usr/bin/millwright-helper"
+install -m 0755 "$INIT" "$root/usr/bin/millwright-init"
 ln -s millwright-helper "$root/usr/bin/gitlab-runner-helper"
 ln -s millwright-helper "$root/usr/bin/gitlab-runner-build"
 
