@@ -182,8 +182,29 @@ func (s *Supervisor) Machines() []Machine {
 			machines = append(machines, view)
 		}
 	}
+	machines = append(machines, s.waitingMachines()...)
 	slices.SortFunc(machines, func(a, b Machine) int { return strings.Compare(a.Name, b.Name) })
 	return machines
+}
+
+// waitingMachines are those of runners whose entries can't be used for now, as the journal has them.
+func (s *Supervisor) waitingMachines() (views []Machine) {
+	s.mu.Lock()
+	some := len(s.waiting) > 0
+	s.mu.Unlock()
+	if !some {
+		return nil
+	}
+	machines, _, err := s.journal.Load()
+	if err != nil {
+		s.log.Warn("The machines of runners that wait for their entries to be mended are not known", "error", err)
+	}
+	for _, m := range machines {
+		if s.isWaiting(m.Runner) {
+			views = append(views, View(m))
+		}
+	}
+	return views
 }
 
 // pools are those of the workers and of the runners that are being finished off, and the caretaker.
@@ -292,6 +313,9 @@ func (s *Supervisor) RemoveMachine(ctx context.Context, name string) error {
 			}
 			return nil
 		}
+	}
+	if slices.ContainsFunc(s.waitingMachines(), func(m Machine) bool { return m.Name == name }) {
+		return fmt.Errorf("machine %s: the entry of its runner in config.toml can't be used; mend it, or take it out, which removes its machines", name)
 	}
 	return fmt.Errorf("machine %s: %w; `millwright machine ls` lists them", name, pool.ErrUnknown)
 }

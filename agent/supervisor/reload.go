@@ -91,11 +91,12 @@ type change struct {
 	config  *config.Config
 	changed map[string]settings // of workers that stay
 	added   map[string]*worker
+	waiting map[string]error // of runners whose entries can't be used; their machines are left alone until that is mended
 }
 
 // plan makes all that c needs without touching what runs.
 func (s *Supervisor) plan(c *config.Config) (change, error) {
-	p := change{config: c, changed: map[string]settings{}, added: map[string]*worker{}}
+	p := change{config: c, changed: map[string]settings{}, added: map[string]*worker{}, waiting: map[string]error{}}
 	var errs []error
 	seen := map[string]bool{}
 	keys := config.Keys(c.Runners)
@@ -115,11 +116,35 @@ func (s *Supervisor) plan(c *config.Config) (change, error) {
 			s.log.Error("Runner is skipped", "error", err)
 			continue
 		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: runners[%d]: %w", c.Path, i, err))
+		if err == nil {
+			continue
+		}
+		err = fmt.Errorf("%s: runners[%d]: %w", c.Path, i, err)
+		if s.mayWait(key) {
+			p.waiting[key] = err
+		} else {
+			errs = append(errs, err)
 		}
 	}
+	if s.starting() && len(p.added) == 0 { // nothing would run
+		errs = append(errs, slices.Collect(maps.Values(p.waiting))...)
+	}
 	return p, errors.Join(errs...)
+}
+
+// starting tells whether no configuration is in force yet.
+func (s *Supervisor) starting() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.waiting == nil
+}
+
+// mayWait tells whether an entry that can't be used keeps no other from being taken: at the start, and as long as it has been so since then.
+// Later there is a configuration that works, which stays in force.
+func (s *Supervisor) mayWait(key string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.waiting == nil || s.waiting[key] != nil
 }
 
 func (s *Supervisor) planRunner(p change, key string, r config.Runner) error {
@@ -162,9 +187,18 @@ func (s *Supervisor) swap(p change) error {
 	}
 	s.mu.Lock()
 	s.config = p.config
+	given := s.waiting
+	s.waiting = p.waiting
 	s.mu.Unlock()
+	if gone := s.givenUp(given); len(gone) > 0 {
+		errs = append(errs, s.retireUnknown(func(key string) bool { return gone[key] }))
+	}
 	s.feed.Configure(s.feedSettings(p.config))
 	s.metrics.ConfigLoaded(p.config.Concurrent, nil)
+	for _, err := range p.waiting {
+		s.metrics.ConfigLoaded(0, err)
+		s.log.Error("Runner is left out, and its machines are left as they are, until its entry is mended; the others run", "error", err)
+	}
 	for _, w := range s.allWorkers() {
 		s.metrics.RunnerConfigured(w.labels(), w.current().Limit)
 		s.configureInstances(w)

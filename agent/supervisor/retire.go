@@ -78,16 +78,36 @@ func (s *Supervisor) inTheWay(key string) []<-chan struct{} {
 	return gone
 }
 
+// isWaiting tells whether a runner's entry can't be used for now.
+func (s *Supervisor) isWaiting(key string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.waiting[key] != nil
+}
+
+// givenUp are the runners among before, which were waiting, that the configuration no longer has.
+func (s *Supervisor) givenUp(before map[string]error) map[string]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	gone := map[string]bool{}
+	for key := range before {
+		if w := s.workers[key]; s.waiting[key] == nil && (w == nil || w.pool == nil) {
+			gone[key] = true
+		}
+	}
+	return gone
+}
+
 // retireUnknown finishes off the machines of runners that the configuration no longer has (renamed, removed, or with another token) or
-// runs without machines now.
-func (s *Supervisor) retireUnknown() error {
+// runs without machines now, as far as they are asked for by their keys.
+func (s *Supervisor) retireUnknown(asked func(key string) bool) error {
 	machines, _, err := s.journal.Load()
 	if err != nil {
 		return err
 	}
 	keys := map[string]bool{}
 	for _, m := range machines {
-		if w := s.worker(m.Runner); (w == nil || w.pool == nil) && m.Runner != caretakerKey {
+		if w := s.worker(m.Runner); (w == nil || w.pool == nil) && m.Runner != caretakerKey && asked(m.Runner) {
 			keys[m.Runner] = true
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -146,4 +147,96 @@ func TestMachinesOfChangedRunners(t *testing.T) {
 			})
 		}
 	}
+}
+
+// An entry that can't be used at a start keeps no other runner from its work, and its machines from nobody: they wait until it is mended, or
+// go when it is taken out.
+func TestBadEntryAtStart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	cloud, r, open := w.cloudFleet()
+	w.config.Runners = []config.Runner{r}
+	stay := func(o *Options) {
+		o.RemoveMachines, o.OrphanGrace = false, new(time.Duration)
+	}
+	w.start(builtins(t), open, stay)
+	name := w.untilIdle(1)[fleet.Idle][0].Name
+	w.stop(errors.New("terminated"))
+	if err := w.finish(); err != nil {
+		t.Fatal(err)
+	}
+
+	bad := r
+	spoilt := *r.Machine
+	spoilt.MachineOptions = append(slices.Clone(spoilt.MachineOptions), "fakecloud-nonsense=1")
+	bad.Machine = &spoilt
+	w.change(func(c *config.Config) { c.Runners = []config.Runner{bad} })
+	o := w.options()
+	builtins(t)(&o)
+	open(&o)
+	stay(&o)
+	s, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "runners[0]: runner fleet: ") || !strings.Contains(err.Error(), "fakecloud-nonsense") {
+		t.Errorf("with no other runner: %v", err)
+	}
+
+	good := w.another("good")
+	w.change(func(c *config.Config) { c.Runners, c.ListenAddress = []config.Runner{bad, good}, "127.0.0.1:0" })
+	w.start(builtins(t), open, stay)
+	leftOut := func() (why string) {
+		return w.log.wait("Runner is left out, and its machines are left as they are, until its entry is mended; the others run")["error"]
+	}
+	if got := leftOut(); !strings.Contains(got, "fakecloud-nonsense") {
+		t.Errorf("the log has %s", got)
+	}
+	w.await(w.coordinator.Enqueue(hopeless()))
+	names := func() (names []string) {
+		for _, i := range cloud.Summary().Live {
+			names = append(names, i.Name)
+		}
+		return names
+	}
+	waits := func(what string) {
+		t.Helper()
+		if all := w.s.Machines(); len(all) != 1 || all[0].Name != name || all[0].State != fleet.Idle {
+			t.Errorf("%s: the machines are %+v", what, all)
+		}
+		if live := names(); !slices.Equal(live, []string{name}) {
+			t.Errorf("%s: the cloud has %v", what, live)
+		}
+	}
+	waits("left out")
+	if err := w.s.RemoveMachine(t.Context(), name); err == nil || !strings.Contains(err.Error(), "mend it, or take it out") {
+		t.Errorf("removal by hand: %v", err)
+	}
+	if page := w.page("/metrics"); !strings.Contains(page, "\ngitlab_runner_configuration_loading_error_total 1\n") {
+		t.Error("nobody counts it")
+	}
+	reload := func(change func(*config.Config)) { // the log is read in its order
+		t.Helper()
+		w.reload(change)
+		w.log.wait("Configuration loaded")
+	}
+	reload(func(c *config.Config) { c.Concurrent = 7 })
+	leftOut()
+	waits("after a reload that leaves it so")
+
+	reload(func(c *config.Config) { c.Runners = []config.Runner{r, good} })
+	if idle := w.untilIdle(1)[fleet.Idle]; idle[0].Name != name {
+		t.Errorf("when it is mended: %+v", idle)
+	}
+	w.stop(errors.New("terminated"))
+	if err := w.finish(); err != nil {
+		t.Fatal(err)
+	}
+
+	w.change(func(c *config.Config) { c.Runners = []config.Runner{bad, good} })
+	w.start(builtins(t), open, stay)
+	leftOut()
+	waits("left out again")
+	reload(func(c *config.Config) { c.Runners = []config.Runner{good} })
+	w.until("its machine is gone, as it is taken out", func() bool { return len(names()) == 0 && len(w.s.Machines()) == 0 })
 }

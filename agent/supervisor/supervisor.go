@@ -134,6 +134,7 @@ type Supervisor struct {
 	started  *config.Operator // as it was at the start; nil until then
 	care     config.MachineCare
 	workers  map[string]*worker
+	waiting  map[string]error           // by key, why a runner's entry can't be used; nil until a configuration is in force
 	registry group.Registry             // of the groups that workers have
 	rails    map[string][]railed        // of the last decisions, by the runner's name
 	rotated  map[config.Secret]*rotated // what became of tokens, by the old one
@@ -288,7 +289,7 @@ func (s *Supervisor) Run(ctx context.Context) (err error) {
 	group.Go(func() error { s.reloadLoop(background); return nil })
 	if s.o.Incumbent == nil {
 		s.reportLost()
-		if err := s.retireUnknown(); err != nil {
+		if err := s.retireUnknown(func(key string) bool { return !s.isWaiting(key) }); err != nil {
 			s.log.Error("Machines of runners that are no more are left alone", "error", err)
 		}
 		s.feed.Start(background)
