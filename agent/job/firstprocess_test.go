@@ -1,12 +1,16 @@
 package job_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/docker/docker/api/types/volume"
+
 	"github.com/millwright-ci/millwright/agent/config"
 	"github.com/millwright-ci/millwright/agent/coordinator"
+	"github.com/millwright-ci/millwright/agent/executor/docker/dockertest"
 	"github.com/millwright-ci/millwright/agent/job"
 	"github.com/millwright-ci/millwright/agent/job/jobtest"
 )
@@ -22,6 +26,15 @@ func TestFirstProcess(t *testing.T) {
 	for i := range 5000 {
 		fmt.Fprintf(&lines, "line %d\n", i)
 	}
+	api, sealed := dockertest.Engine(t), "millwright-test-"+dockertest.Random()
+	if _, err := api.VolumeCreate(t.Context(), volume.CreateOptions{Name: sealed, DriverOpts: map[string]string{"type": "tmpfs", "device": "tmpfs", "o": "noexec"}}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := api.VolumeRemove(context.Background(), sealed, true); err != nil {
+			t.Error(err)
+		}
+	})
 	for _, tt := range []struct {
 		name      string
 		payload   coordinator.Job
@@ -35,6 +48,8 @@ func TestFirstProcess(t *testing.T) {
 			want: []string{"\nfirst: ", ".tmp/.millwright-init ", "\n1000\n", "Job succeeded"}},
 		{name: "MILLWRIGHT_INIT", payload: jobtest.With(jobtest.Script([]string{first, "ls -a $CI_PROJECT_DIR.tmp"}), "MILLWRIGHT_INIT", "false"),
 			want: []string{"\nfirst: ", "Job succeeded"}, not: []string{".millwright-init"}},
+		{name: "where nothing can be run", payload: jobtest.Script([]string{first, "ls -a $CI_PROJECT_DIR.tmp", "exit 6"}), runner: func(r *config.Runner) { r.Docker.Volumes = []string{sealed + ":/builds"} },
+			want: []string{"\nfirst: ", "/.millwright/script", "\n.millwright-init\n", "ERROR: Job failed: exit code 6"}, not: []string{".tmp/.millwright-init "}, reason: coordinator.ScriptFailure, code: 6},
 		{name: "its word is its own", payload: jobtest.Script([]string{"env"}), want: []string{"\nCI_PROJECT_DIR=/builds/group/project\n", "Job succeeded"}, not: []string{"MILLWRIGHT"}},
 		{name: "orphans", payload: jobtest.Script([]string{"(sleep 0.2 & sleep 0.3 & sleep 0.4 &)", "sleep 1", zombies}), want: []string{"\nzombies: 0\n", "Job succeeded"}},
 		{name: "exit codes", payload: jobtest.Script([]string{"echo before", "exit 7"}, "echo after"), want: []string{"\nbefore\n", "\nafter\n", "ERROR: Job failed: exit code 7"},

@@ -2,7 +2,7 @@
 // the engine as agent/executor/packed says, and tells the script's exit code behind it, so that nobody has to wait until the engine has put
 // the container away. It also does a first process's work: it takes the ends of processes that nobody else waits for, and passes on
 // the signals that the command has a use for. Where it is not the first one it leaves the end to the engine. Without the word in its
-// environment it only becomes the command.
+// environment it only becomes the command; without a command it ends at once, for who only wants to know whether it can be run.
 package main
 
 import (
@@ -29,7 +29,7 @@ func main() {
 	debug.SetGCPercent(-1) // the buffers are all there is, but for what signals leave behind
 	debug.SetMemoryLimit(memoryLimit)
 	if len(os.Args) < 2 {
-		fail("usage: millwright-init COMMAND [ARGUMENT...]")
+		os.Exit(0)
 	}
 	word, env := takeWord(os.Environ())
 	if len(word) < 2 {

@@ -91,6 +91,14 @@ func TestExitCode(t *testing.T) {
 	}
 }
 
+// Without a command it shows that it can be run.
+func TestNoCommand(t *testing.T) {
+	t.Parallel()
+	if r := run(t, plain(t)); r != (result{outCode: -1, errCode: -1}) {
+		t.Errorf("%+v", r)
+	}
+}
+
 // Without the word it becomes the command.
 func TestWithoutWord(t *testing.T) {
 	t.Parallel()

@@ -32,10 +32,10 @@ const startPwsh = `command -v pwsh >/dev/null || { echo "pwsh not found: with sh
 // throughInit puts millwright-init before a command, where it is there.
 const throughInit = `${millwright_init:+"$millwright_init"} `
 
-// findInit looks for millwright-init, which the helper has put where both containers see it. GitLab's helper image has none, and a folder may
-// be mounted so that nothing is run from there.
+// findInit looks for millwright-init, which the helper has put where both containers see it, and tries whether it can be run: GitLab's helper image has
+// none, a folder may be mounted so that nothing is run from there, which some shells' -x does not see, and limits may be too tight.
 func findInit(path string) string {
-	return `millwright_init='` + strings.ReplaceAll(path, "'", `'\''`) + `'; [ -x "$millwright_init" ] || { millwright_init=; unset ` + packed.WordVariable + `; }; `
+	return `millwright_init='` + strings.ReplaceAll(path, "'", `'\''`) + `'; { [ -x "$millwright_init" ] && "$millwright_init"; } >/dev/null 2>&1 || { millwright_init=; unset ` + packed.WordVariable + `; }; `
 }
 
 // chooseDir settles what comes before the script's name. Uploads make the folder; an image without mkdir has its script beside it.
