@@ -66,7 +66,7 @@ type slot struct {
 	shared bool   // it has the build container's network
 
 	early  *early // of the first stage; nil when there is nothing of it any more. Prepare and Run alone use it, which don't overlap
-	ending string // the id of a container whose script has said its last word; Run alone uses it
+	ending string // the id of a container whose script has said its last word, under mu
 }
 
 // New returns an executor for one job. Nothing is asked of the engine before Prepare. After New, Cleanup must be called.
@@ -379,6 +379,7 @@ func (e *Executor) remove(ctx context.Context, id string) error {
 // Cleanup removes the containers, then the temporary volumes and the network. It asks the engine what bears this executor's
 // label, so that what was made unseen goes too.
 func (e *Executor) Cleanup(ctx context.Context) error {
+	e.letSettle(ctx)
 	e.endLife()
 	defer e.api.Close()
 	e.background.Wait()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"sync"
 	"sync/atomic"
 
 	"github.com/docker/docker/api/types"
@@ -119,7 +120,10 @@ func (r *stageRun) letEnd(stream types.HijackedResponse, copied <-chan error) {
 
 // settled waits for the end of the container's run before, if it was left to its end: an engine does not start what still runs.
 func (e *Executor) settled(ctx context.Context, s *slot, id string) error {
-	if s.ending != id {
+	s.mu.Lock()
+	ends := s.ending == id
+	s.mu.Unlock()
+	if !ends {
 		return nil
 	}
 	call, cancel := context.WithTimeout(ctx, callTimeout)
@@ -130,6 +134,29 @@ func (e *Executor) settled(ctx context.Context, s *slot, id string) error {
 	case err := <-failed:
 		return engineErr(err)
 	}
-	s.ending = ""
+	s.setEnding("")
 	return nil
+}
+
+func (s *slot) setEnding(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ending = id
+}
+
+// letSettle gives containers whose scripts have said their last word a moment to end, before they are removed: an engine starts a process to kill
+// what it has not put away yet.
+func (e *Executor) letSettle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, settle)
+	defer cancel()
+	var group sync.WaitGroup
+	for _, s := range e.slots {
+		s.mu.Lock()
+		id := s.ending
+		s.mu.Unlock()
+		if id != "" {
+			group.Go(func() { _ = e.settled(ctx, s, id) }) // it is removed by force all the same
+		}
+	}
+	group.Wait()
 }

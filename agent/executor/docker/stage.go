@@ -87,7 +87,7 @@ func (e *Executor) runOnce(ctx context.Context, s executor.Stage) error {
 	}
 	err = run.run(ctx)
 	if run.left {
-		slot.ending = id
+		slot.setEnding(id)
 	}
 	return e.after(ctx, s.Place, err)
 }
