@@ -73,7 +73,7 @@ func (r *run) firstStages(ready executor.Ready) docker.First {
 	}
 	var f docker.First
 	if script, err := r.sourcesScript(); err == nil {
-		f.Helper = script
+		f.Helper, f.HelperPlain = script, !r.hooked()
 	}
 	if first := slices.IndexFunc(r.p.Job.Steps, isStep); first >= 0 {
 		f.Build = r.stepScript(r.p.Job.Steps[first])

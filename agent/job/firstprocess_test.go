@@ -49,7 +49,10 @@ func TestFirstProcess(t *testing.T) {
 		{name: "MILLWRIGHT_INIT", payload: jobtest.With(jobtest.Script([]string{first, "ls -a $CI_PROJECT_DIR.tmp"}), "MILLWRIGHT_INIT", "false"),
 			want: []string{"\nfirst: ", "Job succeeded"}, not: []string{".millwright-init"}},
 		{name: "where nothing can be run", payload: jobtest.Script([]string{first, "ls -a $CI_PROJECT_DIR.tmp", "exit 6"}), runner: func(r *config.Runner) { r.Docker.Volumes = []string{sealed + ":/builds"} },
-			want: []string{"\nfirst: ", "/.millwright/script", "\n.millwright-init\n", "ERROR: Job failed: exit code 6"}, not: []string{".tmp/.millwright-init "}, reason: coordinator.ScriptFailure, code: 6},
+			want: []string{"\nfirst: ", "/.millwright-script", "\n.millwright-init\n", "ERROR: Job failed: exit code 6"}, not: []string{".tmp/.millwright-init "}, reason: coordinator.ScriptFailure, code: 6},
+		{name: "limits that are too tight for it", payload: jobtest.Script([]string{"read -r name </proc/1/comm", `echo "first: $name"`}), runner: func(r *config.Runner) {
+			r.Docker.User, r.Docker.Ulimit = "24680", map[string]string{"nproc": "2:2"}
+		}, want: []string{"\nfirst: sh\n", "Job succeeded"}},
 		{name: "its word is its own", payload: jobtest.Script([]string{"env"}), want: []string{"\nCI_PROJECT_DIR=/builds/group/project\n", "Job succeeded"}, not: []string{"MILLWRIGHT"}},
 		{name: "orphans", payload: jobtest.Script([]string{"(sleep 0.2 & sleep 0.3 & sleep 0.4 &)", "sleep 1", zombies}), want: []string{"\nzombies: 0\n", "Job succeeded"}},
 		{name: "exit codes", payload: jobtest.Script([]string{"echo before", "exit 7"}, "echo after"), want: []string{"\nbefore\n", "\nafter\n", "ERROR: Job failed: exit code 7"},

@@ -33,8 +33,8 @@ func (r *run) sources() (shell.Sources, error) {
 		CloneFlags:   shell.Fields(r.vars.get("GIT_CLONE_EXTRA_FLAGS"), "none"),
 
 		CredentialHelper: r.flags["FF_GIT_URLS_WITHOUT_TOKENS"],
-		PreHooks:         r.hooks("pre_get_sources_script", r.p.Runner.PreGetSourcesScript, true),
-		PostHooks:        r.hooks("post_get_sources_script", r.p.Runner.PostGetSourcesScript, false),
+		PreHooks:         r.preHooks(),
+		PostHooks:        r.postHooks(),
 	}
 	if r.strategy == shell.StrategyNone || r.strategy == shell.StrategyEmpty {
 		return src, nil
@@ -149,6 +149,17 @@ func (r *run) submodules(server *url.URL) (shell.Submodules, error) {
 	}
 	return m, nil
 }
+
+func (r *run) preHooks() [][]string {
+	return r.hooks("pre_get_sources_script", r.p.Runner.PreGetSourcesScript, true)
+}
+
+func (r *run) postHooks() [][]string {
+	return r.hooks("post_get_sources_script", r.p.Runner.PostGetSourcesScript, false)
+}
+
+// hooked tells whether lines of the job's, or of the configuration's, run around the fetch.
+func (r *run) hooked() bool { return len(r.preHooks())+len(r.postHooks()) > 0 }
 
 // hooks are the scripts around the fetch: the configuration's outside, the job's inside.
 func (r *run) hooks(name, configured string, configuredFirst bool) [][]string {

@@ -32,7 +32,7 @@ func ahead(t *testing.T, change func(*docker.Options)) *job {
 
 func tellFirst(o *docker.Options, change func(*docker.Options)) {
 	o.First = func(executor.Ready) docker.First {
-		return docker.First{Helper: []byte(firstHelper), Build: []byte(firstBuild), HelperEnds: true}
+		return docker.First{Helper: []byte(firstHelper), HelperPlain: true, Build: []byte(firstBuild), HelperEnds: true}
 	}
 	if change != nil {
 		change(o)
@@ -73,6 +73,11 @@ func TestAhead(t *testing.T) {
 		{name: "user of the configuration", change: func(o *docker.Options) { o.Config.User = "1001:1001" }, user: "1001", held: true, shared: true},
 		{name: "script that is too long", script: longBuild, change: func(o *docker.Options) { o.First = firstOf(longBuild) }, user: "0", held: true, shared: true},
 		{name: "another script in the end", change: func(o *docker.Options) { o.First = firstOf("echo never") }, user: "0", held: true, shared: true},
+		{name: "lines of somebody else's in the helper's script", change: func(o *docker.Options) {
+			o.First = func(executor.Ready) docker.First {
+				return docker.First{Helper: []byte(firstHelper), Build: []byte(firstBuild), HelperEnds: true}
+			}
+		}, user: "0", held: true, shared: true},
 		{name: "helper goes on", change: func(o *docker.Options) {
 			o.First = func(executor.Ready) docker.First {
 				return docker.First{Helper: []byte(firstHelper), Build: []byte(firstBuild)}
@@ -236,5 +241,17 @@ func TestAttachAtGate(t *testing.T) {
 				t.Errorf("the next stage: %q %q, %v", out, errs, err)
 			}
 		})
+	}
+}
+
+// What the image has where the sources go does not come among them, as when its container is made after they have been fetched.
+func TestImageHasBuilds(t *testing.T) {
+	t.Parallel()
+	j := ahead(t, func(o *docker.Options) { o.Image.Name = dockertest.After(t, dockertest.Busybox(t), "mkdir /builds && echo image >/builds/theirs") })
+	if _, errs, err := j.script(t.Context(), executor.Helper, firstHelper); err != nil || errs != "" {
+		t.Fatalf("helper: %q, %v", errs, err)
+	}
+	if out, errs, err := j.script(t.Context(), executor.Build, "ls /builds"); err != nil || out != "f\n" {
+		t.Errorf("%q %q, %v", out, errs, err)
 	}
 }

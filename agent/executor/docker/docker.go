@@ -266,7 +266,7 @@ func (e *Executor) container(ctx context.Context, place executor.Place) (string,
 	if s.shared {
 		e.share(host)
 	}
-	s.gated = e.command(c, place)
+	s.gated = e.command(c, host, place)
 	c.Labels = e.o.Name.labels(string(r), e.own)
 	for k, v := range e.o.Config.ContainerLabels {
 		c.Labels[k] = e.o.Expand(v)

@@ -32,13 +32,34 @@ const startPwsh = `command -v pwsh >/dev/null || { echo "pwsh not found: with sh
 // throughInit puts millwright-init before a command, where it is there.
 const throughInit = `${millwright_init:+"$millwright_init"} `
 
-// findInit looks for millwright-init, which the helper has put where both containers see it, and tries whether it can be run: GitLab's helper image has
-// none, a folder may be mounted so that nothing is run from there, which some shells' -x does not see, and limits may be too tight.
-func findInit(path string) string {
-	return `millwright_init='` + strings.ReplaceAll(path, "'", `'\''`) + `'; { [ -x "$millwright_init" ] && "$millwright_init"; } >/dev/null 2>&1 || { millwright_init=; unset ` + packed.WordVariable + `; }; `
+// findInit looks for millwright-init, which the helper has put where both containers see it, and settles whether it can be run: GitLab's helper image
+// has none, a folder may be mounted so that nothing is run from there, which some shells' -x does not see, and limits may be too tight. It is tried,
+// unless there are no limits that could be, and the kernel says that programs may be run from there.
+func findInit(path string, limited bool) string {
+	try := `"$millwright_init"`
+	if !limited && !strings.ContainsAny(path, " \t\n\\") { // which the list of mounts writes in another way
+		try = `{ ` + runsPrograms + ` && ` + unlimited + ` || ` + try + `; }`
+	}
+	return `millwright_init='` + strings.ReplaceAll(path, "'", `'\''`) + `'; { [ -x "$millwright_init" ] && ` + try + `; } >/dev/null 2>&1 || { millwright_init=; unset ` + packed.WordVariable + `; }; `
 }
 
-// chooseDir settles what comes before the script's name. Uploads make the folder; an image without mkdir has its script beside it.
+// What the kernel says, which costs no process: whether a file lies where programs may be run from, and whether this process may start some, with the
+// addresses that they need. An engine may have limits of its own for all containers. Source: proc_pid_mounts(5), fstab(5), proc_pid_limits(5).
+const (
+	runsPrograms = `while read -r millwright_a millwright_at millwright_b millwright_how millwright_c; do case "$millwright_init" in "$millwright_at"/*) ` +
+		`case ",$millwright_how," in *,noexec,*) millwright_how=noexec; break ;; esac ;; esac; done </proc/self/mounts && [ "$millwright_how" != noexec ]`
+	unlimited = `while read -r millwright_a millwright_b millwright_c millwright_d; do case "$millwright_b $millwright_c $millwright_d" in ` +
+		`processes\ unlimited* | processes\ [1-9][0-9][0-9][0-9]* | address\ space\ unlimited*) ;; ` +
+		`processes* | address*) millwright_c=tight; break ;; esac; done </proc/self/limits && [ "$millwright_c" != tight ]`
+)
+
+// limited tells whether a container may have so little that a small program more does not fit in.
+func (e *Executor) limited(h *container.HostConfig) bool {
+	const enough = 64 << 20 // bytes, many times what it takes
+	return h.Memory > 0 && h.Memory < enough || len(h.Ulimits) > 0 || h.CgroupParent != "" || !e.runc || h.Runtime != ""
+}
+
+// chooseDir settles what comes before the script's name.
 const chooseDir = `millwright_dir=/` + scriptDir + `/; `
 
 // gate holds a container until the word comes. Nothing else is ever read from there: another agent may give the word again, and a connection
@@ -49,18 +70,24 @@ const (
 )
 
 // unpack is what writes the script out of the environment, which costs an engine nothing; each archive that it unpacks for us costs it a
-// process as large as itself. own is a file that tells that the container has had a script, from there or in an archive.
+// process as large as itself. own is a file that comes with an archive, whose script is newer. The script lies beside the archive's folder,
+// since a shell makes a file by itself and not a folder.
 func unpack(own string) string {
-	return `[ -d /` + scriptDir + ` ] || mkdir /` + scriptDir + ` 2>/dev/null || millwright_dir=/` + scriptDir + `-; ` +
-		`[ -e "${millwright_dir}` + own + `" ] || { printf %s "$` + scriptVariable + `" >"${millwright_dir}` + scriptName +
-		`" && : >"${millwright_dir}` + own + `" || exit 1; }; unset ` + scriptVariable + `; `
+	return unlessLoaded(own) + `{ millwright_dir=/` + scriptDir + `-; printf %s "$` + scriptVariable + `" >"${millwright_dir}` + scriptName + `" || exit 1; }; unset ` + scriptVariable + `; `
 }
+
+// runAtOnce is unpack for a script that any shell runs alike: this one does.
+func runAtOnce(own string) string {
+	return unlessLoaded(own) + `{ millwright_script=$` + scriptVariable + `; unset ` + scriptVariable + `; eval "$millwright_script"; exit; }; unset ` + scriptVariable + `; `
+}
+
+func unlessLoaded(own string) string { return `[ -e "${millwright_dir}` + own + `" ] || ` }
 
 // ownFile is a file in the folder of the script that no image has: an image may have been made from a container of ours.
 func (e *Executor) ownFile() string { return "of-" + e.handle.Stem }
 
 // command settles how a place's container starts, and tells whether it has a gate.
-func (e *Executor) command(c *container.Config, place executor.Place) (gated bool) {
+func (e *Executor) command(c *container.Config, h *container.HostConfig, place executor.Place) (gated bool) {
 	c.Env = e.o.Env
 	line := detectShell
 	if e.o.Pwsh && place == executor.Build {
@@ -68,7 +95,7 @@ func (e *Executor) command(c *container.Config, place executor.Place) (gated boo
 	}
 	if place == executor.Build && e.o.Init.Path != "" {
 		c.Env = append(slices.Clone(c.Env), packed.WordVariable+"="+e.o.Init.Word)
-		line = findInit(e.o.Init.Path) + line
+		line = findInit(e.o.Init.Path, e.limited(h)) + line
 	}
 	if gated = place == executor.Build && e.mayHold(); gated {
 		c.OpenStdin = true // and not StdinOnce: who opens the gate may have to go and come again
@@ -76,7 +103,11 @@ func (e *Executor) command(c *container.Config, place executor.Place) (gated boo
 	}
 	if e.inEnvironment(place) {
 		c.Env = append(slices.Clone(c.Env), scriptVariable+"="+string(e.firstScript(place)))
-		line = unpack(e.ownFile()) + line
+		if place == executor.Helper && e.first.HelperPlain && e.o.Config.HelperImage == "" {
+			line = runAtOnce(e.ownFile()) + line
+		} else {
+			line = unpack(e.ownFile()) + line
+		}
 	}
 	c.Cmd = []string{"sh", "-c", chooseDir + line}
 	return gated

@@ -72,6 +72,8 @@ type Init struct {
 // a failure, that is as if nothing had been told.
 type First struct {
 	Helper, Build []byte // the scripts of the first stage at each place; nil where none is known
+	// HelperPlain says that no lines of somebody else's are in Helper: any POSIX shell runs it alike.
+	HelperPlain bool
 	// HelperEnds says that no stage runs at the helper's place once one has run at the build's.
 	HelperEnds bool
 }

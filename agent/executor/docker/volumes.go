@@ -80,7 +80,10 @@ func (e *Executor) addCache(v *volumes, dest string, keep bool) {
 		volume = e.base + "-" + name[:8]
 		v.temporary = append(v.temporary, volume)
 	}
-	m := mount.Mount{Type: mount.TypeVolume, Source: volume, Target: dest, VolumeOptions: &mount.VolumeOptions{Labels: labels}}
+	// An engine puts into an empty volume what the first container's image has at its place. The build container is made before the sources are
+	// there, which belong to the job alone.
+	sources := dest == e.o.BuildsDir
+	m := mount.Mount{Type: mount.TypeVolume, Source: volume, Target: dest, VolumeOptions: &mount.VolumeOptions{Labels: labels, NoCopy: sources}}
 	if e.o.Config.VolumeDriver != "" {
 		m.VolumeOptions.DriverConfig = &mount.Driver{Name: e.o.Config.VolumeDriver, Options: e.o.Config.VolumeDriverOps}
 	}

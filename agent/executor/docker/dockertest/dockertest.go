@@ -140,13 +140,49 @@ func importImage(t testing.TB, name string, archive io.Reader, changes []string)
 	if _, err := io.Copy(io.Discard, body); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if _, err := api.ImageRemove(ctx, ref, image.RemoveOptions{Force: true}); err != nil {
-			t.Errorf("remove image %s: %v", ref, err)
+	t.Cleanup(func() { removeImage(t, ref) })
+	return ref
+}
+
+func removeImage(t testing.TB, ref string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if _, err := Engine(t).ImageRemove(ctx, ref, image.RemoveOptions{Force: true}); err != nil {
+		t.Errorf("remove image %s: %v", ref, err)
+	}
+}
+
+// After returns the name of an image as a script for sh leaves it. It is removed when the test ends.
+func After(t testing.TB, base, script string) string {
+	t.Helper()
+	api := Engine(t)
+	made, err := api.ContainerCreate(t.Context(), &container.Config{Image: base, Cmd: []string{"sh", "-c", script}}, nil, nil, nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := api.ContainerRemove(context.WithoutCancel(t.Context()), made.ID, container.RemoveOptions{Force: true}); err != nil {
+			t.Error(err)
 		}
-	})
+	}()
+	ended, failed := api.ContainerWait(t.Context(), made.ID, container.WaitConditionNextExit)
+	if err := api.ContainerStart(t.Context(), made.ID, container.StartOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case e := <-ended:
+		if e.StatusCode != 0 {
+			t.Fatalf("%s: exit code %d", script, e.StatusCode)
+		}
+	case err := <-failed:
+		t.Fatal(err)
+	}
+	ref := "millwright-test/after:" + Random()
+	if _, err := api.ContainerCommit(t.Context(), made.ID, container.CommitOptions{Reference: ref}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { removeImage(t, ref) })
 	return ref
 }
 
