@@ -362,3 +362,39 @@ func TestOwnSettings(t *testing.T) {
 		}
 	}
 }
+
+// After a fetch git is asked whether the repository is to be tidied up where that may be so, and our helper's git nowhere else.
+func TestTidy(t *testing.T) {
+	t.Parallel()
+	f := server(t)
+	const asks = "run_command: git maintenance run --auto"
+	sha := f.Commit("group/top", map[string]string{"f": "x"})
+	for _, own := range []bool{true, false} {
+		c := newClone(t, f, "group/top", sha)
+		c.sources.OwnGit = own
+		c.frame.Variables = append(c.frame.Variables, coordinator.Variable{Key: "GIT_TRACE", Value: "1"})
+		if out := c.good(t); strings.Contains(out, asks) || !strings.Contains(out, "run_command: ") {
+			t.Errorf("own git %v: a new repository:\n%s", own, out)
+		}
+		if out := c.good(t); strings.Contains(out, asks) == own {
+			t.Errorf("own git %v: one with little in it:\n%s", own, out)
+		}
+		for dir, n := range map[string]int{".git/objects/17": 25, ".git/objects/pack": 45} {
+			dir = filepath.Join(c.frame.ProjectDir, dir)
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			for i := range n {
+				if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%038x.pack", i)), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if out, _ := c.run(t); !strings.Contains(out, asks) {
+				t.Errorf("own git %v: one with much in %s:\n%s", own, dir, out)
+			}
+			if err := os.RemoveAll(dir); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}

@@ -304,6 +304,11 @@ func (s *Script) forgetToken(o Sources) {
 	}
 }
 
+// tidy settles that a repository is far from what git tidies up without being told: it asks a process for that after each fetch, which costs as
+// much as a small fetch. It counts as that process would, below 27 loose objects in one folder and 50 packs, with room for what comes.
+// Source: git-gc(1), gc.auto and gc.autoPackLimit.
+const tidy = `set -- .git/objects/17/*; if [ "$#" -lt 20 ]; then set -- .git/objects/pack/*.pack; if [ "$#" -lt 40 ]; then millwright_tidy=1; fi; fi; set --`
+
 func (s *Script) fetch(o Sources) {
 	var args []string
 	if o.UserAgent != "" {
@@ -311,9 +316,12 @@ func (s *Script) fetch(o Sources) {
 	}
 	args = append(args, "fetch", "origin", "--no-recurse-submodules")
 	args = append(args, o.Refspecs...)
-	// A repository that is being made has nothing to tidy up yet.
+	s.Line("millwright_tidy=$millwright_new") // a repository that is being made has nothing to tidy up yet
+	if o.OwnGit {
+		s.Line(tidy)
+	}
 	fetch := func(more ...string) string {
-		return "git ${millwright_new:+-c maintenance.auto=false} " + Words(slices.Concat(args, more, o.FetchFlags)...)
+		return "git ${millwright_tidy:+-c maintenance.auto=false} " + Words(slices.Concat(args, more, o.FetchFlags)...)
 	}
 	if o.Depth > 0 {
 		s.Line(fetch("--depth", strconv.Itoa(o.Depth)))
