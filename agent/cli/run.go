@@ -7,12 +7,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
 	"github.com/millwright-ci/millwright/agent/cli/logs"
 	"github.com/millwright-ci/millwright/agent/config"
+	"github.com/millwright-ci/millwright/agent/garbage"
 	"github.com/millwright-ci/millwright/agent/job"
 	"github.com/millwright-ci/millwright/agent/supervisor"
 )
@@ -114,14 +114,17 @@ func (a *app) operator(configPath string, log *slog.Logger) func() (*config.Oper
 	}
 }
 
-// garbagePercent is how much garbage the agent may heap up, in percent of what lives, before it is collected. Much of what lives are modules and
-// their memories, which never change: Go's own 100 would keep as much again for nothing.
-const garbagePercent = 25
+// How much garbage the agent may heap up before it is collected. Much of what lives are modules and their memories, which never change: Go's own
+// 100 percent would keep as much again for nothing. An agent without modules has next to nothing that lives, and 25 percent of that comes with half a job.
+const (
+	garbagePercent = 25
+	garbageLeast   = 6 << 20 // bytes, what an idle agent with the modules of the default chain has by the percentage
+)
 
 // thrifty keeps the agent small, unless the operator set GOGC.
 func thrifty() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbagePercent)
+		garbage.Keep(garbagePercent, garbageLeast)
 	}
 }
 

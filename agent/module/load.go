@@ -14,6 +14,7 @@ import (
 	extism "github.com/extism/go-sdk"
 	"github.com/tetratelabs/wazero"
 
+	"github.com/millwright-ci/millwright/agent/garbage"
 	"github.com/millwright-ci/millwright/agent/module/configschema"
 	"github.com/millwright-ci/millwright/agent/module/meter"
 	"github.com/millwright-ci/millwright/agent/module/meter/kernel"
@@ -46,7 +47,7 @@ type Source struct {
 // Load compiles a module, starts one instance and asks it to describe itself. A module that can't be used is refused in one
 // sentence, which says how to mend it. The caller closes it, or the host does in the end.
 func (h *Host) Load(ctx context.Context, src Source) (*Module, error) {
-	defer frugal()()
+	defer garbage.Frugal()()
 	m, err := h.compile(ctx, src)
 	if err != nil {
 		return nil, fmt.Errorf("module %s: %w", src.Name, err)

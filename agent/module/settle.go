@@ -21,7 +21,7 @@ func removeLeftCode(dir string) {
 }
 
 // settleAfter is how long after the last module was loaded the native code of all goes into files: not while somebody waits for them.
-const settleAfter = tidyAfter
+const settleAfter = 2 * time.Second
 
 // settleLater makes settle run when no module has been loaded for a while.
 func (h *Host) settleLater() {
