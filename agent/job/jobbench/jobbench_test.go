@@ -139,9 +139,20 @@ var millwright = agent{command: func(t *testing.T, dir, config string) *exec.Cmd
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	cmd := exec.Command(binary, "run", "--config", config, "--state-dir", filepath.Join(dir, "state"))
-	cmd.Env = append(os.Environ(), "MILLWRIGHT_HELPER_DIR="+filepath.Join(root, "bin"), "RUNTIME_DIRECTORY="+filepath.Join(dir, "run"), "LOG_FORMAT=text")
+	cmd.Env = append(os.Environ(), "MILLWRIGHT_HELPER_DIR="+filepath.Join(root, "bin"), "RUNTIME_DIRECTORY="+memory(t), "LOG_FORMAT=text")
 	return cmd
 }}
+
+// memory is a folder on a tmpfs where this system has one, as a service's runtime directory is.
+func memory(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "millwright-bench-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
 
 // gitlabRunner is GitLab's agent.
 func gitlabRunner(path string) agent {
