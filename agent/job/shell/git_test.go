@@ -363,6 +363,46 @@ func TestOwnSettings(t *testing.T) {
 	}
 }
 
+// A checkout's settings may lie elsewhere, and so may those of its submodules: what an earlier job has arranged that way is not taken either.
+func TestElsewhere(t *testing.T) {
+	t.Parallel()
+	f := server(t)
+	top := family(f)
+	for name, arrange := range map[string]string{
+		"a file that names the repository":       `mv .git ../evil && echo "gitdir: ../evil" >.git`,
+		"a link to the repository":               `mv .git ../evil && ln -s ../evil .git`,
+		"a repository that names a common one":   `cp -r .git ../evil && echo ../../evil >.git/commondir`,
+		"a submodule's that names a common one":  `cp -r .git/modules/sub ../evil && echo ../../../../evil >.git/modules/sub/commondir`,
+		"a submodule's that lies elsewhere":      `mv .git/modules/sub ../evil && git config -f ../evil/config core.worktree "$PWD/sub" && echo "gitdir: ../../evil" >sub/.git`,
+		"a link in the place of a submodule's":   `mv .git/modules/sub ../evil && git config -f ../evil/config core.worktree "$PWD/sub" && ln -s ../../../evil .git/modules/sub`,
+		"a link in the place of the submodules'": `mv .git/modules ../evil && git config -f ../evil/sub/config core.worktree "$PWD/sub" && ln -s ../../evil .git/modules`,
+		"a checkout of a repository's":           `git worktree add -q --detach ../tree && mv .git ../evil && mv ../tree/.git .git`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClone(t, f, "group/top", top)
+			c.sources.Submodules.Strategy = "recursive"
+			c.sources.Submodules.ForceHTTPS = []Rewrite{{From: "git@127.0.0.1:", To: c.sources.Rewrite[0].To}}
+			c.good(t)
+			owned, monitor := filepath.Join(t.TempDir(), "owned"), filepath.Join(t.TempDir(), "monitor")
+			if err := os.WriteFile(monitor, []byte("#!/bin/sh\ntouch "+owned+"\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			settings := "[core]\n\tfsmonitor = " + monitor + "\n\tsshCommand = " + monitor + "\n\thooksPath = " + filepath.Dir(monitor) + "\n"
+			cmd := exec.Command("sh", "-c", "set -e; cd "+Quote(c.frame.ProjectDir)+"; "+arrange+"; printf %s "+Quote(settings)+" | tee -a $(find ../evil -name config -type f)")
+			cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.home, "GIT_CONFIG_NOSYSTEM=1"}
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%v:\n%s", err, out)
+			}
+			c.good(t)
+			c.holds(t, "f", "top", "sub/f", "sub", "sub/deep/f", "inner")
+			if _, err := os.Stat(owned); err == nil {
+				t.Error("what an earlier job left has been run")
+			}
+		})
+	}
+}
+
 // After a fetch git is asked whether the repository is to be tidied up where that may be so, and our helper's git nowhere else.
 func TestTidy(t *testing.T) {
 	t.Parallel()

@@ -136,6 +136,10 @@ func (s *Script) repository(o Sources) {
 	if o.Strategy == StrategyClone {
 		s.Command("rm", "-rf", f.ProjectDir)
 	}
+	if o.CleanConfig {
+		git := f.ProjectDir + "/.git"
+		s.Linef("if [ -L %[1]s ] || { [ -e %[1]s ] && [ ! -d %[1]s ]; } || [ -e %[2]s ] || [ -L %[2]s ]; then rm -rf %[3]s; fi", git, git+"/commondir", f.ProjectDir)
+	}
 	s.Linef("if [ -e %[1]s ] || [ -L %[1]s ]; then millwright_new=; else millwright_new=1; fi", f.ProjectDir)
 	if o.Strategy == StrategyClone && o.NativeClone {
 		s.Line(atLeastGit(2, 49))
@@ -232,6 +236,8 @@ func (s *Script) clone(o Sources, template string) {
 
 // cleanConfig removes what an earlier job, perhaps of a malicious fork, may have left in the repository: locks of a killed git and,
 // unless the configuration wants them kept, hooks and settings that name programs. git init and git submodule write the settings anew.
+// Settings that lie elsewhere, by a link or by the name of another repository, have been dealt with for the repository itself; those of
+// submodules' repositories are parted from it. Source: gitrepository-layout(5), commondir.
 func (s *Script) cleanConfig(o Sources) {
 	git := s.frame.ProjectDir + "/.git"
 	files := []string{"rm", "-rf"}
@@ -243,13 +249,28 @@ func (s *Script) cleanConfig(o Sources) {
 	}
 	s.Line("if [ -e " + Quote(git) + " ]; then " + Words(files...) + "; fi")
 	s.Linef("if [ -d %s ]; then find %s -name '*.lock' -type f -exec rm -f {} +; fi", git+"/refs", git+"/refs")
-	s.Linef("if [ -d %s ]; then find %s -name '*.lock' -type f -exec rm -f {} +", git+"/modules", git+"/modules")
+	modules := git + "/modules"
 	if o.CleanConfig {
-		s.Linef("find %s -name hooks -type d -prune -exec rm -rf {} +", git+"/modules")
+		s.Linef("if [ -L %[1]s ]; then rm -f %[1]s; fi", modules)
+	}
+	s.Linef("if [ -d %[1]s ]; then find %[1]s -name '*.lock' -type f -exec rm -f {} +", modules)
+	if o.CleanConfig {
+		s.Linef("find %[1]s -type l -exec rm -f {} +", modules)
+		s.Linef("find %[1]s -name hooks -type d -prune -exec rm -rf {} +", modules)
 		// A submodule's settings are known by what lies beside them; a branch may be called config.
-		s.Linef(`find %s -name config -type f | while IFS= read -r millwright_file; do if [ -f "${millwright_file%%/*}/HEAD" ]; then rm -f "$millwright_file"; fi; done`, git+"/modules")
+		s.Linef(`find %s \( -name config -o -name commondir \) -type f -exec sh -c %s sh {} +`, modules, `for f; do if [ -f "${f%/*}/HEAD" ]; then rm -f "$f"; fi; done`)
 	}
 	s.Line("fi")
+}
+
+// ownRepositories removes submodules, below the checkout that the script is in, whose repository is another than one below the checkout's own,
+// which cleanConfig has seen. git makes them anew. What is in no submodule is left alone.
+func (s *Script) ownRepositories() {
+	const check = `top=$1; shift; unset CDPATH; for f; do real=; if [ -f "$f" ] && [ ! -L "$f" ]; then IFS= read -r line <"$f" || :; ` +
+		`real=$(cd -- "${f%/*}" && cd -- "${line#gitdir: }" && pwd -P) || real=; fi; ` +
+		`case "$real" in "$top"/.git/modules/?*) ;; *) rm -rf "${f%/*}" ;; esac; done`
+	s.Linef(`if [ -z "$millwright_new" ]; then millwright_top=$(pwd -P); git -c core.quotePath=false ls-files --stage | while IFS= read -r millwright_entry; do`+
+		` case "$millwright_entry" in '160000 '*) find "./${millwright_entry#*	}" -name .git -prune -exec sh -c %s sh "$millwright_top" {} + 2>/dev/null || true ;; esac; done; fi`, check)
 }
 
 // extConfig writes the settings that must not stay in .git/config. git's children, which fetch submodules, get the file by include.
@@ -387,6 +408,9 @@ func (s *Script) submodules(o Sources) {
 	sync := Words(slices.Concat([]string{"git", "submodule", "sync"}, recursive)...)
 	// The smudge of LFS files waits, and the settings with the token reach git's children by the environment.
 	run := "GIT_LFS_SKIP_SMUDGE=1 " + Words(update...)
+	if o.CleanConfig {
+		s.ownRepositories()
+	}
 	s.Command("git", "submodule", "init")
 	s.Line(sync)
 	each := Words(slices.Concat([]string{"git", "submodule", "foreach"}, recursive)...) + " "
