@@ -43,6 +43,9 @@ func TestFindInit(t *testing.T) {
 		{name: "with too few addresses", path: bad, before: "ulimit -v 4000000; ", tried: true},
 		{name: "with few processes", path: good, before: "ulimit -p 900 2>/dev/null || ulimit -u 900; ", found: true, tried: true},
 	} {
+		if strings.Contains(tt.before, "-u") && os.Geteuid() != 0 {
+			continue // it counts all that a user has running
+		}
 		for _, shell := range [][]string{{"sh"}, {"bash"}, {"busybox", "sh"}} {
 			_ = os.Remove(tried)
 			cmd := exec.Command(need.Command(t, shell[0]), append(shell[1:], "-c", tt.before+findInit(tt.path, tt.limited)+`printf '%s\n' "$millwright_init" "$`+packed.WordVariable+`"`)...)
