@@ -247,7 +247,9 @@ func TestAttachAtGate(t *testing.T) {
 // What the image has where the sources go does not come among them, as when its container is made after they have been fetched.
 func TestImageHasBuilds(t *testing.T) {
 	t.Parallel()
-	j := ahead(t, func(o *docker.Options) { o.Image.Name = dockertest.After(t, dockertest.Busybox(t), "mkdir /builds && echo image >/builds/theirs") })
+	j := ahead(t, func(o *docker.Options) {
+		o.Image.Name = dockertest.After(t, dockertest.Busybox(t), "mkdir /builds && echo image >/builds/theirs")
+	})
 	if _, errs, err := j.script(t.Context(), executor.Helper, firstHelper); err != nil || errs != "" {
 		t.Fatalf("helper: %q, %v", errs, err)
 	}

@@ -338,7 +338,7 @@ func (s *Script) fetch(o Sources) {
 	args = append(args, "fetch", "origin", "--no-recurse-submodules")
 	args = append(args, o.Refspecs...)
 	s.Line("millwright_tidy=$millwright_new") // a repository that is being made has nothing to tidy up yet
-	if o.OwnGit && s.anew(o) { // no settings say otherwise
+	if o.OwnGit && s.anew(o) {                // no settings say otherwise
 		s.Line(tidy)
 	}
 	fetch := func(more ...string) string {
