@@ -190,7 +190,7 @@ func (s *Supervisor) swap(p change) error {
 	given := s.waiting
 	s.waiting = p.waiting
 	s.mu.Unlock()
-	if gone := s.givenUp(given); len(gone) > 0 && s.o.Incumbent == nil { // who only watches removes nothing
+	if gone := s.givenUp(given); len(gone) > 0 {
 		errs = append(errs, s.retireUnknown(func(key string) bool { return gone[key] }))
 	}
 	s.feed.Configure(s.feedSettings(p.config))

@@ -99,8 +99,11 @@ func (s *Supervisor) givenUp(before map[string]error) map[string]bool {
 }
 
 // retireUnknown finishes off the machines of runners that the configuration no longer has (renamed, removed, or with another token) or
-// runs without machines now, as far as they are asked for by their keys.
+// runs without machines now, as far as they are asked for by their keys. An agent that only watches leaves them alone.
 func (s *Supervisor) retireUnknown(asked func(key string) bool) error {
+	if s.o.Incumbent != nil {
+		return nil
+	}
 	machines, _, err := s.journal.Load()
 	if err != nil {
 		return err
