@@ -136,10 +136,7 @@ func (s *Script) repository(o Sources) {
 	if o.Strategy == StrategyClone {
 		s.Command("rm", "-rf", f.ProjectDir)
 	}
-	if o.CleanConfig {
-		git := f.ProjectDir + "/.git"
-		s.Linef("if [ -L %[1]s ] || { [ -e %[1]s ] && [ ! -d %[1]s ]; } || [ -e %[2]s ] || [ -L %[2]s ]; then rm -rf %[3]s; fi", git, git+"/commondir", f.ProjectDir)
-	}
+	s.cleanConfig(o)
 	s.Linef("if [ -e %[1]s ] || [ -L %[1]s ]; then millwright_new=; else millwright_new=1; fi", f.ProjectDir)
 	if o.Strategy == StrategyClone && o.NativeClone {
 		s.Line(atLeastGit(2, 49))
@@ -150,7 +147,6 @@ func (s *Script) repository(o Sources) {
 		s.Line("fi")
 		return
 	}
-	s.cleanConfig(o)
 	s.initialise(o, template)
 	s.fetch(o)
 }
@@ -236,8 +232,8 @@ func (s *Script) clone(o Sources, template string) {
 
 // cleanConfig removes what an earlier job, perhaps of a malicious fork, may have left in the repository: locks of a killed git and,
 // unless the configuration wants them kept, hooks and settings that name programs. git init and git submodule write the settings anew.
-// Settings that lie elsewhere, by a link or by the name of another repository, have been dealt with for the repository itself; those of
-// submodules' repositories are parted from it. Source: gitrepository-layout(5), commondir.
+// They may lie elsewhere, by a link or by the name of another repository: then the checkout is made anew, or a submodule's repository parted
+// from them. Source: gitrepository-layout(5), commondir.
 func (s *Script) cleanConfig(o Sources) {
 	git := s.frame.ProjectDir + "/.git"
 	files := []string{"rm", "-rf"}
@@ -246,6 +242,7 @@ func (s *Script) cleanConfig(o Sources) {
 	}
 	if o.CleanConfig {
 		files = append(files, git+"/hooks", git+"/config", git+"/config.worktree")
+		s.Linef("if [ -L %[1]s ] || { [ -e %[1]s ] && [ ! -d %[1]s ]; } || [ -e %[2]s ] || [ -L %[2]s ]; then rm -rf %[3]s; fi", git, git+"/commondir", s.frame.ProjectDir)
 	}
 	s.Line("if [ -e " + Quote(git) + " ]; then " + Words(files...) + "; fi")
 	s.Linef("if [ -d %s ]; then find %s -name '*.lock' -type f -exec rm -f {} +; fi", git+"/refs", git+"/refs")
