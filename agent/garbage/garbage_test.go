@@ -64,10 +64,7 @@ func TestKeep(t *testing.T) {
 
 // What somebody else has set lower stays.
 func TestFrugalAlready(t *testing.T) {
-	p := &process
-	p.mu.Lock()
-	p.percent, p.least = 10, 0
-	p.mu.Unlock()
+	Keep(10, 0)
 	awaitPercent(t, "few", func(p int) bool { return p == 10 })
 	end := Frugal()
 	if p := percent(); p != 10 {

@@ -26,6 +26,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
+	"github.com/millwright-ci/millwright/agent/executor/docker/dockertest"
 	"github.com/millwright-ci/millwright/agent/fleet"
 	"github.com/millwright-ci/millwright/agent/internal/need"
 	"github.com/millwright-ci/millwright/sdk/go/abi"
@@ -180,17 +181,8 @@ func checkInfo(t *testing.T, ctx context.Context, engine *client.Client) {
 // runHello runs a container of the helper image, which nobody pulled.
 func runHello(t *testing.T, ctx context.Context, engine *client.Client) {
 	id := createContainer(t, ctx, engine, nil)
-	waiting, failed := engine.ContainerWait(ctx, id, container.WaitConditionNextExit)
-	if err := engine.ContainerStart(ctx, id, container.StartOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case end := <-waiting:
-		if end.StatusCode != 0 {
-			t.Errorf("exit code %d", end.StatusCode)
-		}
-	case err := <-failed:
-		t.Fatal(err)
+	if code := dockertest.RunToEnd(t, ctx, engine, id); code != 0 {
+		t.Errorf("exit code %d", code)
 	}
 	logs, err := engine.ContainerLogs(ctx, id, container.LogsOptions{ShowStdout: true})
 	if err != nil {

@@ -48,6 +48,12 @@ func newClone(t *testing.T, f *forge.Forge, repository, sha string) *clone {
 		}}
 }
 
+// takeSubmodules is for all of a family.
+func (c *clone) takeSubmodules() {
+	c.sources.Submodules.Strategy = "recursive"
+	c.sources.Submodules.ForceHTTPS = []Rewrite{{From: "git@127.0.0.1:", To: c.sources.Rewrite[0].To}}
+}
+
 // run runs get_sources and returns what it said.
 func (c *clone) run(t *testing.T) (string, error) {
 	t.Helper()
@@ -172,8 +178,7 @@ func TestSubmoduleMoves(t *testing.T) {
 	t.Parallel()
 	f := server(t)
 	c := newClone(t, f, "group/top", family(f))
-	c.sources.Submodules.Strategy = "recursive"
-	c.sources.Submodules.ForceHTTPS = []Rewrite{{From: "git@127.0.0.1:", To: c.sources.Rewrite[0].To}}
+	c.takeSubmodules()
 	c.good(t)
 	f.Commit("group/sub", map[string]string{"f": "between"})
 	sub := f.Commit("group/sub", map[string]string{"f": "newer"})
@@ -220,8 +225,7 @@ func TestLeftovers(t *testing.T) {
 	t.Parallel()
 	f := server(t)
 	c := newClone(t, f, "group/top", family(f))
-	c.sources.Submodules.Strategy = "recursive"
-	c.sources.Submodules.ForceHTTPS = []Rewrite{{From: "git@127.0.0.1:", To: c.sources.Rewrite[0].To}}
+	c.takeSubmodules()
 	c.good(t)
 	owned := filepath.Join(t.TempDir(), "owned")
 	evil := "#!/bin/sh\ntouch " + owned + "\n"
@@ -381,8 +385,7 @@ func TestElsewhere(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := newClone(t, f, "group/top", top)
-			c.sources.Submodules.Strategy = "recursive"
-			c.sources.Submodules.ForceHTTPS = []Rewrite{{From: "git@127.0.0.1:", To: c.sources.Rewrite[0].To}}
+			c.takeSubmodules()
 			c.good(t)
 			owned, monitor := filepath.Join(t.TempDir(), "owned"), filepath.Join(t.TempDir(), "monitor")
 			if err := os.WriteFile(monitor, []byte("#!/bin/sh\ntouch "+owned+"\n"), 0o755); err != nil {

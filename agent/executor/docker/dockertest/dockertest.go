@@ -153,6 +153,22 @@ func removeImage(t testing.TB, ref string) {
 	}
 }
 
+// RunToEnd starts a container and returns its exit code.
+func RunToEnd(t testing.TB, ctx context.Context, api *client.Client, id string) int64 {
+	t.Helper()
+	ended, failed := api.ContainerWait(ctx, id, container.WaitConditionNextExit)
+	if err := api.ContainerStart(ctx, id, container.StartOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case e := <-ended:
+		return e.StatusCode
+	case err := <-failed:
+		t.Fatal(err)
+	}
+	return 0
+}
+
 // After returns the name of an image as a script for sh leaves it. It is removed when the test ends.
 func After(t testing.TB, base, script string) string {
 	t.Helper()
@@ -166,17 +182,8 @@ func After(t testing.TB, base, script string) string {
 			t.Error(err)
 		}
 	}()
-	ended, failed := api.ContainerWait(t.Context(), made.ID, container.WaitConditionNextExit)
-	if err := api.ContainerStart(t.Context(), made.ID, container.StartOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case e := <-ended:
-		if e.StatusCode != 0 {
-			t.Fatalf("%s: exit code %d", script, e.StatusCode)
-		}
-	case err := <-failed:
-		t.Fatal(err)
+	if code := RunToEnd(t, t.Context(), api, made.ID); code != 0 {
+		t.Fatalf("%s: exit code %d", script, code)
 	}
 	ref := "millwright-test/after:" + Random()
 	if _, err := api.ContainerCommit(t.Context(), made.ID, container.CommitOptions{Reference: ref}); err != nil {
